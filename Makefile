@@ -1,0 +1,38 @@
+# One word runs everything. Each target sets up what it needs; only Python 3.11 (or newer), git and make are assumed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+
+.PHONY: setup demo test lint bench docs clean
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "otel_voicebot needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Name another one: make PYTHON=python3.11")'
+	@echo "Setting up $(VENV) (once, about a minute) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[demo,dev]'
+	@touch $(STAMP)
+
+demo: setup  ## real spoken calls -> spans -> metrics -> Parquet -> a report
+	@$(BIN)/otel-voicebot demo
+
+test: setup  ## all tests
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: setup  ## style, types, layers, generated pages
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python docs/generate.py --check
+
+docs: setup  ## write the generated reference pages
+	@$(BIN)/python docs/generate.py
+
+bench: setup  ## paired measurements; prints ratios
+	@$(BIN)/python -m bench
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,231 @@
+"""The three tables: column names, Arrow types and meanings.
+
+``SPANS`` has one row per span, ``TURNS`` one per exchange or greeting, ``SESSIONS`` one per call. A name is never used
+for something else; a reader ignores columns that it doesn't know and reads missing ones as null. What is unknown is
+null, never 0. Columns that end in ``_s`` are seconds, in ``_ns`` nanoseconds, in ``_unix_nano`` nanoseconds since 1970.
+
+In ``hot/`` files ids are bytes (``SPANS``); readers and ``history/`` have them as lowercase hex (``SPANS_READ``).
+"""
+
+from typing import Final
+
+import pyarrow as pa
+
+__all__ = ["SCHEMA_VERSION", "SESSIONS", "SPANS", "SPANS_READ", "TABLES", "TURNS"]
+
+SCHEMA_VERSION: Final = 1
+
+_STRING = pa.string()
+_INT = pa.int64()
+_FLOAT = pa.float64()
+_BOOL = pa.bool_()
+_TIME = pa.timestamp("us", tz="UTC")
+_MAP = pa.map_(pa.string(), pa.string())
+_TRACE_ID = pa.binary(16)
+_SPAN_ID = pa.binary(8)
+
+_EVENTS = pa.list_(
+    pa.struct([("unix_nano", _INT), ("name", _STRING), ("attributes", _STRING)]),
+)
+_LINKS = pa.list_(
+    pa.struct([("trace_id", _TRACE_ID), ("span_id", _SPAN_ID), ("trace_state", _STRING), ("attributes", _STRING)]),
+)
+
+
+def _schema(fields: list[tuple[str, pa.DataType, str]], table: str) -> pa.Schema:
+    return pa.schema(
+        [pa.field(name, kind, metadata={"meaning": meaning}) for name, kind, meaning in fields],
+        metadata={"otel_voicebot.table": table, "otel_voicebot.schema_version": str(SCHEMA_VERSION)},
+    )
+
+
+SPANS: Final = _schema(
+    [
+        # what every span has
+        ("trace_id", _TRACE_ID, "Trace, 16 bytes."),
+        ("span_id", _SPAN_ID, "Span, 8 bytes; (trace_id, span_id) is the key."),
+        ("parent_span_id", _SPAN_ID, "Parent; null for a root."),
+        ("trace_state", _STRING, "W3C trace state."),
+        ("name", _STRING, "Span name."),
+        ("kind", _STRING, "internal, server, client, producer, consumer, unspecified."),
+        ("start_unix_nano", _INT, "Start."),
+        ("end_unix_nano", _INT, "End."),
+        ("start_time", _TIME, "Start, in microseconds, for engines that know no nanoseconds."),
+        ("duration_ns", _INT, "End - start; null when it is negative or the end is unknown."),
+        ("status", _STRING, "unset, ok, error."),
+        ("status_message", _STRING, "Status text; content, null unless content capture is on."),
+        ("error_type", _STRING, "`error.type`, else the exception event's type, else `_OTHER` when the status is error."),
+        ("service_name", _STRING, "`service.name` of the resource."),
+        ("service_instance", _STRING, "`service.instance.id` of the resource."),
+        ("environment", _STRING, "`deployment.environment.name` of the resource."),
+        ("scope_name", _STRING, "Instrumentation scope."),
+        ("scope_version", _STRING, "Its version."),
+        # what the dialect derived
+        ("dialect", _STRING, "Which table of names the span was read with; null when none recognised it."),
+        ("component", _STRING, "session, turn, endpointing, stt, llm, tts, nlu, rag, tool, cache, handoff, api, playout, other."),
+        ("session_id", _STRING, "Explicit session id; null when the span carries none."),
+        ("turn_index", pa.int32(), "Turn in the session, from 1."),
+        ("bot", _STRING, "Bot."),
+        ("channel", _STRING, "Channel."),
+        ("variant", _STRING, "Variant of an experiment."),
+        ("user_hash", _STRING, "Keyed hash of the caller."),
+        ("provider", _STRING, "Provider of the service."),
+        ("model", _STRING, "Model: the one that answered, else the one asked for."),
+        ("operation", _STRING, "What was done, in the framework's word: chat, a tool's, an API's or a cache's name."),
+        ("time_to_first_chunk_s", _FLOAT, "Start to first transcript, token or audio."),
+        ("input_tokens", _INT, "Prompt tokens."),
+        ("output_tokens", _INT, "Answer tokens."),
+        ("cached_input_tokens", _INT, "Prompt tokens from the provider's cache."),
+        ("audio_s", _FLOAT, "Length of the audio heard or made."),
+        ("characters", _INT, "Characters spoken."),
+        ("user_words", _INT, "Words of the caller's transcript."),
+        ("bot_words", _INT, "Words of the bot's reply."),
+        ("confidence", _FLOAT, "Confidence of recogniser or classifier, 0 to 1."),
+        ("intent", _STRING, "Intent."),
+        ("intent_fallback", _BOOL, "No intent was good enough."),
+        ("interrupted", _BOOL, "The caller spoke over the reply and stopped it."),
+        ("end_reason", _STRING, "Why a turn or session ended."),
+        ("outcome", _STRING, "Outcome of a session, or of an endpointing."),
+        ("cache_name", _STRING, "Cache."),
+        ("cache_level", _STRING, "L1, L2, L3."),
+        ("cache_hit", _BOOL, "Answered from the cache."),
+        ("wer_errors", _INT, "Wrong words against a reference."),
+        ("wer_words", _INT, "Words of the reference."),
+        ("mos", _FLOAT, "Opinion score, 1 to 5."),
+        ("mos_kind", _STRING, "How the score was made."),
+        ("csat", _INT, "Customer satisfaction, 1 to 5."),
+        ("nps", _INT, "Likelihood to recommend, 0 to 10."),
+        ("handoff_target", _STRING, "human, or a bot's name."),
+        ("handoff_requested_by", _STRING, "caller, bot."),
+        ("handoff_planned", _BOOL, "The transfer is part of the workflow."),
+        ("handoff_blocked", _BOOL, "Refused: circular."),
+        ("agent", _STRING, "Agent that did the work."),
+        ("decision", _STRING, "Type of decision."),
+        ("adapter", _STRING, "Model adapter."),
+        ("synthetic", _BOOL, "Made by a fake component."),
+        ("user_speech_start_unix_nano", _INT, "First time the caller begins to speak in the turn."),
+        ("user_speech_end_unix_nano", _INT, "t0: true end of the caller's speech that the bot answered, or should have."),
+        ("bot_speech_start_unix_nano", _INT, "t1: first bot audio after t0; of a greeting, the first bot audio."),
+        ("bot_speech_end_unix_nano", _INT, "Last bot audio of the turn."),
+        ("user_text", _STRING, "What the caller said; content."),
+        ("bot_text", _STRING, "What the bot said; content."),
+        # the rest
+        ("attributes", _MAP, "String attributes that have no column of their own; null value: withheld."),
+        ("attributes_typed", _MAP, "Other attributes that have no column, as JSON text, so that 1 and '1' stay apart."),
+        ("resource_attributes", _STRING, "Resource attributes, a JSON object."),
+        ("events", _EVENTS, "Span events; their attributes are a JSON object."),
+        ("links", _LINKS, "Span links; their attributes are a JSON object."),
+        ("quality", pa.list_(_STRING), "Names of the quality rules that the span breaks."),
+        ("ingest_time", _TIME, "When the span came in."),
+        ("schema_version", pa.int16(), "Version of this schema."),
+    ],
+    "spans",
+)
+
+
+def _readable(kind: pa.DataType) -> pa.DataType:
+    if kind in (_TRACE_ID, _SPAN_ID):
+        return _STRING
+    if kind == _LINKS:
+        return pa.list_(pa.struct([(field.name, _readable(field.type)) for field in kind.value_type]))
+    return kind
+
+
+SPANS_READ: Final = pa.schema([field.with_type(_readable(field.type)) for field in SPANS], metadata=SPANS.metadata)
+
+_ROW: Final = [
+    ("revision", pa.int32(), "Higher wins: a later fact wrote the row again."),
+    ("computed_at", _TIME, "When this revision was computed."),
+    ("writer", _STRING, "The process that computed it."),
+]
+
+TURNS: Final = _schema(
+    [
+        ("session_id", _STRING, "Session."),
+        ("turn_index", pa.int32(), "Turn in the session, from 1."),
+        ("trace_id", _STRING, "Trace of the turn, hex."),
+        ("turn_span_id", _STRING, "The turn's span, hex; null when only its parts were seen."),
+        ("bot", _STRING, "Bot."),
+        ("channel", _STRING, "Channel."),
+        ("variant", _STRING, "Variant."),
+        ("environment", _STRING, "Environment."),
+        ("dialect", _STRING, "How its spans were read."),
+        ("start_time", _TIME, "Start of the turn."),
+        ("end_time", _TIME, "End of the turn."),
+        ("user_text", _STRING, "What the caller said; content."),
+        ("bot_text", _STRING, "What the bot said; content."),
+        ("kind", _STRING, "exchange (the caller spoke and the bot was to answer), greeting (the bot spoke unasked), other."),
+        ("outcome", _STRING, "Of an exchange: answered, abandoned."),
+        ("abandon_reason", _STRING, "error, spoke_again, hung_up, session_ended."),
+        ("response_gap_s", _FLOAT, "The caller's true end of speech to the first bot audio; null without bot audio."),
+        ("gap_source", _STRING, "reported (by the framework), derived (from events)."),
+        ("wait_s", _FLOAT, "Of an abandoned exchange: how long the caller waited until it ended (right-censored)."),
+        ("interrupted", _BOOL, "The caller spoke over the reply and stopped it."),
+        ("endpointing_s", _FLOAT, "Sum of endpointing."),
+        ("stt_s", _FLOAT, "Sum of the STT operations."),
+        ("llm_first_token_s", _FLOAT, "First token of the turn's first model call that gave one."),
+        ("llm_s", _FLOAT, "Sum of the model calls."),
+        ("tts_first_audio_s", _FLOAT, "First audio of the turn's first TTS operation that gave one."),
+        ("tts_s", _FLOAT, "Sum of the TTS operations."),
+        ("stt_provider", _STRING, "Provider of the turn's last STT operation."),
+        ("stt_model", _STRING, "Its model."),
+        ("llm_provider", _STRING, "Provider of the turn's last model call."),
+        ("llm_model", _STRING, "Its model."),
+        ("tts_provider", _STRING, "Provider of the turn's last TTS operation."),
+        ("tts_model", _STRING, "Its model."),
+        ("input_tokens", _INT, "Prompt tokens."),
+        ("output_tokens", _INT, "Answer tokens."),
+        ("audio_s", _FLOAT, "The caller's speech."),
+        ("characters", _INT, "Characters spoken by the bot."),
+        ("words", _INT, "Words of caller and bot."),
+        ("tool_calls", _INT, "Tool operations."),
+        ("operations", _INT, "Operations."),
+        ("errors", _INT, "Operations that failed."),
+        ("error_type", _STRING, "Of the first that failed."),
+        ("handoff", _BOOL, "The turn holds a handoff."),
+        ("intent", _STRING, "Last intent of the turn."),
+        ("wer_errors", _INT, "Wrong words against references."),
+        ("wer_words", _INT, "Words of the references."),
+        ("quality", pa.list_(_STRING), "Quality rules that the turn breaks."),
+        *_ROW,
+    ],
+    "turns",
+)
+
+SESSIONS: Final = _schema(
+    [
+        ("session_id", _STRING, "Session."),
+        ("session_source", _STRING, "explicit (some span carries it) or trace (it is the trace id)."),
+        ("trace_id", _STRING, "Its first trace, hex."),
+        ("bot", _STRING, "Bot."),
+        ("channel", _STRING, "Channel."),
+        ("variant", _STRING, "Variant."),
+        ("environment", _STRING, "Environment."),
+        ("user_hash", _STRING, "Keyed hash of the caller."),
+        ("start_time", _TIME, "Start."),
+        ("end_time", _TIME, "End."),
+        ("duration_s", _FLOAT, "Length of the call."),
+        ("turns", _INT, "Exchanges."),
+        ("answered", _INT, "Exchanges that the bot answered."),
+        ("outcome", _STRING, "resolved, unresolved, escalated, abandoned, failed, unknown."),
+        ("end_reason", _STRING, "Why it ended."),
+        ("escalated_by", _STRING, "caller or bot, where an unplanned handoff to a human was made."),
+        ("planned_handoff", _BOOL, "It holds a planned transfer."),
+        ("intent", _STRING, "What the caller wanted: the session's own, else the first turn's that has one."),
+        ("csat", _INT, "Last CSAT answer, 1 to 5."),
+        ("nps", _INT, "Last NPS answer, 0 to 10."),
+        ("wer_errors", _INT, "Wrong words against references."),
+        ("wer_words", _INT, "Words of the references."),
+        ("mos", _FLOAT, "Mean opinion score."),
+        ("mos_kind", _STRING, "Its kind; null with `mos` when kinds are mixed."),
+        ("words", _INT, "Words of caller and bot."),
+        ("operations", _INT, "Operations."),
+        ("errors", _INT, "Operations that failed."),
+        ("complete", _BOOL, "The session's own span was seen and nothing was evicted."),
+        ("quality", pa.list_(_STRING), "Quality rules that the session breaks."),
+        *_ROW,
+    ],
+    "sessions",
+)
+
+TABLES: Final = {"spans": SPANS, "turns": TURNS, "sessions": SESSIONS}

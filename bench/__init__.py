@@ -1,0 +1,1 @@
+"""Paired measurements of otel_voicebot: ``python -m bench``."""

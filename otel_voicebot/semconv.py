@@ -126,6 +126,9 @@ VARIANT: Final = _attribute("voicebot.variant", "string", "Variant of an experim
 USER_HASH: Final = _attribute("user.hash", "string", "Keyed hash (HMAC-SHA256) of the caller; never the caller in clear.")
 SYNTHETIC: Final = _attribute("voicebot.synthetic", "boolean", "The component is a fake of otel_voicebot.testing.")
 ERROR_TYPE: Final = _attribute("error.type", "string", "Class of the error; `rate_limit` where it is one.")
+CANCELLED: Final = _attribute(
+    "voicebot.cancelled", "boolean", "Stopped before it was done (barge-in, cancelled task, abandoned stream); no failure."
+)
 AGENT: Final = _attribute("voicebot.agent", "string", "The agent that did the work, where a bot has several.")
 DECISION: Final = _attribute("voicebot.decision", "string", "Type of decision that the work served.")
 ADAPTER: Final = _attribute("voicebot.adapter", "string", "Model adapter (fine-tuned variant) in use.")

@@ -1,0 +1,63 @@
+"""``python -m bench [NAME...]``: run the benchmarks, print what was measured, and ratios against their targets."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from typing import Final
+
+from rich.console import Console
+from rich.status import Status
+
+from bench.figures import Section, as_dict, show
+
+BENCHMARKS: Final = {
+    "bot": "what a span costs in the bot, beside the stock processor",
+    "ingest": "spans per second through decode, processors, rows, commit and the live tick, on one core",
+    "report": "time and memory of `otel-voicebot report` over 1 M spans",
+}
+
+
+def main() -> int:
+    """Run what was asked for; 1 when `--check` is given and a target is missed."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description="Paired measurements; see bench/README.md.",
+        epilog="\n".join(f"{name}: {what}" for name, what in BENCHMARKS.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="which: " + ", ".join(BENCHMARKS) + " (all)")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter repetitions, for a first look")
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    parser.add_argument("--check", action="store_true", help="exit with 1 when a target is missed")
+    options = parser.parse_args()
+    if unknown := set(options.names) - set(BENCHMARKS):
+        parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
+    sections = []
+    with Console(stderr=True).status("bench") as status:
+        for name in options.names or BENCHMARKS:
+            run: Callable[..., Section] = import_module(f"bench.{name}").run
+            sections.append(run(quick=options.quick, tell=_teller(status)))
+            if not options.json:
+                show(sections[-1], Console())
+    if options.json:
+        json.dump({section.name: as_dict(section) for section in sections}, sys.stdout, indent=1)
+        print()
+    missed = [figure.name for section in sections for figure in section.figures if figure.met is False]
+    return 1 if options.check and missed else 0
+
+
+def _teller(status: Status) -> Callable[[str], None]:
+    """Progress on stderr: a spinner on a terminal, a line a step elsewhere."""
+
+    def tell(text: str) -> None:
+        status.update(text)
+        if not status.console.is_terminal:
+            status.console.print(text)
+
+    return tell
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""What a span costs in the bot: the same calls under a bare SDK, the stock processor and ours, in pairs.
+
+Each measurement is a process of its own; variants take turns (A B C, A B C), so that a busy machine hits all of them.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Final
+
+from bench import workload
+from bench.bot_child import VARIANTS
+from bench.figures import Figure, Section
+
+__all__ = ["run"]
+
+_TIMEOUT_S: Final = 180
+_STEADY_VARIANTS: Final = ("bare", "stock+encoding", "ours")
+
+
+def _measure(variant: str, mode: str, turns: int) -> dict[str, float]:
+    command = [sys.executable, "-m", "bench.bot_child", variant, mode, str(turns)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
+    if done.returncode:
+        sys.stderr.write(done.stderr)
+        msg = f"bench.bot_child {variant} {mode} ended with {done.returncode}"
+        raise RuntimeError(msg)
+    return json.loads(done.stdout)  # type: ignore[no-any-return]
+
+
+class _Medians:
+    """Medians over the repetitions, by (variant, mode)."""
+
+    def __init__(self) -> None:
+        self._runs: dict[tuple[str, str], list[dict[str, float]]] = defaultdict(list)
+
+    def add(self, variant: str, mode: str, measured: dict[str, float]) -> None:
+        self._runs[variant, mode].append(measured)
+
+    def of(self, variant: str, mode: str, key: str) -> float:
+        return statistics.median(run[key] for run in self._runs[variant, mode])
+
+    def added(self, variant: str, mode: str, key: str) -> float:
+        """What the variant costs on top of the bare SDK of the same round."""
+        runs = zip(self._runs[variant, mode], self._runs["bare", mode], strict=True)
+        return statistics.median(run[key] - bare[key] for run, bare in runs)
+
+    def dropped(self, variant: str, mode: str) -> float:
+        return sum(run["spans"] - run["arrived"] for run in self._runs[variant, mode])
+
+
+def run(*, quick: bool, tell: Callable[[str], None]) -> Section:
+    """Measure all variants; about 6 minutes, `quick` about 1."""
+    rounds = 2 if quick else 7
+    burst_turns = (8 if quick else 20) * 112
+    saturated_turns = 1600 if quick else 4000
+    steady_turns = 48 if quick else 112
+    medians = _Medians()
+    for number in range(1, rounds + 1):
+        for mode, turns in (("bursts", burst_turns), ("saturated", saturated_turns)):
+            for variant in VARIANTS:
+                tell(f"bot: {mode}, {variant}, round {number} of {rounds}")
+                medians.add(variant, mode, _measure(variant, mode, turns))
+    for number in range(1, 2 if quick else 4):
+        for variant in _STEADY_VARIANTS:
+            tell(f"bot: 50 spans/s, {variant}, round {number}")
+            medians.add(variant, "steady", _measure(variant, "steady", steady_turns))
+    return _section(medians, rounds, burst_turns // workload.TURNS_A_CALL * workload.SPANS_A_CALL)
+
+
+def _section(medians: _Medians, rounds: int, spans: int) -> Section:
+    rows: list[list[str | float]] = []
+    for mode in ("bursts", "saturated"):
+        for variant in VARIANTS:
+            clocks = [medians.of(variant, mode, key) for key in ("thread_wall_us", "thread_cpu_us", "process_cpu_us")]
+            rows.append([mode, variant, *clocks, medians.dropped(variant, mode)])
+
+    def added(variant: str, key: str) -> float:
+        return medians.added(variant, "bursts", key)
+
+    thread, thread_cpu, cpu = "thread_wall_us", "thread_cpu_us", "process_cpu_us"
+    figures = [
+        Figure("calling thread, added: ours / stock", added("ours", thread) / added("stock", thread), "", "<", 1, 0.5),
+        Figure("the same in CPU of that thread", added("ours", thread_cpu) / added("stock", thread_cpu)),
+        Figure(
+            "process CPU, added: ours / (stock + encoding)",
+            added("ours", cpu) / added("stock+encoding", cpu),
+            "",
+            "<=",
+            0.3,
+            0.2,
+        ),
+        Figure("one core at 50 spans/s, added by ours", medians.added("ours", "steady", "core_percent"), "%", "<=", 3),
+        Figure("the same, stock + encoding", medians.added("stock+encoding", "steady", "core_percent"), "%"),
+        Figure(
+            "spans dropped in bursts, all variants", sum(medians.dropped(v, "bursts") for v in VARIANTS), "", "<=", 0
+        ),
+    ]
+    return Section(
+        "bot",
+        f"Cost of a span in the bot, µs (median of {rounds})",
+        ["mode", "variant", "thread wall", "thread CPU", "process CPU", "dropped (all rounds)"],
+        rows,
+        figures,
+        [
+            f"bursts: about 1,000 spans every 0.2 s, {spans:,} in all; CPU counts until all are worked off.",
+            "saturated: no pause. Where spans are dropped, process CPU per span is flattered: they cost nothing later.",
+            "Figures with 'added' are over the bare SDK of the same round; the stock processor's log of drops is off.",
+        ],
+    )

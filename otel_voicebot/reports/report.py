@@ -1,0 +1,199 @@
+"""The report of a window: KPIs with numerator, denominator and exclusions, components, outcomes, errors."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from otel_voicebot.reports.grid import Column, Grid
+from otel_voicebot.reports.scope import Scope
+from otel_voicebot.reports.tables import Tables
+from otel_voicebot.reports.values import duration, plain, quantity
+
+__all__ = ["SECTIONS", "Kpi", "Report", "compute", "document", "grids", "head"]
+
+Row = Mapping[str, object]
+
+SECTIONS = ("kpis", "components", "outcomes", "errors")
+
+
+@dataclass(frozen=True, slots=True)
+class Kpi:
+    """One KPI. ``value`` is None when it is unknown, and ``note`` says why."""
+
+    name: str
+    value: float | None
+    unit: str
+    numerator: float | None
+    denominator: float | None
+    excluded: float | None
+    """Rows that its definition leaves out; ``exclusion`` says which."""
+    exclusion: str | None
+    note: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a window holds."""
+
+    scope: Scope
+    kpis: tuple[Kpi, ...]
+    components: tuple[Row, ...]
+    outcomes: tuple[Row, ...]
+    errors: tuple[Row, ...]
+
+    def value(self, name: str) -> float | None:
+        """The value of one KPI; None when it is unknown or not computed."""
+        return next((kpi.value for kpi in self.kpis if kpi.name == name), None)
+
+
+def compute(tables: Tables, scope: Scope) -> Report:
+    """The report of the sessions in ``tables``."""
+    return Report(
+        scope=scope,
+        kpis=tuple(_kpi(row) for row in tables.table("kpis").to_pylist()),
+        components=tuple(tables.table("components").to_pylist()),
+        outcomes=tuple(tables.table("outcomes").to_pylist()),
+        errors=tuple(tables.table("errors").to_pylist()),
+    )
+
+
+def _kpi(row: Row) -> Kpi:
+    name, value = str(row["name"]), _float(row["value"])
+    return Kpi(
+        name=name,
+        value=value,
+        unit=str(row["unit"]),
+        numerator=_float(row["numerator"]),
+        denominator=_float(row["denominator"]),
+        excluded=_float(row["excluded"]),
+        exclusion=str(row["exclusion"]) if row.get("exclusion") else None,
+        note=_MISSING.get(name, "nothing was measured") if value is None else None,
+    )
+
+
+def _float(value: object) -> float | None:
+    return value if isinstance(value, (int, float)) else None
+
+
+_MISSING = {
+    **dict.fromkeys(("response_gap_p50_s", "response_gap_p95_s", "response_gap_p99_s"), "no answered turn"),
+    **dict.fromkeys(("csat_share", "csat_mean", "nps"), "no survey answers"),
+    **dict.fromkeys(("input_tokens", "output_tokens"), "no model call says its tokens"),
+    **dict.fromkeys(("containment", "escalation_rate", "abandonment_rate"), "no eligible session"),
+    **dict.fromkeys(("low_confidence_rate", "fallback_rate"), "no intent was classified"),
+    "abandoned_wait_rate": "no exchange",
+    "interruption_rate": "no bot speech",
+    "error_rate": "no operation",
+    "wer": "no reference texts",
+    "mos": "no opinion scores",
+    "aht_s": "no session with an answered turn",
+    "cache_hit_rate": "no cache lookups",
+}
+"""Why a KPI is missing."""
+
+_SCORES = ("csat_mean", "mos")
+"""Of unit 1 and yet no shares."""
+
+
+def document(report: Report) -> dict[str, object]:
+    """The JSON document of ``report --json``."""
+    return {
+        **report.scope.document("report"),
+        "kpis": {
+            kpi.name: {
+                "value": plain(kpi.value),
+                "unit": kpi.unit,
+                "numerator": plain(kpi.numerator),
+                "denominator": plain(kpi.denominator),
+                "excluded": plain(kpi.excluded),
+                "exclusion": kpi.exclusion,
+                "note": kpi.note,
+            }
+            for kpi in report.kpis
+        },
+        "sections": {
+            "components": [plain(dict(row)) for row in report.components],
+            "outcomes": [plain(dict(row)) for row in report.outcomes],
+            "errors": [plain(dict(row)) for row in report.errors],
+        },
+    }
+
+
+def head(report: Report) -> list[str]:
+    """What was counted, when, and what was left out."""
+    counts = [f"{quantity(report.value(name))} {name}" for name in ("sessions", "turns")]
+    return report.scope.lines(", ".join(counts))
+
+
+def grids(report: Report) -> dict[str, Grid]:
+    """The sections as tables, by name."""
+    return {
+        "kpis": _kpis(report.kpis),
+        "components": Grid("components", "Components", _COMPONENTS, report.components, empty="no operation was seen"),
+        "outcomes": Grid("outcomes", "Outcomes", _OUTCOMES, report.outcomes, empty="no session was seen"),
+        "errors": Grid("errors", "Errors", _ERRORS, report.errors, empty="no operation failed"),
+    }
+
+
+def _kpis(kpis: tuple[Kpi, ...]) -> Grid:
+    rows = tuple(
+        {
+            "kpi": kpi.name,
+            "value": kpi.value,
+            "unit": kpi.unit,
+            "numerator": kpi.numerator,
+            "denominator": kpi.denominator,
+            "excluded": kpi.excluded,
+            "exclusion": kpi.exclusion,
+            "note": kpi.note,
+            "_shown": quantity(kpi.value, "ratio" if kpi.unit == "1" and kpi.name not in _SCORES else kpi.unit),
+            "_of": _fraction(kpi),
+            "_left": f"{quantity(kpi.excluded)} ({kpi.exclusion})" if kpi.excluded else "",
+        }
+        for kpi in kpis
+    )
+    columns = (
+        Column("kpi", "KPI"),
+        Column("_shown", "value", right=True, style="bold"),
+        Column("_of", "from", right=True),
+        Column("_left", "left out"),
+        Column("note", "note", show=lambda value: str(value or ""), style="dim"),
+    )
+    return Grid("kpis", "KPIs", columns, rows, empty="no KPI could be computed")
+
+
+def _fraction(kpi: Kpi) -> str:
+    """Numerator and denominator, where the KPI is a ratio; how many values there were, where it is a percentile."""
+    if kpi.denominator is None:
+        return ""
+    if kpi.numerator is None or kpi.name.startswith("response_gap_p"):
+        return f"n = {quantity(kpi.denominator)}"
+    return f"{quantity(kpi.numerator)} / {quantity(kpi.denominator)}"
+
+
+def _seconds(value: object) -> str:
+    return duration(_float(value))
+
+
+_NAMES = (
+    Column("component", "component", style="bold"),
+    Column("provider", "provider"),
+)
+_COMPONENTS = (
+    *_NAMES,
+    Column("model", "model"),
+    Column("operations", "n", right=True),
+    Column("errors", "failed", right=True),
+    Column("p50_s", "p50", _seconds, right=True),
+    Column("p95_s", "p95", _seconds, right=True),
+    Column("p99_s", "p99", _seconds, right=True),
+    Column("first_chunk_p50_s", "first chunk p50", _seconds, right=True),
+    Column("first_chunk_p95_s", "p95", _seconds, right=True),
+)
+_OUTCOMES = (
+    Column("outcome", "outcome", style="bold"),
+    Column("end_reason", "end reason"),
+    Column("sessions", "sessions", right=True),
+    Column("mean_duration_s", "mean length", _seconds, right=True),
+    Column("mean_turns", "mean turns", right=True),
+)
+_ERRORS = (*_NAMES, Column("error_type", "error", style="red"), Column("errors", "n", right=True))

@@ -1,0 +1,15 @@
+"""What a report needs of the models: tables by name."""
+
+from typing import Protocol
+
+import pyarrow as pa
+
+__all__ = ["Tables"]
+
+
+class Tables(Protocol):
+    """Gives the models' tables of one window as Arrow tables. :class:`otel_voicebot.models.Engine` is one."""
+
+    def table(self, name: str) -> pa.Table:
+        """The rows of model ``name``: operations, turns, sessions, kpis, components, errors."""
+        ...

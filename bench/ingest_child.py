@@ -1,0 +1,74 @@
+"""Every stage of ingest over generated requests, on one core: ``python -m bench.ingest_child SPANS DIRECTORY``.
+
+Prints one JSON object: seconds (wall and CPU of the process) by stage. Each request goes through all
+stages before the next, as in the service; the process is pinned before any library can count the other cores.
+"""
+
+import json
+import os
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from bench import generate
+
+WARM_UP_SPANS: Final = 4 * 8192
+
+
+class Clocks:
+    """Wall and CPU seconds by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add what the block takes."""
+        wall, cpu = time.perf_counter(), time.process_time()
+        yield
+        total = self.seconds[name]
+        total[0] += time.perf_counter() - wall
+        total[1] += time.process_time() - cpu
+
+
+def measure(spans: int, directory: Path) -> dict[str, object]:
+    """Run all requests through all stages; the first `WARM_UP_SPANS` spans don't count."""
+    import pyarrow as pa
+
+    from otel_voicebot.processors import normalise, withhold
+    from otel_voicebot.spans import decode
+    from otel_voicebot.store import SpanStore
+
+    pa.set_cpu_count(1)
+    pa.set_io_thread_count(1)
+    store = SpanStore(directory)
+    clocks, rows_done = Clocks(), 0
+    for payload in generate.requests(spans, seed=1):
+        if rows_done == WARM_UP_SPANS:
+            clocks = Clocks()
+        with clocks.stage("decode"):
+            batch = decode(payload)
+        with clocks.stage("normalise"):
+            batch = normalise(batch)
+        with clocks.stage("withhold"):
+            batch = withhold(batch)
+        with clocks.stage("rows"):
+            rows = batch.rows(time.time_ns() // 1000)
+        with clocks.stage("commit"):
+            store.commit([rows])
+        rows_done += rows.num_rows
+    return {"spans": rows_done - WARM_UP_SPANS, "seconds": clocks.seconds}
+
+
+def main() -> None:
+    """One measurement, as the arguments say."""
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    json.dump(measure(int(sys.argv[1]), Path(sys.argv[2])), sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,21 +1,24 @@
-"""One span as an object: a ``with`` block, an ``async with`` block, a decorator, or a pair of ``start()`` and ``end()``."""
+"""One span as an object: a ``with`` or ``async with`` block, a decorator, or a pair of ``start()`` and ``end()``."""
 
 import copy
 import functools
 from collections.abc import Callable
-from contextvars import Token
-from types import TracebackType
-from typing import ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.util.types import AttributeValue
 
 from otel_voicebot import semconv
 from otel_voicebot.instrument import wrapping
 from otel_voicebot.instrument.context import Scope, Stamp, enter, scope_of, stamp_of
 from otel_voicebot.instrument.runtime import Attributes, runtime
+
+if TYPE_CHECKING:
+    from contextvars import Token
+    from types import TracebackType
+
+    from opentelemetry.util.types import AttributeValue
 
 __all__ = ["SpanBlock", "nanoseconds", "quiet"]
 
@@ -24,8 +27,8 @@ R = TypeVar("R")
 
 
 def nanoseconds(at: float | None) -> int:
-    """Unix seconds as nanoseconds; now when None."""
-    return runtime.clock() if at is None else round(at * 1e9)
+    """Unix seconds as nanoseconds, to the microsecond: a float of today's date holds no more; now when None."""
+    return runtime.clock() if at is None else round(at * 1e6) * 1000
 
 
 def quiet(method: Callable[P, None]) -> Callable[P, None]:
@@ -44,10 +47,12 @@ def quiet(method: Callable[P, None]) -> Callable[P, None]:
 class SpanBlock:
     """One span that the bot opens and closes.
 
-    Used as ``with`` or ``async with`` it is the current span inside; as a decorator each call makes a span of its own; where start and end
+    Used as ``with`` or ``async with`` it is the current span inside; as a decorator each call makes a span of its
+    own; where start and end
     lie in different callbacks, use ``start()``, ``end()`` and ``with block.active():`` between them.
 
-    An ``Exception`` that leaves the block marks the span failed and goes on. Any other ``BaseException`` (a cancelled task, a closed
+    An ``Exception`` that leaves the block marks the span failed and goes on. Any other ``BaseException`` (a cancelled
+    task, a closed
     generator, Ctrl-C) is no failure of the component: the status stays unset and ``voicebot.cancelled`` is set.
     """
 
@@ -119,7 +124,7 @@ class SpanBlock:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace_back: TracebackType | None
+        self, kind: type[BaseException] | None, error: BaseException | None, trace_back: "TracebackType | None"
     ) -> None:
         if self._token is not None:
             otel_context.detach(self._token)
@@ -130,7 +135,7 @@ class SpanBlock:
         return self.__enter__()
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace_back: TracebackType | None
+        self, kind: type[BaseException] | None, error: BaseException | None, trace_back: "TracebackType | None"
     ) -> None:
         self.__exit__(kind, error, trace_back)
 
@@ -176,7 +181,7 @@ class SpanBlock:
         """The context that the span starts in and its stamp."""
         return around, stamp_of(around)
 
-    def _links(self, around: Context) -> list[trace.Link]:
+    def _links(self, around: Context) -> list[trace.Link]:  # noqa: ARG002 - sessions link to what is around them
         return []
 
     def _close(self) -> None:
@@ -186,7 +191,7 @@ class SpanBlock:
         if isinstance(error, Exception):
             self.failed(error)
         else:
-            self._span.set_attribute(semconv.CANCELLED, True)
+            self._span.set_attributes({semconv.CANCELLED: True})
 
     def _first_item(self) -> None:
         """A decorated generator gave its first item, or a decorated function its result."""

@@ -44,7 +44,7 @@ def component(name: str, attributes: Attributes | None = None, *, start: float |
 
 
 def endpointing(*, start: float | None = None) -> Endpointing:
-    """From the caller's true end of speech (``start``, unix seconds; None: on entering) to the decision that the turn is over."""
+    """From the caller's true end of speech (``start``, unix seconds; default: on entering) to the turn's decision."""
     return Endpointing(semconv.SPAN_ENDPOINTING, start=start)
 
 

@@ -1,6 +1,7 @@
 """The session in the OpenTelemetry context: which call, which turn, which operation code is running for.
 
-It travels under one key of ours in the OTel context, so it follows tasks, threads and executors wherever the context does, and
+It travels under one key of ours in the OTel context, so it follows tasks, threads and executors wherever the context
+does, and
 never in baggage, which HTTP clients send to providers.
 """
 
@@ -67,7 +68,8 @@ def inherited(parent: trace.Span) -> Stamp | None:
 def stamp_of(context: Context) -> Stamp:
     """The stamp of a span that starts in ``context``; empty outside of sessions.
 
-    The parent is asked first only when it belongs to another trace than the session: code that continues a foreign span must not
+    The parent is asked first only when it belongs to another trace than the session: code that continues a foreign
+    span must not
     be booked on the call that happens to run around it.
     """
     scope = scope_of(context)

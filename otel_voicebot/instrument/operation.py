@@ -1,5 +1,7 @@
 """The parts of a bot as blocks: what each can say about its work. The factories are in ``components``."""
 
+# ruff: noqa: A002 - `input` is the GenAI conventions' own word
+
 from typing import TypeVar
 
 from opentelemetry import context as otel_context
@@ -44,7 +46,8 @@ class Operation(SpanBlock):
 class Streaming(Operation):
     """A component with output that can come in pieces: STT, LLM, TTS.
 
-    Of a decorated generator the first item is the first chunk; of a function that gives its result whole, the result is.
+    Of a decorated generator the first item is the first chunk; of a function that gives its result whole, the result
+    is.
     """
 
     def _first_item(self) -> None:
@@ -83,7 +86,7 @@ class Stt(Streaming):
 
     @quiet
     def wer(self, *, errors: int, words: int, reference: str | None = None) -> None:
-        """Against a reference: wrong words, words of the reference, and its text (recorded only with content capture on)."""
+        """Against a reference: wrong words, the reference's words, its text (recorded only with content capture on)."""
         self.set({semconv.WER_ERRORS: errors, semconv.WER_WORDS: words, semconv.REFERENCE_TEXT: reference})
 
 
@@ -91,7 +94,7 @@ class Llm(Streaming):
     """A model call."""
 
     @quiet
-    def tokens(self, *, input: int | None = None, output: int | None = None, cached: int | None = None) -> None:  # noqa: A002 - the conventions' word
+    def tokens(self, *, input: int | None = None, output: int | None = None, cached: int | None = None) -> None:
         """Tokens of the prompt, of the answer, and those of the prompt that the provider's cache served."""
         self.set({semconv.INPUT_TOKENS: input, semconv.OUTPUT_TOKENS: output, semconv.CACHED_INPUT_TOKENS: cached})
 
@@ -101,7 +104,7 @@ class Llm(Streaming):
         self._span.set_attribute(semconv.RESPONSE_MODEL, model)
 
     @quiet
-    def messages(self, *, input: str | None = None, output: str | None = None, system: str | None = None) -> None:  # noqa: A002 - the conventions' word
+    def messages(self, *, input: str | None = None, output: str | None = None, system: str | None = None) -> None:
         """Prompt, answer and system prompt as text; recorded only when content capture is on."""
         self.set({semconv.INPUT_MESSAGES: input, semconv.OUTPUT_MESSAGES: output, semconv.SYSTEM_INSTRUCTIONS: system})
 
@@ -164,7 +167,7 @@ class Handoff(Operation):
     @quiet
     def blocked(self) -> None:
         """Refused because it would go in a circle."""
-        self._span.set_attribute(semconv.HANDOFF_BLOCKED, True)
+        self._span.set_attributes({semconv.HANDOFF_BLOCKED: True})
 
 
 OperationT = TypeVar("OperationT", bound=Operation)

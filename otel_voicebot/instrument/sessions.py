@@ -130,7 +130,7 @@ class Session(SpanBlock):
         return Session(self._attributes, self._given_id, self._caller)
 
 
-def session(  # noqa: PLR0913 - what is known of a call when it comes in
+def session(
     *,
     bot: str,
     channel: str | None = None,
@@ -145,7 +145,8 @@ def session(  # noqa: PLR0913 - what is known of a call when it comes in
         bot: name of the bot.
         channel: phone, web, app, ...
         variant: variant of an experiment that the call runs under.
-        caller: who calls, e.g. the number; it becomes ``user.hash`` when a hash key is configured and is never recorded in clear.
+        caller: who calls, e.g. the number; it becomes ``user.hash`` when a hash key is configured and is never
+        recorded in clear.
         session_id: the id that other systems know the call by; 32 random hex digits by default.
         attributes: more for the session's span, e.g. ``voicebot.tenant``.
     """

@@ -18,7 +18,8 @@ __all__ = ["Turn", "current_turn", "turn"]
 class Turn(SpanBlock):
     """One exchange, or the bot's greeting.
 
-    Speech events carry the time at which audio was audible to the caller, in unix seconds: the response gap is measured from
+    Speech events carry the time at which audio was audible to the caller, in unix seconds: the response gap is
+    measured from
     the end of the user's speech to the next start of the bot's.
 
     Attributes:
@@ -66,7 +67,7 @@ class Turn(SpanBlock):
     @quiet
     def interrupted(self) -> None:
         """The caller spoke over the bot's reply and the bot stopped."""
-        self._span.set_attribute(semconv.TURN_INTERRUPTED, True)
+        self._span.set_attributes({semconv.TURN_INTERRUPTED: True})
 
     @quiet
     def end_reason(self, reason: str) -> None:

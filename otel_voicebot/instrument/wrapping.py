@@ -1,14 +1,15 @@
 """Decorated callables: each call gets a block of its own, and behaves as the callable did.
 
-A generator's span covers its first ``next()`` to its exhaustion or close. The OTel context is attached while the generator's own code runs
-and detached before each item is handed out, so that it never leaks into the consumer; what the generator's code attached itself is
+A generator's span covers its first ``next()`` to its exhaustion or close. The OTel context is attached while the
+generator's own code runs
+and detached before each item is handed out, so that it never leaks into the consumer; what the generator's code
+attached itself is
 kept for its next resumption.
 """
 
 import functools
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
-from contextvars import Token
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
@@ -16,6 +17,8 @@ from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 
 if TYPE_CHECKING:
+    from contextvars import Token
+
     from otel_voicebot.instrument.block import SpanBlock
 
 __all__ = ["Attached", "wrap"]
@@ -25,7 +28,7 @@ R = TypeVar("R")
 
 
 class Attached:
-    """``with Attached(context):`` code inside runs in that OTel context; what it left attached is in ``context`` after."""
+    """``with Attached(context):`` code inside runs in it; what it left attached is in ``context`` afterwards."""
 
     __slots__ = ("_token", "context")
 
@@ -52,7 +55,8 @@ def wrap(function: Callable[P, R], fresh: Callable[[], "SpanBlock"]) -> Callable
 
 
 def _streaming(function: Callable[P, R], fresh: Callable[[], "SpanBlock"]) -> Callable[P, R]:
-    # A plain function around the generator, so that the caller's context is known even when an executor's thread consumes it.
+    # A plain function around the generator, so that the caller's context is known even when an executor's thread
+    # consumes it.
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         block = fresh()

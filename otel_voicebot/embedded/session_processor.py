@@ -1,0 +1,178 @@
+"""A span processor that marks every span started inside a session, whoever starts it."""
+
+import os
+import threading
+import time
+import weakref
+from collections import OrderedDict, deque
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
+
+from otel_voicebot import semconv
+from otel_voicebot.instrument.context import inherited, scope_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from opentelemetry.context import Context
+    from opentelemetry.util.types import AnyValue
+
+    from otel_voicebot.instrument.context import Scope, Stamp
+    from otel_voicebot.instrument.sessions import Session
+    from otel_voicebot.selfmetrics import SelfMetrics
+
+__all__ = ["SessionProcessor"]
+
+MAX_SESSIONS: Final = 10_000
+KEPT_AFTER_END_S: Final = 60.0
+
+
+class SessionProcessor(SpanProcessor):
+    """Stamps session.id, turn index, bot, channel and variant on every span started inside a session.
+
+    It asks the OTel context, the local parent span, and a bounded map of the sessions' traces, in this order; a
+    parent in another
+    trace than the context's session goes first, so that no span is booked on a call that only happens to run around
+    it. Explicit
+    session ids are left alone. O(1), takes microseconds, never raises: failures are counted as `stamp`.
+
+    Args:
+        metrics: where failures are counted.
+        max_sessions: traces remembered; beyond, the one unused longest is forgotten and counted as `stamp_forgotten`.
+        kept_s: seconds that a trace is remembered after its session's end, for work that outlives the call.
+        monotonic: seconds that only go forward.
+    """
+
+    def __init__(
+        self,
+        metrics: "SelfMetrics",
+        *,
+        max_sessions: int = MAX_SESSIONS,
+        kept_s: float = KEPT_AFTER_END_S,
+        monotonic: "Callable[[], float]" = time.monotonic,
+    ) -> None:
+        self._metrics = metrics
+        self._max_sessions = max_sessions
+        self._kept_s = kept_s
+        self._monotonic = monotonic
+        self._sessions: OrderedDict[int, Session] = OrderedDict()
+        self._ended: deque[tuple[float, int]] = deque()
+        self._lock = threading.Lock()
+        _renew_after_fork(self)
+
+    def on_start(self, span: Span, parent_context: "Context | None" = None) -> None:
+        """Stamp the span."""
+        try:
+            context = otel_context.get_current() if parent_context is None else parent_context
+            scope = scope_of(context)
+            if scope is not None and scope.session is not None:
+                self._in_session(span, context, scope, scope.session)
+            elif span.parent is not None:
+                _put(span, self._from_parent(span, context))
+        except Exception as error:  # noqa: BLE001 - a mark that is missing must not end a call
+            self._metrics.contained("stamp", error)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Let go of the trace some time after its session ended."""
+        if span.parent is not None or span.name != semconv.SPAN_SESSION:
+            return
+        try:
+            context = span.get_span_context()
+            if context is not None and context.trace_id in self._sessions:
+                with self._lock:
+                    self._ended.append((self._monotonic() + self._kept_s, context.trace_id))
+                    self._forget_ended()
+        except Exception as error:  # noqa: BLE001 - as above
+            self._metrics.contained("stamp", error)
+
+    def __len__(self) -> int:
+        """Traces remembered now."""
+        return len(self._sessions)
+
+    def _in_session(self, span: Span, context: "Context", scope: "Scope", session: "Session") -> None:
+        parent = span.parent
+        if parent is None and span.name == semconv.SPAN_SESSION:
+            self._remember(span, session)
+        ours = span.instrumentation_scope is not None and span.instrumentation_scope.name == semconv.SCOPE_NAME
+        if parent is None or parent.trace_id == session.trace_id:
+            if not ours:  # ours are born with the stamp
+                _put(span, scope.stamp())
+        else:
+            _put(span, self._from_parent(span, context) or scope.stamp())
+
+    def _from_parent(self, span: Span, context: "Context") -> "Stamp | None":
+        local = trace.get_current_span(context)
+        held = _held(local)
+        stamp = inherited(local) if held is None or semconv.SESSION_ID in held else None
+        if stamp is not None and semconv.TURN_INDEX in stamp:
+            return stamp
+        parent = span.parent
+        session = self._sessions.get(parent.trace_id) if parent is not None else None
+        if session is None:
+            return stamp
+        with self._lock:
+            if parent is not None and parent.trace_id in self._sessions:
+                self._sessions.move_to_end(parent.trace_id)
+        return session.stamp_now()
+
+    def _remember(self, span: Span, session: "Session") -> None:
+        with self._lock:
+            self._sessions[span.get_span_context().trace_id] = session
+            self._forget_ended()
+            if len(self._sessions) > self._max_sessions:
+                self._sessions.popitem(last=False)
+                self._metrics.add(semconv.SELF_FAILURES, 1, "stamp_forgotten")
+
+    def _forget_ended(self) -> None:
+        """Forget at most two traces: constant work, and more than one session start adds."""
+        now = self._monotonic()
+        for _ in range(2):
+            if self._ended and self._ended[0][0] <= now:
+                self._sessions.pop(self._ended.popleft()[1], None)
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.Lock()
+
+
+def _put(span: Span, stamp: "Stamp | None") -> None:
+    """Add the stamp, unless the span names a session itself."""
+    if not stamp:
+        return
+    held = _held(span)
+    if held is None:
+        if semconv.SESSION_ID not in (span.attributes or {}):
+            span.set_attributes(stamp)
+    elif semconv.SESSION_ID not in held:
+        limits: Any = span._attributes  # noqa: SLF001 - see _held
+        if limits.max_value_len is None and (limits.maxlen is None or len(held) + len(stamp) <= limits.maxlen):
+            held.update(stamp)
+        else:
+            span.set_attributes(stamp)
+
+
+def _held(span: trace.Span) -> "dict[str, AnyValue] | None":
+    """The dict in which the SDK keeps a span's attributes; None when it keeps them otherwise.
+
+    ``set_attributes`` checks and copies every value again: 5.5 us for a stamp that was checked when it was made, 0.3
+    us this way.
+    Where the SDK's insides differ, the public way is taken (a test holds both to the same result).
+    """
+    held = getattr(getattr(span, "_attributes", None), "_dict", None)
+    return held if type(held) is dict else None
+
+
+def _renew_after_fork(processor: SessionProcessor) -> None:
+    """A child of ``fork`` gets a free lock: the thread that may have held it does not exist there."""
+    if not hasattr(os, "register_at_fork"):
+        return
+    reference = weakref.ref(processor)
+
+    def renew() -> None:
+        alive = reference()
+        if alive is not None:
+            alive._renew_lock()  # noqa: SLF001 - this module's own class
+
+    os.register_at_fork(after_in_child=renew)

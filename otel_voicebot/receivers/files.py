@@ -54,7 +54,7 @@ def payloads(path: Path, *, note: Callable[[str], None] = _log.info) -> Iterator
     skipped; ``note`` is told at the end, in a sentence, how many.
 
     Raises:
-        UsageError: the file can't be opened.
+        UsageError: the file can't be opened (at the first request asked for).
         UnreadableDataError: at the end: something was damaged. The message names the file, the line or byte, and why.
     """
     damaged: list[str] = []
@@ -107,7 +107,7 @@ def _is_json(head: bytes) -> bool:
     return head[:1] != b"\n" or not any(byte < 32 and byte not in b"\t\n\r" for byte in head[:4096])
 
 
-def _lines(reader: io.BufferedReader) -> Iterator[Found]:
+def _lines(reader: BinaryIO) -> Iterator[Found]:
     """One request a line, or one document over all lines."""
     numbered = ((number, line) for number, line in enumerate(_bounded_lines(reader), 1) if line.strip())
     number, first = next(numbered)
@@ -121,7 +121,7 @@ def _lines(reader: io.BufferedReader) -> Iterator[Found]:
         yield f"line {number}", line
 
 
-def _bounded_lines(reader: io.BufferedReader) -> Iterator[bytes]:
+def _bounded_lines(reader: BinaryIO) -> Iterator[bytes]:
     while line := reader.readline(_MAX_REQUEST):
         if len(line) == _MAX_REQUEST:
             raise _DamagedError(f"a line is longer than {_MAX_REQUEST} bytes")
@@ -135,7 +135,7 @@ def _is_object(line: bytes) -> bool:
         return False
 
 
-def _frames(reader: io.BufferedReader) -> Iterator[Found]:
+def _frames(reader: BinaryIO) -> Iterator[Found]:
     offset = 0
     while prefix := _read_up_to(reader, 4):
         size = int.from_bytes(prefix, "big")
@@ -150,7 +150,7 @@ def _frames(reader: io.BufferedReader) -> Iterator[Found]:
         offset += 4 + size
 
 
-def _read_up_to(reader: io.BufferedReader, size: int) -> bytes:
+def _read_up_to(reader: BinaryIO, size: int) -> bytes:
     parts = []
     while size and (part := reader.read(min(size, 1 << 20))):  # a wrong length must not reserve memory
         parts.append(part)

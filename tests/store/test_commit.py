@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 import pytest
-from tests.store.rows import START, span_id, span_rows, trace_id
 
 from otel_voicebot.errors import CannotStartError
 from otel_voicebot.selfmetrics import SelfMetrics
@@ -22,6 +21,7 @@ from otel_voicebot.semconv import SELF_COMMITTED, SELF_FAILURES
 from otel_voicebot.spans.schema import SCHEMA_VERSION, SESSIONS, SPANS, TURNS
 from otel_voicebot.store import Commit, SpanStore, snapshot
 from otel_voicebot.store.layout import Names
+from tests.store.rows import START, span_id, span_rows, trace_id
 
 HOUR = 3_600_000_000_000
 

@@ -1,18 +1,19 @@
 """Group commit: when it is due, and what happens while the disk refuses."""
 
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.store.rows import span_id, span_rows
 
 from otel_voicebot.errors import CannotStartError
 from otel_voicebot.selfmetrics import SelfMetrics
 from otel_voicebot.semconv import SELF_COMMITTED, SELF_DROPPED
 from otel_voicebot.store import Commit, GroupCommit, SpanStore, snapshot
+from tests.store.rows import span_id, span_rows
 
 SECOND = 1_000_000_000
 
@@ -24,6 +25,7 @@ class Moment:
         self.now = 0
 
     def __call__(self) -> int:
+        """The time."""
         return self.now
 
 
@@ -32,7 +34,8 @@ class Disk(SpanStore):
 
     refuses = False
 
-    def commit(self, rows: "list[pa.RecordBatch] | tuple[pa.RecordBatch, ...]") -> Commit:
+    def commit(self, rows: Sequence[pa.RecordBatch]) -> Commit:
+        """Refuse, or commit for real."""
         if self.refuses:
             raise CannotStartError("no space")
         return super().commit(rows)
@@ -93,7 +96,7 @@ def test_rows_wait_while_the_disk_refuses(tmp_path: Path) -> None:
 def test_the_oldest_are_dropped_and_counted_at_the_cap(
     tmp_path_factory: pytest.TempPathFactory, sizes: list[int], cap: int
 ) -> None:
-    """While the disk refuses at most ``cap`` rows wait: the newest; each one dropped is counted, none is lost otherwise."""
+    """While the disk refuses at most ``cap`` rows wait: the newest. Each one dropped is counted."""
     data = tmp_path_factory.mktemp("data")
     metrics = SelfMetrics()
     store = Disk(data, metrics=metrics)

@@ -11,9 +11,9 @@ from itertools import count
 from pathlib import Path
 
 import pyarrow.parquet as pq
-from tests.store.rows import span_rows
 
 from otel_voicebot.store import Commit, SpanStore, snapshot
+from tests.store.rows import span_rows
 
 KILLS = 20
 ROWS = 50

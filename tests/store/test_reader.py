@@ -8,17 +8,17 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.store.rows import START, span_id, span_rows, trace_id
 
 from otel_voicebot.errors import NoDataError, UnreadableDataError
 from otel_voicebot.spans.schema import SPANS, SPANS_READ, TABLES
 from otel_voicebot.store import Commit, SpanStore, reader, snapshot
+from tests.store.rows import START, span_id, span_rows, trace_id
 
 HOUR = 3_600_000_000_000
 DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda _: b"",
     "only 7 bytes": lambda content: content[:7],
-    "not a Parquet file": lambda content: b"garbage" * 1000,
+    "not a Parquet file": lambda _: b"garbage" * 1000,
     "the end is missing": lambda content: content[: len(content) // 2],
 }
 
@@ -226,7 +226,7 @@ def test_a_path_with_quotes_is_read(tmp_path: Path) -> None:
 
 
 def test_readers_beside_writers_see_whole_commits_only(tmp_path: Path) -> None:
-    """While a thread commits, every read succeeds, finds no damage, and shows a whole number of commits that only grows."""
+    """While a thread commits, every read finds whole commits, and never fewer than before."""
     store = SpanStore(tmp_path)
     store.commit([span_rows(10)])
     done = threading.Event()

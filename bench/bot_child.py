@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 
 from bench import workload
 
-__all__ = ["VARIANTS"]
+__all__ = ["VARIANTS", "Null"]
 
 BURST_TURNS: Final = 112
 BURST_PERIOD_S: Final = 0.2
@@ -35,13 +35,14 @@ class Sink(NamedTuple):
     """Spans that came out at the end: exported, or on disk and fsynced."""
 
 
-class _Null(SpanExporter):
+class Null(SpanExporter):
     """Counts and forgets."""
 
     def __init__(self) -> None:
         self.spans = 0
 
     def export(self, spans: Any) -> SpanExportResult:
+        """Take the spans."""
         self.spans += len(spans)
         return SpanExportResult.SUCCESS
 
@@ -49,7 +50,7 @@ class _Null(SpanExporter):
         """Nothing to close."""
 
 
-class _Encoding(_Null):
+class _Encoding(Null):
     """What the OTLP exporter does before it sends, and no further."""
 
     def export(self, spans: Any) -> SpanExportResult:
@@ -64,14 +65,14 @@ def _bare(_provider: TracerProvider, _: Path) -> Sink:
 
 
 def _stock(provider: TracerProvider, _: Path) -> Sink:
-    return _batched(provider, _Null())
+    return _batched(provider, Null())
 
 
 def _encoding(provider: TracerProvider, _: Path) -> Sink:
     return _batched(provider, _Encoding())
 
 
-def _batched(provider: TracerProvider, exporter: _Null) -> Sink:
+def _batched(provider: TracerProvider, exporter: Null) -> Sink:
     processor = BatchSpanProcessor(exporter)
     provider.add_span_processor(processor)
     return Sink(processor.force_flush, lambda: exporter.spans)

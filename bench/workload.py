@@ -9,7 +9,7 @@ from opentelemetry import trace
 import otel_voicebot as vb
 from otel_voicebot import semconv as s
 
-__all__ = ["SPANS_A_CALL", "TURNS_A_CALL", "run"]
+__all__ = ["SPANS_A_CALL", "TURNS_A_CALL", "operation", "run"]
 
 TURNS_A_CALL: Final = 8
 SPANS_A_CALL: Final = TURNS_A_CALL * 9 + 1
@@ -38,7 +38,8 @@ _ATTRIBUTES: Final = {
 
 def run(turns: int, after_turn: Callable[[], None]) -> None:
     """Hold calls of eight turns, `turns` in all, a multiple of eight; no clock runs by itself: `after_turn` paces."""
-    tracer = trace.get_tracer(s.SCOPE_NAME)
+    # a scope of the bot's own: our API's spans are born with the session's stamp, these have to be stamped
+    tracer = trace.get_tracer("bench.bot")
     for _ in range(turns // TURNS_A_CALL):
         with vb.session(bot="bank", channel="phone") as call:
             for _ in range(TURNS_A_CALL):
@@ -47,11 +48,16 @@ def run(turns: int, after_turn: Callable[[], None]) -> None:
             call.outcome("resolved", end_reason="completed")
 
 
+def operation(tracer: trace.Tracer, name: str = s.SPAN_STT) -> None:
+    """One span, started and ended."""
+    tracer.start_span(name, attributes=_ATTRIBUTES).end()
+
+
 def _turn(tracer: trace.Tracer) -> None:
     now = time.time()
     with vb.turn() as turn:
         turn.user_speech(start=now - 3, end=now - 1)
         for name in _OPERATIONS:
-            tracer.start_span(name, attributes=_ATTRIBUTES).end()
+            operation(tracer, name)
         turn.bot_speech_start(now)
         turn.bot_speech_end(now + 2)

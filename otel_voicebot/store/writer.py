@@ -86,18 +86,18 @@ class SpanStore:
         metrics: SelfMetrics | None = None,
         on_commit: Callable[[Commit], None] | None = None,
     ) -> None:
-        self.data = data
+        self.data = data.absolute()  # the process may change its directory later
         self._clock = clock
         self._metrics = metrics or SelfMetrics()
         self._on_commit = on_commit
         self._names = Names(clock())
         self._ready: dict[str, Path] = {}  # the hour that this store has made and synced, by table
         try:
-            _make(tmp_directory(data))
+            _make(tmp_directory(self.data))
             self._probe()
             self._remove_stale()
         except OSError as error:
-            raise _cannot_write(data, error) from error
+            raise _cannot_write(self.data, error) from error
 
     def commit(self, rows: Sequence[pa.RecordBatch]) -> Commit:
         """Put span rows (schema SPANS, at least one row) on disk, in one file, and return when they are durable.

@@ -295,7 +295,7 @@ TURNS: Final = _metric(
 INTERRUPTIONS: Final = _metric(
     "voicebot.interruptions", "counter", "{turn}", _SESSION_LABELS, "Turns whose reply the caller spoke over and stopped."
 )
-BOT_SPEECH: Final = _metric(
+REPLIES: Final = _metric(
     "voicebot.replies", "counter", "{turn}", _SESSION_LABELS, "Turns with bot speech: what interruptions are a share of."
 )
 OPERATION_DURATION: Final = _metric(
@@ -329,12 +329,12 @@ WER_ERROR_COUNT: Final = _metric(
 WER_WORD_COUNT: Final = _metric(
     "voicebot.wer.words", "counter", "{word}", "bot provider model", "Reference words: WER is errors over words."
 )
-LOW_CONFIDENCE: Final = _metric(
+CLASSIFICATIONS: Final = _metric(
     "voicebot.nlu.classifications",
     "counter",
     "{operation}",
-    "bot result",
-    "NLU operations by result: confident, low_confidence (below 0.7), fallback, unknown.",
+    "bot result fallback",
+    "NLU operations by result: confident, low_confidence (below 0.7), unknown; and whether no intent was good enough.",
 )
 HANDOFFS: Final = _metric(
     "voicebot.handoffs",

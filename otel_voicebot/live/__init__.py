@@ -1,0 +1,6 @@
+"""What is known of calls under way: open turns and sessions, and the metrics that completed ones feed."""
+
+from otel_voicebot.live.aggregate import Aggregator, Series
+from otel_voicebot.live.state import Live
+
+__all__ = ["Aggregator", "Live", "Series"]

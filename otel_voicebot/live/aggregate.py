@@ -1,0 +1,128 @@
+"""Counts, sums and bucket counts per series, filled column by column."""
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from otel_voicebot.semconv import SERIES_OVERFLOW, Metric
+
+__all__ = ["Aggregator", "Series"]
+
+OVERFLOW: Final = "_overflow"
+"""Label value of the series that takes what came after a metric had too many."""
+
+
+@dataclass(slots=True)
+class Series:
+    """One series: a counter or gauge has ``total`` only; a histogram ``counts`` per bucket (the last is +Inf) too."""
+
+    created: float
+    """Unix seconds."""
+    total: float = 0.0
+    counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+
+
+class Aggregator:
+    """Series by metric and label values. Any thread may add or read; nothing here blocks for long.
+
+    Args:
+        max_series: per metric; what comes on top goes to one series labelled ``_overflow`` and is counted.
+        clock: unix seconds, for the time a series was created.
+    """
+
+    def __init__(self, max_series: int = 2000, clock: Any = time.time) -> None:
+        self._lock = threading.Lock()
+        self._max_series = max_series
+        self._clock = clock
+        self._series: dict[str, dict[tuple[str, ...], Series]] = {}
+
+    def count(self, metric: Metric, labels: Mapping[str, object], amounts: pa.ChunkedArray | None = None, rows: int = 0) -> None:
+        """Raise a counter, row by row.
+
+        Args:
+            metric: a counter.
+            labels: label name -> a column of ``rows`` values, or one string for all rows.
+            amounts: how much each row adds (null adds nothing); None counts rows.
+            rows: number of rows, where ``amounts`` is None.
+        """
+        values = np.ones(rows) if amounts is None else _floats(amounts, 0.0)
+        for key, indexes in _groups(metric, labels, len(values)):
+            amount = float(values[indexes].sum())
+            if amount:
+                with self._lock:
+                    self._find(metric, key, len(indexes)).total += amount
+
+    def observe(self, metric: Metric, labels: Mapping[str, object], column: pa.ChunkedArray) -> None:
+        """Put the values of a column into a histogram; nulls are left out."""
+        values = _floats(column, np.nan)
+        buckets = np.searchsorted(np.asarray(metric.buckets), values)
+        known = ~np.isnan(values)
+        for key, indexes in _groups(metric, labels, len(values)):
+            chosen = indexes[known[indexes]]
+            if len(chosen):
+                counts = np.bincount(buckets[chosen], minlength=len(metric.buckets) + 1)
+                with self._lock:
+                    series = self._find(metric, key, len(chosen))
+                    series.counts = counts if not len(series.counts) else series.counts + counts
+                    series.total += float(values[chosen].sum())
+
+    def _find(self, metric: Metric, key: tuple[str, ...], observations: int) -> Series:
+        by_labels = self._series.setdefault(metric.name, {})
+        series = by_labels.get(key)
+        if series is None:
+            if len(by_labels) >= self._max_series and OVERFLOW not in key:
+                self._find(SERIES_OVERFLOW, (metric.name,), 1).total += observations
+                return self._find(metric, (OVERFLOW,) * len(key), observations)
+            series = by_labels[key] = Series(self._clock())
+        return series
+
+    def read(self) -> dict[str, dict[tuple[str, ...], Series]]:
+        """A copy: metric name -> label values (in the metric's order) -> series."""
+        with self._lock:
+            return {
+                name: {key: Series(one.created, one.total, one.counts.copy()) for key, one in by_labels.items()}
+                for name, by_labels in self._series.items()
+            }
+
+
+def _floats(column: pa.ChunkedArray, missing: float) -> NDArray[np.float64]:
+    filled = pc.fill_null(pc.cast(column, pa.float64()), missing)
+    return np.asarray(filled.to_numpy(), dtype=np.float64)
+
+
+def _groups(
+    metric: Metric, labels: Mapping[str, object], rows: int
+) -> Sequence[tuple[tuple[str, ...], NDArray[np.intp]]]:
+    """Row indexes by label values, in the order of the metric's labels."""
+    if not rows:
+        return []
+    codes = np.zeros(rows, np.int64)
+    values: list[list[str]] = []
+    for name in metric.labels:
+        column = labels[name]
+        if isinstance(column, str):
+            values.append([column])
+            continue
+        encoded = pc.fill_null(pc.cast(column, pa.string()), "").combine_chunks().dictionary_encode()
+        encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
+        values.append(encoded.dictionary.to_pylist())
+        codes = codes * len(values[-1]) + encoded.indices.to_numpy()
+    distinct, inverse = np.unique(codes, return_inverse=True)
+    order = np.argsort(inverse, kind="stable")
+    parts = np.split(order, np.cumsum(np.bincount(inverse))[:-1])
+    return [(_key(int(code), values), part) for code, part in zip(distinct, parts, strict=True)]
+
+
+def _key(code: int, values: list[list[str]]) -> tuple[str, ...]:
+    key = []
+    for choices in reversed(values):
+        code, position = divmod(code, len(choices))
+        key.append(choices[position])
+    return tuple(reversed(key))

@@ -1,0 +1,92 @@
+"""Which model rows feed which metrics: the whole mapping, in one place."""
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from otel_voicebot import semconv as s
+from otel_voicebot.live.aggregate import Aggregator
+
+__all__ = ["record_handoffs", "record_operations", "record_sessions", "record_turns"]
+
+_SESSION_LABELS = ("bot", "channel", "variant", "environment")
+_OPERATION_LABELS = ("bot", "component", "provider", "model")
+
+
+def record_operations(into: Aggregator, rows: pa.Table) -> None:
+    """Feed rows of the model ``operations``, each once."""
+    labels = _labels(rows, _OPERATION_LABELS)
+    into.observe(s.OPERATION_DURATION, labels, rows["duration_s"])
+    into.observe(s.TIME_TO_FIRST, labels, rows["time_to_first_chunk_s"])
+    failed = rows.filter(pc.fill_null(rows["failed"], False))  # noqa: FBT003 - Arrow's signature
+    into.count(
+        s.ERRORS,
+        {**_labels(failed, _OPERATION_LABELS), "error_type": pc.fill_null(failed["error_type"], "_OTHER")},
+        rows=failed.num_rows,
+    )
+    for direction in ("input", "output"):
+        into.count(
+            s.TOKENS, {**_labels(rows, ("bot", "provider", "model")), "direction": direction}, rows[f"{direction}_tokens"]
+        )
+    served = _labels(rows, ("bot", "provider", "model"))
+    into.count(s.WER_ERROR_COUNT, served, rows["wer_errors"])
+    into.count(s.WER_WORD_COUNT, served, rows["wer_words"])
+    into.observe(s.MOS_SCORES, {**served, "kind": rows["mos_kind"]}, rows["mos"])
+
+    lookups = rows.filter(pc.and_(pc.equal(rows["component"], "cache"), pc.is_valid(rows["cache_hit"])))
+    result = pc.if_else(lookups["cache_hit"], "hit", "miss")
+    into.count(
+        s.CACHE_LOOKUPS,
+        {"bot": lookups["bot"], "cache": lookups["cache_name"], "level": lookups["cache_level"], "result": result},
+        rows=lookups.num_rows,
+    )
+
+    classified = rows.filter(pc.equal(rows["component"], "nlu"))
+    confidence = classified["confidence"]
+    sure = pc.if_else(pc.is_null(confidence), "unknown", pc.if_else(pc.less(confidence, 0.7), "low_confidence", "confident"))
+    fallback = pc.fill_null(classified["intent_fallback"], False)  # noqa: FBT003 - Arrow's signature
+    into.count(
+        s.CLASSIFICATIONS,
+        {"bot": classified["bot"], "result": sure, "fallback": pc.if_else(fallback, "true", "false")},
+        rows=classified.num_rows,
+    )
+
+
+def record_turns(into: Aggregator, rows: pa.Table) -> None:
+    """Feed rows of the model ``turns``, each turn once."""
+    exchanges = rows.filter(pc.equal(rows["kind"], "exchange"))
+    into.count(
+        s.TURNS, {**_labels(exchanges, _SESSION_LABELS), "outcome": exchanges["outcome"]}, rows=exchanges.num_rows
+    )
+    into.count(s.ORCHESTRATOR_REQUESTS, {"bot": exchanges["bot"]}, rows=exchanges.num_rows)
+    into.observe(s.RESPONSE_GAP, _labels(exchanges, _SESSION_LABELS), exchanges["response_gap_s"])
+    into.observe(s.ORCHESTRATOR_LATENCY, {"bot": exchanges["bot"]}, exchanges["response_gap_s"])
+    answered = pc.fill_null(pc.equal(rows["outcome"], "answered"), False)  # noqa: FBT003 - Arrow's signature
+    replies = rows.filter(pc.or_(pc.equal(rows["kind"], "greeting"), answered))
+    into.count(s.REPLIES, _labels(replies, _SESSION_LABELS), rows=replies.num_rows)
+    interrupted = replies.filter(replies["interrupted"])
+    into.count(s.INTERRUPTIONS, _labels(interrupted, _SESSION_LABELS), rows=interrupted.num_rows)
+
+
+def record_sessions(into: Aggregator, rows: pa.Table) -> None:
+    """Feed rows of the model ``sessions``, each session once."""
+    labels = _labels(rows, _SESSION_LABELS)
+    into.count(s.SESSIONS, {**labels, "outcome": rows["outcome"]}, rows=rows.num_rows)
+    into.observe(s.SESSION_DURATION, labels, rows["duration_s"])
+    handled = rows.filter(pc.greater(rows["answered"], 0))
+    into.observe(s.HANDLE_TIME, _labels(handled, _SESSION_LABELS), handled["duration_s"])
+    for metric, column in ((s.CSAT_SCORES, "csat"), (s.NPS_SCORES, "nps")):
+        answers = rows.filter(pc.is_valid(rows[column]))
+        into.count(metric, {**_labels(answers, ("bot", "variant")), "score": answers[column]}, rows=answers.num_rows)
+
+
+def record_handoffs(into: Aggregator, spans: pa.Table) -> None:
+    """Feed handoff spans (any columns of spans; others are left out), each once."""
+    rows = spans.filter(pc.equal(spans["component"], "handoff"))
+    blocked = pc.fill_null(rows["handoff_blocked"], False)  # noqa: FBT003 - Arrow's signature
+    outcome = pc.if_else(blocked, "blocked", pc.if_else(pc.equal(rows["status"], "error"), "failed", "completed"))
+    target = pc.if_else(pc.equal(rows["handoff_target"], "human"), "human", "bot")
+    into.count(s.HANDOFFS, {"bot": rows["bot"], "target": target, "outcome": outcome}, rows=rows.num_rows)
+
+
+def _labels(rows: pa.Table, names: tuple[str, ...]) -> dict[str, object]:
+    return {name: rows[name] for name in names}

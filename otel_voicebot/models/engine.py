@@ -1,0 +1,130 @@
+"""Runs the models over a store's files, on an embedded DuckDB."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Final, Protocol, Self
+
+import duckdb
+import pyarrow as pa
+
+from otel_voicebot.errors import UnreadableDataError
+from otel_voicebot.models.catalog import MODELS, SPAN_COLUMNS
+
+__all__ = ["Engine", "Selection", "Source"]
+
+# What the KPIs and sections of a report read. Wider tables cost a second a million spans.
+_BRIEF: Final = {
+    "turns": "session_id, turn_index, kind, outcome, response_gap_s, interrupted, words",
+    "sessions": (
+        "session_id, bot, channel, variant, environment, start_time, duration_s, turns, answered, outcome, end_reason, "
+        "escalated_by, planned_handoff, csat, nps"
+    ),
+}
+
+
+class Source(Protocol):
+    """Something that spans can be read from; the store's ``Snapshot`` is one."""
+
+    def sql(self, columns: Sequence[str] | None = None, *, raw_ids: bool = False) -> str:
+        """A DuckDB query that gives the spans with these columns; ids as bytes when ``raw_ids``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which sessions are meant. The window selects sessions by their start; None selects all."""
+
+    since: datetime | None = None
+    """From this (aware) time on."""
+    until: datetime | None = None
+    """Before this (aware) time."""
+    bot: str | None = None
+    channel: str | None = None
+    variant: str | None = None
+    environment: str | None = None
+
+    def where(self) -> tuple[str, list[object]]:
+        """An SQL condition over sessions and its parameters; the condition is empty when all are meant."""
+        terms = {"since": "start_time >= ?", "until": "start_time < ?"}
+        chosen = [(field.name, getattr(self, field.name)) for field in fields(self)]
+        chosen = [(name, value) for name, value in chosen if value is not None]
+        return " AND ".join(terms.get(name, f"{name} = ?") for name, _ in chosen), [value for _, value in chosen]
+
+
+class Engine:
+    """The models over one source of spans, as of one moment.
+
+    Args:
+        source: where spans come from.
+        selection: which sessions count. Turns and operations count when their session does.
+        brief: keep only the columns of turns and sessions that KPIs and report sections read.
+        short_session_s: a session abandoned before this many seconds is short.
+    """
+
+    def __init__(
+        self, source: Source, selection: Selection | None = None, *, brief: bool = False, short_session_s: float = 5.0
+    ) -> None:
+        self._connection = duckdb.connect(config={"memory_limit": "700MB", "preserve_insertion_order": False})
+        try:
+            self._connection.execute("SET TimeZone = 'UTC'")
+            self._connection.execute("SET VARIABLE short_session_s = ?", [short_session_s])
+            self._define(source, selection or Selection(), _BRIEF if brief else {})
+        except duckdb.Error as error:
+            self.close()
+            raise UnreadableDataError(f"the spans can't be read: {_first_line(error)}") from error
+        except BaseException:
+            self.close()
+            raise
+
+    def _define(self, source: Source, selection: Selection, brief: dict[str, str]) -> None:
+        run = self._connection.execute
+        run(f"CREATE VIEW spans AS {source.sql(SPAN_COLUMNS, raw_ids=True)}")
+        for name in ("repeats", "nested", "traces"):
+            run(f"CREATE TEMP TABLE {name} AS {MODELS[name].text}")
+        # Nothing repeated is the usual case; reading everything through the general form costs a fifth more.
+        repeated = self._connection.execute("SELECT count(*) FROM repeats").fetchone() != (0,)
+        run(f"CREATE VIEW once AS {MODELS['once'].text if repeated else 'SELECT * FROM spans'}")
+        run(f"CREATE VIEW steps AS {MODELS['steps'].text}")
+        where, parameters = selection.where()
+        for name, suffix in (("turns", "_all"), ("sessions", "_all")):
+            run(f"CREATE VIEW {name}_model AS {MODELS[name].text}")
+            run(f"CREATE TEMP TABLE {name}{suffix} AS SELECT {brief.get(name, '*')} FROM {name}_model")
+            run(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM {name}{suffix}")
+        run(f"CREATE VIEW operations_all AS {MODELS['operations'].text}")
+        run("CREATE VIEW operations AS SELECT * FROM operations_all")
+        if where:
+            run(f"CREATE TEMP TABLE selected AS SELECT session_id FROM sessions_all WHERE {where}", parameters)
+            for name in ("turns", "sessions", "operations"):
+                run(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM {name}_all SEMI JOIN selected USING (session_id)")
+        for name in MODELS.keys() - {"repeats", "nested", "traces", "once", "steps", "turns", "sessions", "operations"}:
+            run(f"CREATE VIEW {name} AS {MODELS[name].text}")
+
+    def table(self, name: str) -> pa.Table:
+        """A model's rows."""
+        return self.sql(f"SELECT * FROM {name}")
+
+    def sql(self, text: str, parameters: Sequence[object] = ()) -> pa.Table:
+        """Any query over the models (``spans``, ``steps``, ``operations``, ``turns``, ``sessions``, ...).
+
+        Raises:
+            UnreadableDataError: a file turned out to be damaged, or vanished.
+        """
+        try:
+            return self._connection.sql(text, params=list(parameters)).to_arrow_table()
+        except duckdb.Error as error:
+            raise UnreadableDataError(f"the query failed: {_first_line(error)}") from error
+
+    def close(self) -> None:
+        """Free the engine. Idempotent."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _first_line(error: duckdb.Error) -> str:
+    return str(error).partition("\n")[0]

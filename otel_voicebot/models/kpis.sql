@@ -1,0 +1,92 @@
+-- kpis: one number each, with what it is a share of.
+-- inputs: sessions, turns, operations
+-- grain: one row per KPI (name, numerator, denominator, excluded). The value is numerator / denominator, or the numerator alone where
+--   there is no denominator; null where nothing was measured. excluded counts rows that were left out, by the definition's own rule.
+-- A short session is abandoned before short_session_s; an eligible one is not short and holds no planned handoff.
+-- error_rate: failed operations / operations. abandoned_wait_rate: abandoned exchanges / exchanges.
+-- interruption_rate: interrupted turns / turns with bot speech. wer: wrong words / reference words, corpus level.
+-- aht_s: duration of handled sessions (at least one answered exchange) / handled sessions.
+-- containment: eligible sessions without a handoff to a human and not abandoned or failed / eligible sessions.
+-- csat_share: answers of 4 or 5 / answers. nps: (9 or 10) minus (0 to 6) / answers, in points.
+WITH s AS (
+    SELECT *,
+        outcome = 'abandoned' AND duration_s < getvariable('short_session_s') AS short,
+        NOT (outcome = 'abandoned' AND duration_s < getvariable('short_session_s')) AND NOT planned_handoff AS eligible
+    FROM sessions
+),
+se AS (
+    SELECT
+        count(*) AS n,
+        count(*) FILTER (WHERE short) AS short,
+        count(*) FILTER (WHERE eligible) AS eligible,
+        count(*) FILTER (WHERE eligible AND escalated_by IS NOT NULL) AS escalated,
+        count(*) FILTER (WHERE eligible AND escalated_by IS NULL AND outcome NOT IN ('abandoned', 'failed', 'escalated')) AS contained,
+        count(*) FILTER (WHERE outcome = 'abandoned' AND NOT short) AS abandoned,
+        count(*) FILTER (WHERE answered > 0) AS handled,
+        sum(duration_s) FILTER (WHERE answered > 0) AS handle_s,
+        count(csat) AS rated,
+        count(*) FILTER (WHERE csat >= 4) AS satisfied,
+        sum(csat) AS csat,
+        count(nps) AS nps,
+        count(*) FILTER (WHERE nps >= 9) AS promoters,
+        count(*) FILTER (WHERE nps <= 6) AS detractors
+    FROM s
+),
+tu AS (
+    SELECT
+        count(*) FILTER (WHERE kind = 'exchange') AS exchanges,
+        count(*) FILTER (WHERE outcome = 'abandoned') AS abandoned,
+        count(*) FILTER (WHERE kind = 'greeting' OR outcome = 'answered') AS replies,
+        count(*) FILTER (WHERE interrupted AND (kind = 'greeting' OR outcome = 'answered')) AS interrupted,
+        count(response_gap_s) AS gaps,
+        count(*) FILTER (WHERE outcome = 'answered' AND response_gap_s IS NULL) AS unmarked,
+        quantile_cont(response_gap_s, 0.5) AS p50,
+        quantile_cont(response_gap_s, 0.95) AS p95,
+        quantile_cont(response_gap_s, 0.99) AS p99
+    FROM turns
+),
+op AS (
+    SELECT
+        count(*) AS n,
+        count(*) FILTER (WHERE failed) AS failed,
+        sum(wer_errors) FILTER (WHERE wer_words IS NOT NULL) AS wer_errors,
+        sum(wer_words) AS wer_words,
+        count(*) FILTER (WHERE component = 'stt' AND wer_words IS NULL) AS unreferenced,
+        count(*) FILTER (WHERE component = 'cache' AND cache_hit IS NOT NULL) AS lookups,
+        count(*) FILTER (WHERE component = 'cache' AND cache_hit) AS hits,
+        sum(input_tokens) AS input_tokens,
+        sum(output_tokens) AS output_tokens,
+        count(*) FILTER (WHERE component = 'llm' AND input_tokens IS NULL AND output_tokens IS NULL) AS uncounted,
+        count(*) FILTER (WHERE component = 'nlu') AS classified,
+        count(*) FILTER (WHERE component = 'nlu' AND confidence IS NOT NULL) AS confident,
+        count(*) FILTER (WHERE component = 'nlu' AND confidence < 0.7) AS low_confidence,
+        count(*) FILTER (WHERE component = 'nlu' AND intent_fallback) AS fallbacks
+    FROM operations
+)
+SELECT position, name, unit, numerator::DOUBLE AS numerator, denominator::DOUBLE AS denominator, excluded::BIGINT AS excluded,
+    exclusion,
+    CASE WHEN is_share THEN CASE WHEN denominator > 0 THEN factor * numerator / denominator END ELSE numerator END::DOUBLE AS value
+FROM (
+    SELECT 1 AS position, 'sessions' AS name, '{session}' AS unit, n AS numerator, NULL AS denominator, 0 AS excluded, NULL AS exclusion, false AS is_share, 1.0 AS factor FROM se
+    UNION ALL SELECT 2, 'turns', '{turn}', exchanges, NULL, 0, NULL, false, 1 FROM tu
+    UNION ALL SELECT 3, 'response_gap_p50_s', 's', p50, gaps, abandoned + unmarked, 'no answer, or no speech marks', false, 1 FROM tu
+    UNION ALL SELECT 4, 'response_gap_p95_s', 's', p95, gaps, abandoned + unmarked, 'no answer, or no speech marks', false, 1 FROM tu
+    UNION ALL SELECT 5, 'response_gap_p99_s', 's', p99, gaps, abandoned + unmarked, 'no answer, or no speech marks', false, 1 FROM tu
+    UNION ALL SELECT 6, 'abandoned_wait_rate', '1', abandoned, exchanges, 0, NULL, true, 1 FROM tu
+    UNION ALL SELECT 7, 'interruption_rate', '1', interrupted, replies, 0, NULL, true, 1 FROM tu
+    UNION ALL SELECT 8, 'error_rate', '1', failed, n, 0, NULL, true, 1 FROM op
+    UNION ALL SELECT 9, 'wer', '1', wer_errors, wer_words, unreferenced, 'no reference', true, 1 FROM op
+    UNION ALL SELECT 10, 'aht_s', 's', handle_s, handled, n - handled, 'no answered exchange', true, 1 FROM se
+    UNION ALL SELECT 11, 'containment', '1', contained, eligible, n - eligible, 'short, or planned handoff', true, 1 FROM se
+    UNION ALL SELECT 12, 'escalation_rate', '1', escalated, eligible, n - eligible, 'short, or planned handoff', true, 1 FROM se
+    UNION ALL SELECT 13, 'abandonment_rate', '1', abandoned, n - short, short, 'short', true, 1 FROM se
+    UNION ALL SELECT 14, 'csat_share', '1', satisfied, rated, n - rated, 'no answer', true, 1 FROM se
+    UNION ALL SELECT 15, 'csat_mean', '1', csat, rated, n - rated, 'no answer', true, 1 FROM se
+    UNION ALL SELECT 16, 'nps', '{point}', promoters - detractors, nps, n - nps, 'no answer', true, 100 FROM se
+    UNION ALL SELECT 17, 'cache_hit_rate', '1', hits, lookups, 0, NULL, true, 1 FROM op
+    UNION ALL SELECT 18, 'input_tokens', '{token}', input_tokens, NULL, uncounted, 'no token count', false, 1 FROM op
+    UNION ALL SELECT 19, 'output_tokens', '{token}', output_tokens, NULL, uncounted, 'no token count', false, 1 FROM op
+    UNION ALL SELECT 20, 'low_confidence_rate', '1', low_confidence, confident, classified - confident, 'no confidence', true, 1 FROM op
+    UNION ALL SELECT 21, 'fallback_rate', '1', fallbacks, classified, 0, NULL, true, 1 FROM op
+)
+ORDER BY position

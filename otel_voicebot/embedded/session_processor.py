@@ -12,7 +12,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 
 from otel_voicebot import semconv
-from otel_voicebot.instrument.context import inherited, scope_of
+from otel_voicebot.instrument.context import STAMPED, inherited, scope_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,8 +100,11 @@ class SessionProcessor(SpanProcessor):
         if parent is None or parent.trace_id == session.trace_id:
             if not ours:  # ours are born with the stamp
                 _put(span, scope.stamp())
-        else:
-            _put(span, self._from_parent(span, context) or scope.stamp())
+            return
+        stamp = self._from_parent(span, context)
+        if ours and stamp is not None:
+            _take_off(span)  # born with the stamp of the call around it, as only ids of its parent were known
+        _put(span, stamp or scope.stamp())
 
     def _from_parent(self, span: Span, context: "Context") -> "Stamp | None":
         local = trace.get_current_span(context)
@@ -151,6 +154,13 @@ def _put(span: Span, stamp: "Stamp | None") -> None:
             held.update(stamp)
         else:
             span.set_attributes(stamp)
+
+
+def _take_off(span: Span) -> None:
+    held = _held(span)
+    if held is not None:
+        for key in STAMPED:
+            held.pop(key, None)
 
 
 def _held(span: trace.Span) -> "dict[str, AnyValue] | None":

@@ -4,10 +4,10 @@ Needs the OpenTelemetry SDK. Spans of the fakes carry ``voicebot.synthetic`` and
 never taken for real measurements.
 """
 
-from importlib.util import find_spec
-
-if find_spec("opentelemetry.sdk") is None:
-    raise ImportError("otel_voicebot.testing needs the OpenTelemetry SDK: pip install opentelemetry-sdk")
+try:
+    import opentelemetry.sdk.trace  # noqa: F401 - asked for before our own modules, to say it in one sentence
+except ImportError as missing:
+    raise ImportError("otel_voicebot.testing needs the OpenTelemetry SDK: pip install opentelemetry-sdk") from missing
 
 from otel_voicebot.testing.fakes import FakeLLM, FakeSTT, FakeTTS
 from otel_voicebot.testing.record import DeterministicClock, DeterministicIds, MemorySink, Recording, recording

@@ -16,6 +16,7 @@ from otel_voicebot.testing import Recording, recording
 
 
 def events(span: Any) -> list[str]:
+    """Names of a span's events."""
     return [event.name for event in span.events]
 
 
@@ -186,7 +187,7 @@ def test_texts_stand_on_spans_only_when_content_capture_is_on() -> None:
 
 
 def test_an_exception_marks_its_span_failed_and_goes_on(record: Recording) -> None:
-    """The component's span says which class of error; turn and session end with a reason; the caller gets the exception."""
+    """The component's span says which class of error; turn and session end with a reason; the exception goes on."""
     with pytest.raises(TimeoutError), vb.session(bot="b"), vb.turn(), vb.llm(model="m"):
         raise TimeoutError("slow")
     span = record.sink.one("chat m")
@@ -203,10 +204,15 @@ def test_an_exception_marks_its_span_failed_and_goes_on(record: Recording) -> No
 
 def test_what_the_bot_said_of_a_call_outlives_an_exception(record: Recording) -> None:
     """An outcome and reason given before an exception are kept."""
-    with pytest.raises(ValueError, match="x"), vb.session(bot="b") as call, vb.turn() as turn:
-        turn.end_reason("hung_up")
-        call.outcome("abandoned", end_reason="hung_up")
-        raise ValueError("x")
+
+    def hold() -> None:
+        with vb.session(bot="b") as call, vb.turn() as turn:
+            turn.end_reason("hung_up")
+            call.outcome("abandoned", end_reason="hung_up")
+            raise ValueError("x")
+
+    with pytest.raises(ValueError, match="x"):
+        hold()
     assert record.sink.attributes("voicebot.session")["voicebot.session.outcome"] == "abandoned"
     assert record.sink.attributes("voicebot.session")["voicebot.session.end_reason"] == "hung_up"
     assert record.sink.attributes("voicebot.turn")["voicebot.turn.end_reason"] == "hung_up"
@@ -348,7 +354,7 @@ def test_callbacks_can_start_and_end_a_call_apart(record: Recording) -> None:
 
 
 def test_turns_are_counted_per_session_and_never_nest(record: Recording) -> None:
-    """Indexes start at 1 in each session; a turn opened while one is current is its sibling; replays may set the index."""
+    """Indexes start at 1 in each session; a turn opened inside another is its sibling; replays may set the index."""
     with vb.session(bot="b") as call:
         with vb.turn() as first, vb.turn() as second:
             assert vb.current_turn() is second
@@ -396,10 +402,10 @@ def test_a_failing_hook_tracer_or_processor_never_reaches_the_bot(caplog: pytest
     from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 
     class Broken(SpanProcessor):
-        def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002
             raise RuntimeError("zanzibar")
 
-        def on_end(self, span: ReadableSpan) -> None:
+        def on_end(self, span: ReadableSpan) -> None:  # noqa: ARG002
             raise RuntimeError("zanzibar")
 
     def hook() -> None:

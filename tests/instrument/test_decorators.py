@@ -194,7 +194,7 @@ def test_async_sends_throws_and_closes_pass_through(record: Recording) -> None:
 
 @pytest.mark.parametrize("leave", ["close", "collect", "throw", "fail"])
 def test_an_abandoned_generator_ends_its_span_and_says_what_happened(record: Recording, leave: str) -> None:
-    """Closing and dropping a stream are cancellations; an exception that leaves it is its failure. Its own clean-up runs."""
+    """Closing and dropping a stream cancel it; an exception that leaves it is its failure. Its own clean-up runs."""
     cleaned = []
 
     @vb.tts()

@@ -59,7 +59,7 @@ class SessionProcessor(SpanProcessor):
         self._kept_s = kept_s
         self._monotonic = monotonic
         self._sessions: OrderedDict[int, Session] = OrderedDict()
-        self._ended: deque[tuple[float, int]] = deque()
+        self._ended: deque[tuple[float, int]] = deque(maxlen=max_sessions)
         self._lock = threading.Lock()
         _renew_after_fork(self)
 

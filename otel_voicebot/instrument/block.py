@@ -31,6 +31,15 @@ def nanoseconds(at: float | None) -> int:
     return runtime.clock() if at is None else round(at * 1e6) * 1000
 
 
+def _moment(at: float | None) -> int:
+    """As ``nanoseconds``, but now for what is no time: a span needs a start and an end."""
+    try:
+        return nanoseconds(at)
+    except (TypeError, ValueError, OverflowError) as problem:
+        runtime.contained("a start or end time", problem)
+        return runtime.clock()
+
+
 def quiet(method: Callable[P, None]) -> Callable[P, None]:
     """A method that records something: what it can't record is logged once and left out, never raised into the bot."""
 
@@ -80,8 +89,19 @@ class SpanBlock:
     def start(self) -> Self:
         """Start the span without making it current; its parent is the current span."""
         around = otel_context.get_current() if self._parent is None else self._parent
+        self._context = around
+        self._open = True
+        try:
+            self._begin(around)
+        except Exception as problem:  # noqa: BLE001 - e.g. a turn index that is no number
+            runtime.contained("start of a span", problem)
+        return self
+
+    def _begin(self, around: Context) -> None:
         context, stamp = self._place(around)
-        self._start_ns = nanoseconds(self._start_at)
+        scope = scope_of(context) or Scope(None, None, None)
+        self._outer = scope.block
+        self._start_ns = _moment(self._start_at)
         self._span = runtime.start_span(
             self._name,
             context,
@@ -89,12 +109,7 @@ class SpanBlock:
             start_ns=self._start_ns,
             links=self._links(around),
         )
-        scope = scope_of(context)
-        self._outer = scope.block if scope is not None else None
-        inside = Scope(scope.session, scope.turn, self) if scope is not None else Scope(None, None, self)
-        self._context = enter(inside, trace.set_span_in_context(self._span, context))
-        self._open = True
-        return self
+        self._context = enter(scope._replace(block=self), trace.set_span_in_context(self._span, context))
 
     def end(self, at: float | None = None, error: BaseException | None = None) -> None:
         """End the span (once; later calls do nothing).
@@ -110,7 +125,10 @@ class SpanBlock:
             if error is not None:
                 self._ended_by(error)
             self._close()
-            self._span.end(nanoseconds(at))
+        except Exception as problem:  # noqa: BLE001 - what can't be said of a span must not keep it from ending
+            runtime.contained("end of a span", problem)
+        try:
+            self._span.end(_moment(at))
         except Exception as problem:  # noqa: BLE001 - a span processor that fails must not end a call
             runtime.contained("end of a span", problem)
 
@@ -164,12 +182,11 @@ class SpanBlock:
     @quiet
     def failed(self, error: BaseException | str) -> None:
         """Mark the span failed, for errors that the bot handles itself: an exception, or a short class of error."""
-        kind = error if isinstance(error, str) else error_type(error)
-        text = str(error) if runtime.capture_content and isinstance(error, BaseException) else None
-        self._span.set_attribute(semconv.ERROR_TYPE, kind)
-        self._span.set_status(trace.Status(trace.StatusCode.ERROR, text))
-        if not isinstance(error, BaseException):
+        self._span.set_status(trace.Status(trace.StatusCode.ERROR))
+        if isinstance(error, str):
+            self._span.set_attribute(semconv.ERROR_TYPE, error)
             return
+        self._span.set_attribute(semconv.ERROR_TYPE, error_type(error))
         if runtime.capture_content:
             self._span.record_exception(error, timestamp=runtime.clock())
         else:  # message and stack trace are content: they quote what people said
@@ -209,5 +226,8 @@ def class_name(error: BaseException) -> str:
 
 def error_type(error: BaseException) -> str:
     """Value of ``error.type``: `rate_limit` for HTTP 429 and for classes named so, else the exception's class."""
-    limited = "ratelimit" in type(error).__name__.lower() or getattr(error, "status_code", None) == 429
+    limited = "ratelimit" in type(error).__name__.lower()
+    # from the instance's own dict: a property of a client's exception may do anything, also raise
+    said = vars(error) if hasattr(error, "__dict__") else {}
+    limited = limited or any(said.get(name) == 429 for name in ("status_code", "status", "code"))
     return "rate_limit" if limited else class_name(error)

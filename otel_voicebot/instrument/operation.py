@@ -5,6 +5,7 @@
 from typing import TypeVar
 
 from opentelemetry import context as otel_context
+from opentelemetry.context import Context
 
 from otel_voicebot import semconv
 from otel_voicebot.instrument.block import SpanBlock, nanoseconds, quiet
@@ -28,6 +29,10 @@ class Operation(SpanBlock):
     """Work of one component."""
 
     _had_chunk = False
+
+    def _begin(self, around: Context) -> None:
+        self._had_chunk = False
+        super()._begin(around)
 
     @quiet
     def first_chunk(self, at: float | None = None) -> None:

@@ -28,7 +28,7 @@ class Session(SpanBlock):
         super().__init__(semconv.SPAN_SESSION, attributes)
         self._given_id = session_id
         self._caller = caller
-        self.session_id = session_id or uuid.uuid4().hex
+        self.session_id = str(session_id) if session_id else uuid.uuid4().hex
         self.trace_id = 0
         self._stamp: Stamp = {}
         self._lock = threading.Lock()
@@ -100,19 +100,17 @@ class Session(SpanBlock):
 
     def _place(self, around: Context) -> tuple[Context, Stamp]:
         runtime.session_starts()
-        names = (semconv.BOT, semconv.CHANNEL, semconv.VARIANT)
-        self._stamp = runtime.allowed(
-            {semconv.SESSION_ID: self.session_id, **{name: self._attributes.get(name) for name in names}}
-        )
+        named = {key: self._attributes.get(key) for key in (semconv.BOT, semconv.CHANNEL, semconv.VARIANT)}
+        known = {key: str(value) for key, value in named.items() if value is not None}
+        self._stamp = {semconv.SESSION_ID: self.session_id, **known}
+        self._attributes.update(known)
         self._attributes[semconv.USER_HASH] = runtime.user_hash(self._caller)
         root = trace.set_span_in_context(trace.INVALID_SPAN, around)
         return enter(Scope(self, None, None), root), self._stamp
 
-    def start(self) -> "Session":
-        """Start the call without making it current."""
-        super().start()
+    def _begin(self, around: Context) -> None:
+        super()._begin(around)
         self.trace_id = self._span.get_span_context().trace_id
-        return self
 
     def _links(self, around: Context) -> list[trace.Link]:
         outer = trace.get_current_span(around).get_span_context()

@@ -422,3 +422,31 @@ def test_a_failing_hook_tracer_or_processor_never_reaches_the_bot(caplog: pytest
         runtime.configure()
     assert "RuntimeError" in caplog.text
     assert "zanzibar" not in caplog.text
+
+
+def test_values_of_a_wrong_type_never_raise_into_the_call(record: Recording) -> None:
+    """A wrong start or end time is now, a wrong index costs that turn's span; the block runs, the rest is whole."""
+    with vb.session(bot=7, session_id=12) as call:  # type: ignore[arg-type]
+        with vb.turn(start="soon"), vb.turn(index="x"):  # type: ignore[arg-type]
+            pass
+        with vb.stt() as stt:
+            stt.first_chunk("now")  # type: ignore[arg-type]
+        call.end(at="later")  # type: ignore[arg-type]
+    assert call.session_id == "12"
+    assert record.sink.attributes("voicebot.stt") == {"session.id": "12", "voicebot.bot": "7"}
+    assert record.sink.attributes("voicebot.turn")["voicebot.turn.index"] == 1
+    assert record.sink.named("voicebot.session")
+
+
+def test_an_exception_that_is_hard_to_read_is_still_recorded(record: Recording) -> None:
+    """An exception whose properties raise marks the span failed all the same."""
+
+    class OddError(Exception):
+        @property
+        def status_code(self) -> int:
+            raise RuntimeError
+
+    with pytest.raises(OddError), vb.api("x"):
+        raise OddError
+    assert record.sink.one("voicebot.api").status.status_code is StatusCode.ERROR
+    assert record.sink.attributes("voicebot.api")["error.type"].endswith("OddError")

@@ -20,5 +20,4 @@ def test_the_blocks_of_a_page_run(page: str) -> None:
     with recording() as made:
         for block in blocks:
             exec(compile(block, page, "exec"), space)
-    recorded = space["made"] if "made" in space else made
-    assert recorded.sink.named("voicebot.session")
+    assert space.get("made", made).sink.named("voicebot.session")

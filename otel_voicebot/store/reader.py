@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from otel_voicebot.errors import NoDataError, UnreadableDataError
-from otel_voicebot.spans.schema import SPANS, SPANS_READ, TABLES
+from otel_voicebot.spans.schema import SPANS_READ, TABLES
 from otel_voicebot.store.layout import HISTORY, HOT, hour_of, table_directory
 
 __all__ = ["Snapshot", "snapshot"]
@@ -63,18 +63,16 @@ class Snapshot:
         """Rows in all files. Reads each file's footer (half a millisecond)."""
         return sum(pq.read_metadata(path).num_rows for path in self.files)
 
-    def sql(self, columns: Sequence[str] | None = None) -> str:
+    def sql(self, columns: Sequence[str] | None = None, *, raw_ids: bool = False) -> str:
         """A DuckDB query that gives the rows with these columns (all of ``schema`` when None), in that order.
 
-        Ids are lowercase hex; a column that a file doesn't have is null; columns that we don't know are ignored.
+        Ids are lowercase hex, or bytes when ``raw_ids`` (cheaper to join on); a column that a file doesn't have is
+        null; columns that we don't know are ignored.
         """
-        wanted = [TABLES[self.table].field(name) for name in columns or self.schema.names]
-        branches = []
-        if self.history:
-            branches.append(_select([self.schema.field(field.name) for field in wanted], self.history))
-        if self.hot:
-            branches.append(_select(wanted, self.hot))
-        return " UNION ALL ".join(branches)
+        raw, hexed = TABLES[self.table], self.schema
+        wanted = [(raw if raw_ids else hexed).field(name) for name in columns or hexed.names]
+        stored = ((hexed, self.history), (raw, self.hot))
+        return " UNION ALL ".join(_select(wanted, schema, files) for schema, files in stored if files)
 
     def read(self, columns: Sequence[str] | None = None) -> pa.Table:
         """The rows as Arrow, with these columns of ``schema``, in memory.
@@ -219,32 +217,34 @@ def _check_pages(path: Path) -> str | None:
     return None
 
 
-def _select(fields: Sequence[pa.Field], files: Sequence[Path]) -> str:
+def _select(wanted: Sequence[pa.Field], stored: pa.Schema, files: Sequence[Path]) -> str:
     # An explicit schema and not union_by_name: that knows only columns that some file has, and would let a newer file
     # change a type. It is as fast.
-    columns = ", ".join(_readable(field.name, field.type) for field in fields)
+    columns = ", ".join(
+        f"{_convert(_quote(f.name), stored.field(f.name).type, f.type)} AS {_quote(f.name)}" for f in wanted
+    )
+    types = {field.name: _type(stored.field(field.name).type) for field in wanted}
     schema = ", ".join(
-        f"'{field.name}': {{name: '{field.name}', type: '{_type(field.type)}', default_value: NULL}}"
-        for field in fields
+        f"'{name}': {{name: '{name}', type: '{kind}', default_value: NULL}}" for name, kind in types.items()
     )
     listed = ", ".join("'" + str(path).replace("'", "''") + "'" for path in files)
     source = f"read_parquet([{listed}], schema = MAP {{{schema}}}, hive_partitioning = false)"
     return f"SELECT {columns} FROM {source}"  # noqa: S608 - names are the schema's, paths are quoted
 
 
-def _readable(name: str, kind: pa.DataType) -> str:
-    """An SQL expression for a column as readers get it."""
-    if pa.types.is_fixed_size_binary(kind):
-        return f'lower(hex("{name}")) AS "{name}"'
-    if kind == SPANS.field("links").type:
-        parts = ", ".join(
-            f"{part.name}: lower(hex(link.{part.name}))"
-            if pa.types.is_fixed_size_binary(part.type)
-            else f"{part.name}: link.{part.name}"
-            for part in kind.value_type
-        )
-        return f'[{{{parts}}} FOR link IN "{name}"] AS "{name}"'
+def _quote(name: str) -> str:
     return f'"{name}"'
+
+
+def _convert(value: str, stored: pa.DataType, wanted: pa.DataType) -> str:
+    """An SQL expression that gives a value, stored with ids in one form, with ids in the form wanted."""
+    if stored == wanted:
+        return value
+    if pa.types.is_list(stored):
+        parts = zip(stored.value_type, wanted.value_type, strict=True)
+        item = ", ".join(f"{part.name}: {_convert(f'item.{part.name}', part.type, to.type)}" for part, to in parts)
+        return f"[{{{item}}} FOR item IN {value}]"
+    return f"lower(hex({value}))" if pa.types.is_fixed_size_binary(stored) else f"unhex({value})"
 
 
 def _type(kind: pa.DataType) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -156,6 +157,19 @@ def test_an_hour_in_history_wins_over_its_hot_files(tmp_path: Path) -> None:
     found = snapshot(tmp_path)
     assert (len(found.hot), len(found.history)) == (1, 1)
     assert found.read().schema.equals(SPANS_READ)
+
+
+def test_ids_come_as_bytes_where_asked_for(tmp_path: Path) -> None:
+    """With raw ids a query gives the bytes of spans and links, from hot files and from history alike."""
+    fill(tmp_path / "merged", files=1)
+    fill(tmp_path, files=1)
+    history(tmp_path, "date=2026-11-20/hour=00", snapshot(tmp_path / "merged").read())
+    query = snapshot(tmp_path).sql(["trace_id", "span_id", "parent_span_id", "links"], raw_ids=True)
+    rows = duckdb.sql(query).fetchall()
+    expected = [
+        (row["trace_id"], row["span_id"], row["parent_span_id"], row["links"]) for row in span_rows(10).to_pylist()
+    ]
+    assert rows == expected * 2
 
 
 def test_an_hour_that_moves_to_history_meanwhile_is_seen_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

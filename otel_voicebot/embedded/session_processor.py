@@ -109,7 +109,7 @@ class SessionProcessor(SpanProcessor):
     def _from_parent(self, span: Span, context: "Context") -> "Stamp | None":
         local = trace.get_current_span(context)
         held = _held(local)
-        stamp = inherited(local) if held is None or semconv.SESSION_ID in held else None
+        stamp = inherited(getattr(local, "attributes", None) if held is None else held)
         if stamp is not None and semconv.TURN_INDEX in stamp:
             return stamp
         parent = span.parent

@@ -57,9 +57,8 @@ def enter(scope: Scope, context: Context) -> Context:
     return otel_context.set_value(_KEY, scope, context)
 
 
-def inherited(parent: trace.Span) -> Stamp | None:
-    """What a local, recording parent span carries; None when it names no session."""
-    attributes = getattr(parent, "attributes", None)
+def inherited(attributes: Stamp | None) -> Stamp | None:
+    """What a child takes over of its parent's attributes; None when they name no session."""
     if not attributes or semconv.SESSION_ID not in attributes:
         return None
     return {key: attributes[key] for key in STAMPED if key in attributes}
@@ -78,4 +77,4 @@ def stamp_of(context: Context) -> Stamp:
         trace_id = parent.get_span_context().trace_id
         if trace_id in (0, scope.session.trace_id):
             return scope.stamp()
-    return inherited(parent) or (scope.stamp() if scope is not None else _NOTHING)
+    return inherited(getattr(parent, "attributes", None)) or (scope.stamp() if scope is not None else _NOTHING)

@@ -377,6 +377,23 @@ def test_current_operation_finds_the_innermost_of_its_kind(record: Recording) ->
     assert vb.current_turn() is None
 
 
+def test_work_under_another_calls_span_is_booked_on_that_call(record: Recording) -> None:
+    """Also without the processor a component goes by its parent where that belongs to another call than the context."""
+    with vb.session(bot="b", session_id="theirs") as theirs, vb.turn() as turn:
+        pass
+    with vb.session(bot="b", session_id="mine"), vb.turn():
+        with trace.use_span(turn.span), vb.stt():
+            pass
+        with trace.use_span(theirs.span), vb.tts():
+            pass
+        with trace.use_span(trace.INVALID_SPAN), vb.nlu():
+            pass
+    assert record.sink.attributes("voicebot.stt")["session.id"] == "theirs"
+    assert record.sink.attributes("voicebot.tts")["session.id"] == "theirs"
+    assert "voicebot.turn.index" not in record.sink.attributes("voicebot.tts")
+    assert record.sink.attributes("voicebot.nlu")["session.id"] == "mine"
+
+
 def test_parts_outside_of_a_session_carry_no_session(record: Recording) -> None:
     """A component or turn without a session is a span like any other."""
     with vb.turn() as turn, vb.stt():

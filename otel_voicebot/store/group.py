@@ -2,20 +2,28 @@
 
 import time
 from collections import deque
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
 
 import pyarrow as pa
 
 from otel_voicebot.errors import CannotStartError
 from otel_voicebot.selfmetrics import SelfMetrics
 from otel_voicebot.semconv import SELF_DROPPED
-from otel_voicebot.store.writer import Commit, SpanStore
+from otel_voicebot.store.writer import Commit
 
-__all__ = ["GroupCommit"]
+__all__ = ["Commits", "GroupCommit"]
 
 _RETRY_S: Final = 1.0
 """Seconds between two tries while the disk refuses."""
+
+
+class Commits(Protocol):
+    """Where rows go; ``SpanStore`` is one."""
+
+    def commit(self, rows: Sequence[pa.RecordBatch]) -> Commit:
+        """Put rows on disk; raises CannotStartError while the disk refuses."""
+        ...
 
 
 class GroupCommit:
@@ -35,7 +43,7 @@ class GroupCommit:
 
     def __init__(
         self,
-        store: SpanStore,
+        store: Commits,
         metrics: SelfMetrics,
         *,
         max_rows: int = 5000,

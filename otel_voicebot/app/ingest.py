@@ -1,0 +1,59 @@
+"""Files of spans into the store."""
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import pyarrow.compute as pc
+
+from otel_voicebot.app.policy import policy_of
+from otel_voicebot.processors import prepare
+from otel_voicebot.selfmetrics import SelfMetrics
+from otel_voicebot.semconv import SELF_REJECTED
+from otel_voicebot.settings import Settings
+from otel_voicebot.spans import decode
+from otel_voicebot.store import GroupCommit, SpanStore
+
+__all__ = ["Ingested", "ingest"]
+
+_COMMIT_ROWS = 100_000
+"""A file of this many spans is a few megabytes; an import needs no quick commits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """What an import did: spans on disk, spans refused by reason, and distinct sessions (explicit id, else trace)."""
+
+    spans: int
+    rejected: Mapping[str, int]
+    sessions: int
+
+
+def ingest(payloads: Iterable[bytes], settings: Settings) -> Ingested:
+    """Put OTLP requests into the store, by the pipeline that live spans take. When it returns all of it is durable.
+
+    Raises:
+        CannotStartError: the data directory can't be written to.
+        UnreadableDataError: a payload is no OTLP request. What came before it is kept.
+    """
+    metrics, policy = SelfMetrics(), policy_of(settings)
+    store = SpanStore(settings.data, metrics=metrics)
+    commits = GroupCommit(store, metrics, max_rows=_COMMIT_ROWS, max_age_s=float("inf"))
+    sessions: dict[str, str] = {}
+    spans = 0
+    try:
+        for payload in payloads:
+            rows = prepare(decode(payload), policy, metrics, "import", time.time_ns() // 1000)
+            spans += rows.num_rows
+            ids = pc.fill_null(rows["session_id"], "")
+            for trace, session in zip(rows["trace_id"].to_pylist(), ids.to_pylist(), strict=True):
+                sessions[trace] = max(session, sessions.get(trace, ""))
+            commits.add(rows)
+            if commits.due():
+                commits.flush()
+    finally:
+        commits.flush()
+    rejected = {
+        label: int(count) for (name, label), count in metrics.read().items() if name == SELF_REJECTED.name
+    }
+    return Ingested(spans, rejected, len({session or trace for trace, session in sessions.items()}))

@@ -1,0 +1,147 @@
+"""The Prometheus endpoint: the derived metrics, rendered when scraped, beside what else is in the registry."""
+
+import os
+import re
+import socket
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final, Protocol
+
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from otel_voicebot import semconv
+from otel_voicebot.errors import CannotStartError
+
+__all__ = ["MetricsServer", "SeriesLike", "VoicebotCollector", "prometheus_name"]
+
+_UNITS: Final = {"s": "seconds"}
+
+
+class SeriesLike(Protocol):
+    """One series, as the aggregator keeps it."""
+
+    created: float
+    total: float
+    counts: "object"
+
+
+Read = Callable[[], Mapping[str, Mapping[tuple[str, ...], SeriesLike]]]
+
+
+def prometheus_name(metric: semconv.Metric) -> str:
+    """The name that is scraped, without the ``_total``, ``_bucket``, ... of its samples."""
+    name = re.sub(r"[^a-zA-Z0-9_]", "_", metric.name)
+    unit = _UNITS.get(metric.unit, "")
+    return f"{name}_{unit}" if unit and not name.endswith(f"_{unit}") else name
+
+
+class VoicebotCollector(Collector):
+    """Renders the derived metrics and the package's own.
+
+    Args:
+        series: a copy of the aggregator's series.
+        own: the package's own counters and gauges, by (metric name, label value).
+        active: sessions under way, by bot.
+    """
+
+    def __init__(
+        self, series: Read, own: Callable[[], Mapping[tuple[str, str], float]], active: Callable[[], Mapping[str, int]]
+    ) -> None:
+        self._series = series
+        self._own = own
+        self._active = active
+
+    def describe(self) -> Iterator[Metric]:
+        """Names only: registering must not compute anything."""
+        for metric in semconv.METRICS.values():
+            yield _family(metric)
+
+    def collect(self) -> Iterator[Metric]:
+        """Every metric of ``semconv``; one without a series is given by its name, type and help."""
+        series = self._series()
+        own: dict[str, dict[tuple[str, ...], float]] = {}
+        for (name, label), value in self._own().items():
+            own.setdefault(name, {})[(label,) if semconv.METRICS[name].labels else ()] = value
+        own[semconv.SESSIONS_ACTIVE.name] = {(bot,): float(count) for bot, count in self._active().items()}
+        for metric in semconv.METRICS.values():
+            family = _family(metric)
+            for labels, one in series.get(metric.name, {}).items():
+                _add(family, metric, labels, one)
+            for labels, value in own.get(metric.name, {}).items():
+                family.add_metric(labels, value)  # type: ignore[attr-defined]
+            yield family
+
+
+def _family(metric: semconv.Metric) -> Metric:
+    name, labels = prometheus_name(metric), metric.labels
+    if metric.kind == "counter":
+        return CounterMetricFamily(name, metric.meaning, labels=labels)
+    if metric.kind == "gauge":
+        return GaugeMetricFamily(name, metric.meaning, labels=labels)
+    return HistogramMetricFamily(name, metric.meaning, labels=labels)
+
+
+def _add(family: Metric, metric: semconv.Metric, labels: tuple[str, ...], series: SeriesLike) -> None:
+    if isinstance(family, HistogramMetricFamily):
+        cumulative, total = [], 0
+        for edge, count in zip((*metric.buckets, float("inf")), series.counts, strict=True):  # type: ignore[call-overload]
+            total += int(count)
+            cumulative.append(("+Inf" if edge == float("inf") else repr(float(edge)), total))
+        family.add_metric(labels, cumulative, series.total)
+        name = family.name
+        family.add_sample(f"{name}_created", dict(zip(metric.labels, labels, strict=True)), series.created)
+    elif isinstance(family, CounterMetricFamily):
+        family.add_metric(labels, series.total, created=series.created)
+
+
+class MetricsServer:
+    """An HTTP server for one registry, in a thread of its own.
+
+    Args:
+        registry: what it serves.
+        address: HOST:PORT; port 0 picks a free one.
+
+    Raises:
+        CannotStartError: the address can't be used; the message says which and what to do.
+    """
+
+    def __init__(self, registry: CollectorRegistry, address: str) -> None:
+        host, _, port = address.rpartition(":")
+        host = host.strip("[]")
+        try:
+            self._server, self._thread = start_http_server(int(port), host, registry)
+        except OSError as error:
+            msg = (
+                f"metrics can't be served at {address}: {error.strerror or error}; "
+                "set OTEL_VOICEBOT_METRICS_ADDR to another HOST:PORT (port 0 picks a free one)"
+            )
+            raise CannotStartError(msg) from error
+        shown = f"[{host}]" if ":" in host else host
+        self.url = f"http://{shown}:{self._server.server_port}/metrics"
+        self._owner = os.getpid()
+        _close_in_children(self._server.socket)
+
+    def close(self) -> None:
+        """Stop serving. Idempotent; in a forked child it does nothing, as the server is the parent's."""
+        if os.getpid() == self._owner and self._thread.is_alive():
+            self._server.shutdown()
+            self._server.server_close()
+            self._thread.join(timeout=2)
+
+
+_inherited: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+
+
+def _close_in_children(listening: socket.socket) -> None:
+    """A forked child must not answer at, or hold on to, its parent's port."""
+    _inherited.add(listening)
+
+
+def _after_fork() -> None:
+    for listening in _inherited:
+        listening.close()
+
+
+os.register_at_fork(after_in_child=_after_fork)

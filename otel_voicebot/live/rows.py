@@ -1,0 +1,55 @@
+"""Spans of open sessions, in memory: the narrow columns that the models read, chunk by chunk as they came."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from otel_voicebot.models.prepared import NARROW
+
+__all__ = ["Part", "Rows"]
+
+Part = tuple[int, NDArray[np.int64]]
+"""A chunk's number and row indexes in it."""
+
+
+class Rows:
+    """Holds chunks of spans until nobody needs a row of them. For one thread."""
+
+    def __init__(self) -> None:
+        self.held = 0
+        """Rows in memory."""
+        self._chunks: dict[int, pa.RecordBatch] = {}
+        self._needed: dict[int, int] = {}
+        self._next = 0
+
+    def add(self, rows: pa.RecordBatch, needed: int) -> int:
+        """Take a chunk (schema SPANS) of which so many rows will be released one day; gives its number."""
+        number, self._next = self._next, self._next + 1
+        if needed:
+            self._chunks[number] = rows.select(NARROW.names)
+            self._needed[number] = needed
+            self.held += rows.num_rows
+        return number
+
+    def release(self, chunk: int, rows: int) -> None:
+        """So many rows of a chunk are needed no longer."""
+        self._needed[chunk] -= rows
+        if not self._needed[chunk]:
+            self.held -= self._chunks.pop(chunk).num_rows
+            del self._needed[chunk]
+
+    def gather(self, parts: Sequence[tuple[str, Part]]) -> pa.Table:
+        """The rows at these places, as a table (schema NARROW) with the session that each part belongs to."""
+        by_chunk: dict[int, list[tuple[str, NDArray[np.int64]]]] = {}
+        for name, (chunk, indexes) in parts:
+            by_chunk.setdefault(chunk, []).append((name, indexes))
+        batches = []
+        position = NARROW.get_field_index("session_id")
+        for chunk, places in by_chunk.items():
+            taken = self._chunks[chunk].take(pa.array(np.concatenate([indexes for _, indexes in places])))
+            repeats = np.repeat(np.arange(len(places)), [len(indexes) for _, indexes in places])
+            names = pa.array([name for name, _ in places], pa.string()).take(pa.array(repeats))
+            batches.append(taken.set_column(position, NARROW.field(position), names))
+        return pa.Table.from_batches(batches, NARROW)

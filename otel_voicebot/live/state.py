@@ -1,0 +1,327 @@
+"""Open turns and sessions: what was seen of them, and when they are final.
+
+A turn is final 2 s after its closing span came, or 2 s after a span of a later turn; a session 5 s after its own span
+came, or after a long silence. A final row feeds the metrics once. A span that comes later to an open session has its
+turn computed again: the row gets a higher revision, the metrics only say that something was restated. Times are those
+of arrival, by a monotonic clock, as senders' clocks differ.
+"""
+
+import heapq
+import itertools
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from otel_voicebot import semconv
+from otel_voicebot.live import record
+from otel_voicebot.live.aggregate import Aggregator
+from otel_voicebot.live.rows import Part, Rows
+from otel_voicebot.models.prepared import Prepared
+from otel_voicebot.selfmetrics import SelfMetrics
+
+__all__ = ["Live"]
+
+TURN_GRACE_S: Final = 2.0
+SESSION_GRACE_S: Final = 5.0
+LOOSE_GRACE_S: Final = 5.0
+"""Operations outside turns wait so long for their parent, which may be an operation of the same kind."""
+_CLOSED_KEPT: Final = 100_000
+_LOOSE: Final = 0
+"""Key of what has no turn; turns count from 1."""
+
+Emit = Callable[[Literal["turns", "sessions"], pa.Table], None]
+
+
+@dataclass(slots=True)
+class _Turn:
+    parts: list[Part] = field(default_factory=list)
+    """Where its spans lie: see ``Rows``."""
+    counted: int = 0
+    """How many of the parts have been fed to metrics, where the turn was final."""
+    revision: int = 0
+    scheduled: bool = False
+
+
+@dataclass(slots=True)
+class _Session:
+    id: str
+    seen: float
+    bot: str = ""
+    ended: bool = False
+    turns: dict[int, _Turn] = field(default_factory=dict)
+
+
+class Live:
+    """The live state of one pipeline. For one thread, except ``active``.
+
+    Args:
+        aggregator: takes the metrics.
+        metrics: takes late, evicted, restated.
+        emit: takes finished rows of turns and sessions (schemas TURNS and SESSIONS without the row columns, plus revision).
+        idle_timeout_s: a session without a span for so long has ended.
+        max_sessions: sessions held open; beyond, the longest idle is closed as it is.
+        max_spans: spans of open sessions held in memory, the same.
+        clock: monotonic seconds.
+    """
+
+    def __init__(  # noqa: PLR0913 - the bounds are the point
+        self,
+        aggregator: Aggregator,
+        metrics: SelfMetrics,
+        emit: Emit,
+        *,
+        idle_timeout_s: float = 600.0,
+        max_sessions: int = 10_000,
+        max_spans: int = 500_000,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._aggregator = aggregator
+        self._metrics = metrics
+        self._emit = emit
+        self._idle_timeout_s = idle_timeout_s
+        self._max_sessions = max_sessions
+        self._max_spans = max_spans
+        self._clock = clock
+        self._models = Prepared()
+        self._rows = Rows()
+        self._open: OrderedDict[str, _Session] = OrderedDict()  # longest idle first
+        self._closed: OrderedDict[str, None] = OrderedDict()
+        self._traces: OrderedDict[bytes, str] = OrderedDict()
+        self._due: list[tuple[float, int, str, int | None]] = []
+        self._tick = itertools.count()
+
+    # ---- what comes in ------------------------------------------------------------------------------------------
+
+    def started(self, session_id: str, bot: str) -> None:
+        """A session has begun in this process; its spans come later."""
+        if session_id not in self._closed:
+            session = self._session(session_id)
+            session.bot = session.bot or bot
+
+    def add(self, rows: pa.RecordBatch) -> None:
+        """Take spans (schema SPANS), each delivered once. They are not changed."""
+        if not rows.num_rows:
+            return
+        ids, codes = self._resolve(rows)
+        turns = pc.fill_null(rows["turn_index"], _LOOSE).to_numpy(zero_copy_only=False).astype(np.int64)
+        session_span = np.asarray(pc.fill_null(pc.equal(rows["component"], "session"), False))  # noqa: FBT003
+        turn_span = np.asarray(pc.fill_null(pc.equal(rows["component"], "turn"), False))  # noqa: FBT003
+        turns[session_span] = _LOOSE
+        late = np.isin(codes, [code for code, name in enumerate(ids) if name in self._closed])
+        if late.any():
+            self._metrics.add(semconv.SELF_LATE, int(late.sum()))
+            self._restate("session", len(np.unique(codes[late])))
+        order = np.lexsort((turns, codes))
+        order = order[~late[order]]
+        chunk = self._rows.add(rows, len(order))
+        cuts = np.flatnonzero(np.diff(codes[order]) | np.diff(turns[order])) + 1
+        bots = rows["bot"]
+        for part in np.split(order, cuts):
+            if len(part):
+                session = self._session(ids[codes[part[0]]])
+                session.bot = session.bot or bots[int(part[0])].as_py() or ""
+                session.ended |= bool(session_span[part].any())
+                self._take(session, int(turns[part[0]]), (chunk, part), closing=bool(turn_span[part].any()))
+        self._bound()
+
+    def _resolve(self, rows: pa.RecordBatch) -> tuple[list[str], NDArray[np.int64]]:
+        """Session ids, and each row's position among them: explicit, else its trace's, else the trace id."""
+        explicit, traces = rows["session_id"], rows["trace_id"].dictionary_encode()
+        self._learn(explicit, traces)
+        if explicit.null_count:
+            known = [self._traces.get(trace) or trace.hex() for trace in traces.dictionary.to_pylist()]
+            explicit = pc.coalesce(explicit, pa.array(known, pa.string()).take(traces.indices))
+        encoded = explicit.dictionary_encode()
+        return encoded.dictionary.to_pylist(), encoded.indices.to_numpy().astype(np.int64)
+
+    def _learn(self, explicit: pa.Array, traces: pa.DictionaryArray) -> None:
+        """Remember which trace belongs to which session, and rename a session that was known by its trace id only."""
+        encoded = explicit.dictionary_encode()
+        names, ids = encoded.dictionary.to_pylist(), traces.dictionary.to_pylist()
+        if not names:
+            return
+        codes = pc.fill_null(encoded.indices, -1).to_numpy().astype(np.int64)
+        pairs = np.unique(codes + (len(names) + 1) * traces.indices.to_numpy().astype(np.int64) + 1)
+        for pair in pairs:
+            position, code = divmod(int(pair), len(names) + 1)
+            if code:
+                trace, name = ids[position], names[code - 1]
+                # Of several sessions in one trace the smallest id takes the spans that carry none, as in batch.
+                self._traces[trace] = min(name, self._traces.get(trace, name))
+                self._traces.move_to_end(trace)
+                if trace.hex() != name and trace.hex() in self._open:
+                    self._merge(self._open.pop(trace.hex()), name)
+        while len(self._traces) > _CLOSED_KEPT:
+            self._traces.popitem(last=False)
+
+    def _merge(self, provisional: _Session, name: str) -> None:
+        session = self._session(name)
+        session.bot = session.bot or provisional.bot
+        session.ended |= provisional.ended
+        for index, turn in provisional.turns.items():
+            for part in turn.parts:
+                self._take(session, index, part, closing=True)
+
+    def _session(self, name: str) -> _Session:
+        session = self._open.get(name)
+        if session is None:
+            session = self._open[name] = _Session(name, self._clock())
+        session.seen = self._clock()
+        self._open.move_to_end(name)
+        return session
+
+    def _take(self, session: _Session, index: int, part: Part, *, closing: bool) -> None:
+        turn = session.turns.get(index)
+        if turn is None:
+            turn = session.turns[index] = _Turn()
+            if index != _LOOSE:
+                for earlier, other in session.turns.items():
+                    if _LOOSE < earlier < index:
+                        self._schedule(session, earlier, other, TURN_GRACE_S)
+        turn.parts.append(part)
+        overtaken = any(later > index for later in session.turns) if index != _LOOSE else False
+        if index == _LOOSE:
+            self._schedule(session, index, turn, LOOSE_GRACE_S)
+        elif closing or turn.revision or overtaken:
+            self._schedule(session, index, turn, TURN_GRACE_S)
+        if session.ended:
+            self._push(SESSION_GRACE_S, session.id, None)
+
+    def _schedule(self, session: _Session, index: int, turn: _Turn, grace: float) -> None:
+        if not turn.scheduled and turn.counted < len(turn.parts):
+            turn.scheduled = True
+            self._push(grace, session.id, index)
+
+    def _push(self, grace: float, session: str, index: int | None) -> None:
+        heapq.heappush(self._due, (self._clock() + grace, next(self._tick), session, index))
+
+    def _bound(self) -> None:
+        while self._open and (len(self._open) > self._max_sessions or self._rows.held > self._max_spans):
+            name = next(iter(self._open))
+            self._metrics.add(semconv.SELF_EVICTED)
+            self._finish([], [self._open[name]], complete=False)
+
+    # ---- what goes out ------------------------------------------------------------------------------------------
+
+    def due(self) -> bool:
+        """Whether ``tick`` has something to do."""
+        now = self._clock()
+        idle = bool(self._open) and next(iter(self._open.values())).seen + self._idle_timeout_s <= now
+        return idle or bool(self._due and self._due[0][0] <= now)
+
+    def tick(self, *, drain: bool = False) -> None:
+        """Compute what is final and feed the metrics.
+
+        Args:
+            drain: don't wait: every turn whose spans are here, and every session whose own span is here, is final now.
+        """
+        now = float("inf") if drain else self._clock()
+        turns: list[tuple[_Session, int]] = []
+        sessions: dict[str, _Session] = {}
+        while self._due and self._due[0][0] <= now:
+            _, _, name, index = heapq.heappop(self._due)
+            session = self._open.get(name)
+            if session is None:
+                continue
+            if index is None:
+                sessions[name] = session
+            elif index in session.turns:
+                session.turns[index].scheduled = False
+                turns.append((session, index))
+        for session in self._open.values():
+            if session.seen + self._idle_timeout_s > self._clock():
+                break
+            sessions[session.id] = session
+        self._finish([(one, index) for one, index in turns if one.id not in sessions], list(sessions.values()))
+
+    def _finish(self, turns: list[tuple[_Session, int]], sessions: list[_Session], *, complete: bool = True) -> None:
+        turns = turns + [(session, index) for session in sessions for index in session.turns]
+        fresh = [(session, index) for session, index in turns if session.turns[index].counted < len(session.turns[index].parts)]
+        if fresh:
+            self._finish_turns(fresh)
+        if sessions:
+            self._finish_sessions([session for session in sessions if session.turns], complete=complete)
+            for session in sessions:
+                self._close(session)
+
+    def _finish_turns(self, turns: list[tuple[_Session, int]]) -> None:
+        """Run operations and turns over these turns' spans; of what has no turn, over what is new."""
+        parts: list[tuple[str, Part]] = []
+        revisions: dict[tuple[str, int], int] = {}
+        for session, index in turns:
+            turn = session.turns[index]
+            new = turn.parts[turn.counted :] if index == _LOOSE else turn.parts
+            parts += [(session.id, part) for part in new]
+            turn.counted = len(turn.parts)
+            if index != _LOOSE:
+                turn.revision += 1
+                revisions[session.id, index] = turn.revision
+        rows = self._rows.gather(parts)
+        self._models.load(rows)
+        restated = {key for key, revision in revisions.items() if revision > 1}
+        operations = _without(self._models.run("operations"), restated)
+        record.record_operations(self._aggregator, operations)
+        record.record_handoffs(self._aggregator, _without(rows, restated))
+        if revisions:
+            computed = self._models.run("turns")
+            record.record_turns(self._aggregator, _without(computed, restated))
+            self._restate("turn", len(restated))
+            keys = zip(computed["session_id"].to_pylist(), computed["turn_index"].to_pylist(), strict=True)
+            numbers = pa.array([revisions.get(key, 1) for key in keys], pa.int32())
+            self._emit("turns", computed.append_column("revision", numbers))
+
+    def _finish_sessions(self, sessions: list[_Session], *, complete: bool) -> None:
+        if not sessions:
+            return
+        parts = [(one.id, part) for one in sessions for turn in one.turns.values() for part in turn.parts]
+        self._models.load(self._rows.gather(parts))
+        computed = self._models.run("sessions")
+        if not complete:
+            position = computed.schema.get_field_index("complete")
+            computed = computed.set_column(position, "complete", pa.array([False] * computed.num_rows))
+        record.record_sessions(self._aggregator, computed)
+        self._emit("sessions", computed.append_column("revision", pa.array([1] * computed.num_rows, pa.int32())))
+
+    def _close(self, session: _Session) -> None:
+        self._open.pop(session.id, None)
+        self._closed[session.id] = None
+        if len(self._closed) > _CLOSED_KEPT:
+            self._closed.popitem(last=False)
+        for turn in session.turns.values():
+            for chunk, indexes in turn.parts:
+                self._rows.release(chunk, len(indexes))
+
+    def _restate(self, kind: str, rows: int) -> None:
+        if rows:
+            self._aggregator.count(semconv.RESTATED, {"kind": kind}, rows=rows)
+
+    def active(self) -> dict[str, int]:
+        """Sessions under way, by bot. Safe from any thread."""
+        counts: dict[str, int] = {}
+        for session in list(self._open.values()):
+            counts[session.bot] = counts.get(session.bot, 0) + (not session.ended)
+        return counts
+
+    def interrupt(self) -> None:
+        """Stop the query that runs, from another thread."""
+        self._models.interrupt()
+
+    def close(self) -> None:
+        """Free the engine. Idempotent."""
+        self._models.close()
+
+
+def _without(rows: pa.Table, keys: Iterable[tuple[str, int]]) -> pa.Table:
+    """The rows whose (session, turn) is not among ``keys``."""
+    unwanted = set(keys)
+    if not unwanted:
+        return rows
+    pairs = zip(rows["session_id"].to_pylist(), rows["turn_index"].to_pylist(), strict=True)
+    return rows.filter(pa.array([pair not in unwanted for pair in pairs]))

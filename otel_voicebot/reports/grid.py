@@ -18,7 +18,19 @@ from otel_voicebot.reports.values import plain, quantity
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
-__all__ = ["Column", "Grid", "as_arrow", "as_csv", "as_html", "as_jsonl", "as_markdown", "as_rich", "as_text"]
+__all__ = [
+    "Column",
+    "Grid",
+    "as_arrow",
+    "as_csv",
+    "as_html",
+    "as_jsonl",
+    "as_markdown",
+    "as_rich",
+    "as_text",
+    "cell",
+    "page",
+]
 
 
 def _show(value: object) -> str:
@@ -112,11 +124,12 @@ def as_csv(grid: Grid) -> str:
     writer = csv.writer(out, lineterminator="\r\n")
     keys = grid.keys()
     writer.writerow(keys)
-    writer.writerows([_cell(row.get(key)) for key in keys] for row in grid.rows)
+    writer.writerows([cell(row.get(key)) for key in keys] for row in grid.rows)
     return out.getvalue()
 
 
-def _cell(value: object) -> object:
+def cell(value: object) -> object:
+    """A value as it stands in CSV."""
     value = plain(value)
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -180,3 +193,21 @@ def _column(values: Sequence[object]) -> pa.Array:
         return pa.array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError):
         return pa.array([None if value is None else str(value) for value in values])
+
+
+def page(title: str, head: Sequence[str], grids: Sequence[Grid]) -> str:
+    """A whole HTML page that needs nothing from elsewhere."""
+    escape = html_module.escape
+    lines = "<br>\n".join(escape(line) for line in head)
+    tables = "".join(as_html(grid) for grid in grids)
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>\n<style>{_STYLE}'
+        f"</style></head>\n<body><h1>{escape(title)}</h1>\n<p>{lines}</p>\n{tables}</body></html>\n"
+    )
+
+
+_STYLE = (
+    "body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:70em;padding:0 1em;color:#222}"
+    "table{border-collapse:collapse}th,td{padding:.25em .9em;text-align:left;border-bottom:1px solid #ddd}"
+    ".number{text-align:right;font-variant-numeric:tabular-nums}"
+)

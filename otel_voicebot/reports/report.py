@@ -57,14 +57,14 @@ def compute(tables: Tables, scope: Scope) -> Report:
 
 
 def _kpi(row: Row) -> Kpi:
-    name, value = str(row["name"]), _float(row["value"])
+    name, value, unit = str(row["name"]), _float(row["value"]), str(row["unit"])
     return Kpi(
         name=name,
-        value=value,
-        unit=str(row["unit"]),
-        numerator=_float(row["numerator"]),
-        denominator=_float(row["denominator"]),
-        excluded=_float(row["excluded"]),
+        value=_whole(value) if unit.startswith("{") else value,
+        unit=unit,
+        numerator=_whole(_float(row["numerator"])),
+        denominator=_whole(_float(row["denominator"])),
+        excluded=_whole(_float(row["excluded"])),
         exclusion=str(row["exclusion"]) if row.get("exclusion") else None,
         note=_MISSING.get(name, "nothing was measured") if value is None else None,
     )
@@ -72,6 +72,11 @@ def _kpi(row: Row) -> Kpi:
 
 def _float(value: object) -> float | None:
     return value if isinstance(value, (int, float)) else None
+
+
+def _whole(value: float | None) -> float | None:
+    """Counts come as doubles, as sums of seconds do: whole numbers are written as such."""
+    return int(value) if value is not None and float(value).is_integer() else value
 
 
 _MISSING = {

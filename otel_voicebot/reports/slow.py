@@ -9,7 +9,7 @@ from otel_voicebot.reports.grid import Column, Grid
 from otel_voicebot.reports.scope import Scope
 from otel_voicebot.reports.values import duration, plain
 
-__all__ = ["PARTS", "Slow", "compute", "document", "grid", "label"]
+__all__ = ["PARTS", "Slow", "compute", "document", "grid", "head", "label"]
 
 PARTS = {
     "endpointing_s": "endpointing",
@@ -65,6 +65,11 @@ def _wait(row: Mapping[str, object]) -> float | None:
 def _largest(row: Mapping[str, object]) -> str | None:
     parts = {name: value for key, name in PARTS.items() if isinstance(value := row.get(key), float)}
     return max(parts, key=lambda name: parts[name]) if parts else None
+
+
+def head(slow: Slow) -> list[str]:
+    """Of which data."""
+    return slow.scope.lines(f"{slow.exchanges} turns")
 
 
 def document(slow: Slow) -> dict[str, object]:

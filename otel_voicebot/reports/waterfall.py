@@ -145,8 +145,8 @@ def _ruler(trace: Trace, axis: _Axis, glyphs: Glyphs) -> list[Line]:
 
 
 def _step(seconds: float, columns: int) -> float:
-    """A round distance between ticks that leaves each about ten columns."""
-    wanted = seconds / max(columns // 10, 1)
+    """A round distance between ticks that leaves each about eight columns."""
+    wanted = seconds / max(columns // 8, 1)
     size = 0.001
     while True:
         for factor in (1, 2, 5):
@@ -238,8 +238,8 @@ def _name_error(cells: list[str], axis: _Axis, span: tuple[int, int], error: str
         _write(cells, after, text)
     elif before >= 0:
         _write(cells, before, text)
-    else:
-        _write(cells, max(axis.columns - 1, 0), "!")
+    else:  # the bar itself is all there is
+        _write(cells, max(axis.columns - len(text) - 3, 0), f" {text} "[: axis.columns])
 
 
 def _right(text: str) -> str:

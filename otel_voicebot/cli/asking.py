@@ -1,0 +1,35 @@
+"""What every reading verb does: open the data for a question, answer, say what was left out."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, TypeVar
+
+from otel_voicebot.cli.options import Question
+from otel_voicebot.cli.output import note
+from otel_voicebot.errors import UnreadableDataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from otel_voicebot.reports.scope import Scope
+    from otel_voicebot.reports.source import Opened
+
+__all__ = ["ask", "finish"]
+
+Answer = TypeVar("Answer")
+
+
+def ask(question: Question, now: datetime, compute: "Callable[[Opened], Answer]", *, brief: bool = False) -> Answer:
+    """The answer from the question's data. Raises what :func:`otel_voicebot.reports.source.ask` raises."""
+    from otel_voicebot.reports import source  # noqa: PLC0415 - not for --help
+
+    return source.ask(question.settings().data, question.selection(now), now, compute, brief=brief)
+
+
+def finish(scope: "Scope") -> int:
+    """The exit code of an answer: 4, with a note, when files had to be left out, else 0."""
+    if not scope.unreadable:
+        return 0
+    first = scope.unreadable[0]
+    more = f", and {len(scope.unreadable) - 1} more" if len(scope.unreadable) > 1 else ""
+    note(f"otel-voicebot: left out what can't be read: {first.path} ({first.reason}){more}")
+    return UnreadableDataError.code

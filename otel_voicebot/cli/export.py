@@ -1,0 +1,65 @@
+"""``otel-voicebot export``."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from otel_voicebot.cli import output as out
+from otel_voicebot.cli.asking import ask, finish
+from otel_voicebot.cli.options import (
+    Bot,
+    Channel,
+    Data,
+    Environment,
+    Json,
+    Output,
+    Question,
+    Since,
+    Until,
+    Variant,
+    chosen_format,
+)
+
+if TYPE_CHECKING:
+    from otel_voicebot.reports.scope import Scope
+    from otel_voicebot.reports.source import Opened
+
+__all__ = ["export"]
+
+
+def export(
+    *,
+    table: Annotated[Literal["spans", "turns", "sessions"], typer.Argument(help="Which table.")],
+    data: Data = None,
+    since: Since = None,
+    until: Until = None,
+    bot: Bot = None,
+    channel: Channel = None,
+    variant: Variant = None,
+    environment: Environment = None,
+    format_: Annotated[
+        Literal["csv", "jsonl", "parquet", "json"] | None,
+        typer.Option("--format", help="How to write it. Default: csv.", show_default=False),
+    ] = None,
+    json: Json = False,
+    output: Output = None,
+) -> int:
+    """Write spans, turns or sessions for other tools.
+
+    The columns are those of `otel-voicebot schema`. In CSV a missing value is an empty cell, lists and maps are JSON.
+    """
+    kind = chosen_format(format_, "csv", json=json)
+    question = Question(data, since, until, bot, channel, variant, environment)
+    from otel_voicebot.reports import export as writing  # noqa: PLC0415 - not for --help
+
+    def write(opened: "Opened") -> "Scope":
+        rows = writing.rows(opened, table)
+        if kind == "json":
+            out.write_json(writing.document(opened.scope, table, rows), output)
+        else:
+            out.write_all(writing.encode(rows, kind), output)
+        out.note(f"{rows.num_rows} {table}")
+        return opened.scope
+
+    return finish(ask(question, datetime.now(UTC), write))

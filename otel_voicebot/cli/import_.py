@@ -1,0 +1,67 @@
+"""``otel-voicebot import``."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from otel_voicebot.cli import output as out
+from otel_voicebot.cli.options import Data, Json, Question
+from otel_voicebot.cli.progress import Counter
+from otel_voicebot.errors import UnreadableDataError, UsageError
+
+__all__ = ["import_"]
+
+
+def import_(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="OTLP files.", show_default=False)],
+    data: Data = None,
+    json: Json = False,
+) -> int:
+    """Take in spans from OTLP files.
+
+    They go through the same pipeline as those of a live bot. Understood are OTLP JSON (a request a line, as the
+    Collector's file exporter writes it, or one document) and OTLP protobuf, each plain, gzipped or zstd-compressed.
+    What can't be read is named, the rest is kept.
+    """
+    missing = [str(path) for path in files if not path.is_file()]
+    if missing:
+        msg = f"no such file: {', '.join(missing)}"
+        raise UsageError(msg)
+    from otel_voicebot import app  # noqa: PLC0415 - not for --help
+
+    unreadable: list[UnreadableDataError] = []
+    with Counter("requests", len(files)) as counter:
+        done = app.ingest(_requests(files, counter, unreadable), Question(data).settings())
+    document = {
+        "schema": "otel_voicebot.import/1",
+        "data": str(Question(data).settings().data),
+        "files": len(files),
+        "spans": done.spans,
+        "rejected": dict(done.rejected),
+        "sessions": done.sessions,
+        "unreadable": [str(error) for error in unreadable],
+    }
+    if json:
+        out.write_json(document, None)
+    else:
+        rejected = "".join(f", {count} rejected ({reason})" for reason, count in done.rejected.items())
+        out.write(f"{done.spans} spans of {done.sessions} sessions imported{rejected}\n", None)
+    for error in unreadable:
+        out.note(f"otel-voicebot: {error}")
+    return UnreadableDataError.code if unreadable else 0
+
+
+def _requests(files: list[Path], counter: Counter, unreadable: list[UnreadableDataError]) -> Iterator[bytes]:
+    """The requests of all files; a file that can't be read to its end is noted, and the next one begun."""
+    from otel_voicebot.receivers import payloads  # noqa: PLC0415 - not for --help
+
+    for path in files:
+        counter.begin(path.name)
+        try:
+            for payload in payloads(path, note=out.note):
+                counter.step()
+                yield payload
+        except UnreadableDataError as error:
+            unreadable.append(error)

@@ -1,0 +1,133 @@
+"""The options that verbs share, and what their values mean."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from otel_voicebot.errors import UsageError
+
+if TYPE_CHECKING:
+    from otel_voicebot.models import Selection
+    from otel_voicebot.settings import Settings
+
+__all__ = [
+    "Bot",
+    "Channel",
+    "Csv",
+    "Data",
+    "Environment",
+    "Json",
+    "Output",
+    "Question",
+    "Since",
+    "Until",
+    "Variant",
+    "chosen_format",
+    "moment",
+]
+
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="DIR",
+        help="Directory of the Parquet files. Default: $OTEL_VOICEBOT_DATA, else ./voicebot-data.",
+        show_default=False,
+    ),
+]
+Since = Annotated[
+    str | None,
+    typer.Option(
+        "--since",
+        metavar="WHEN",
+        help="Sessions that began at or after this: ISO 8601 (UTC without an offset), or 15m, 24h, 7d ago.",
+    ),
+]
+Until = Annotated[str | None, typer.Option("--until", metavar="WHEN", help="Sessions that began before this.")]
+Bot = Annotated[str | None, typer.Option("--bot", metavar="NAME", help="Only this bot.")]
+Channel = Annotated[str | None, typer.Option("--channel", metavar="NAME", help="Only this channel.")]
+Variant = Annotated[str | None, typer.Option("--variant", metavar="NAME", help="Only this variant.")]
+Environment = Annotated[str | None, typer.Option("--environment", metavar="NAME", help="Only this environment.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; short for --format json.")]
+Csv = Annotated[bool, typer.Option("--csv", help="Short for --format csv.")]
+Output = Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Write there instead of to stdout.")]
+
+_AGO: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def moment(text: str | None, now: datetime, option: str) -> datetime | None:
+    """A time that a user wrote, in UTC: ISO 8601, or how long ago (``90s``, ``15m``, ``24h``, ``7d``, ``2w``).
+
+    Raises:
+        UsageError: it is neither.
+    """
+    if text is None:
+        return None
+    try:
+        if ago := _AGO.fullmatch(text.strip()):
+            return now - timedelta(**{_UNITS[ago[2]]: float(ago[1])})
+        when = datetime.fromisoformat(text.strip())
+    except (ValueError, OverflowError):
+        msg = f"{option} {text!r} is no time: write 2026-03-01, 2026-03-01T09:30:00+01:00, or 15m, 24h, 7d (ago)"
+        raise UsageError(msg) from None
+    return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Which data, and which sessions of it: the options of every verb that reads."""
+
+    data: Path | None = None
+    since: str | None = None
+    until: str | None = None
+    bot: str | None = None
+    channel: str | None = None
+    variant: str | None = None
+    environment: str | None = None
+
+    def settings(self, **overrides: Any) -> "Settings":
+        """The settings, with ``--data`` and ``overrides`` on top.
+
+        Raises:
+            UsageError: a setting in the environment is wrong.
+        """
+        from otel_voicebot.settings import load  # noqa: PLC0415 - not for --help
+
+        return load(**({"data": self.data} if self.data is not None else {}), **overrides)
+
+    def selection(self, now: datetime) -> "Selection":
+        """Which sessions are meant.
+
+        Raises:
+            UsageError: a time can't be read, or the window is empty.
+        """
+        from otel_voicebot.models import Selection  # noqa: PLC0415 - not for --help
+
+        since, until = moment(self.since, now, "--since"), moment(self.until, now, "--until")
+        if since and until and since >= until:
+            msg = f"the window is empty: --since {self.since} is not before --until {self.until}"
+            raise UsageError(msg)
+        return Selection(since, until, self.bot, self.channel, self.variant, self.environment)
+
+    def filters(self) -> dict[str, str]:
+        """The filters that are set, by name."""
+        named = {name: getattr(self, name) for name in ("bot", "channel", "variant", "environment")}
+        return {name: value for name, value in named.items() if value is not None}
+
+
+def chosen_format(named: str | None, default: str, **short: bool) -> str:
+    """The format that ``--format`` names or that a short flag (``json=True``) stands for.
+
+    Raises:
+        UsageError: they contradict each other.
+    """
+    wanted = {name for name, given in short.items() if given} | ({named} if named else set())
+    if len(wanted) > 1:
+        msg = f"choose one format, not {' and '.join(sorted(wanted))}"
+        raise UsageError(msg)
+    return wanted.pop() if wanted else default

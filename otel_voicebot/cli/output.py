@@ -1,0 +1,150 @@
+"""Where results go: stdout or a file; coloured on a terminal, plain elsewhere; notes to stderr."""
+
+import io
+import json
+import shutil
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from otel_voicebot.errors import CannotStartError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from otel_voicebot.reports.grid import Grid
+    from otel_voicebot.reports.waterfall import Glyphs, Line
+
+__all__ = [
+    "glyphs",
+    "grids_as",
+    "note",
+    "picture",
+    "terminal",
+    "width",
+    "write",
+    "write_all",
+    "write_json",
+    "write_table",
+]
+
+
+def note(text: str) -> None:
+    """A remark for people; never in the way of results."""
+    print(text, file=sys.stderr)  # noqa: T201 - the program's output
+
+
+def write(content: str | bytes, output: Path | None) -> None:
+    """Results to ``output``, else to stdout, as UTF-8.
+
+    Raises:
+        CannotStartError: the file can't be written.
+    """
+    write_all([content.encode() if isinstance(content, str) else content], output)
+
+
+def write_all(pieces: Iterable[bytes], output: Path | None) -> None:
+    """The same, piece by piece."""
+    if output is None:
+        sys.stdout.flush()
+        for piece in pieces:
+            sys.stdout.buffer.write(piece)
+        sys.stdout.buffer.flush()
+        return
+    part = output.with_name(f".{output.name}.part")
+    try:
+        with part.open("wb") as file:
+            file.writelines(pieces)
+        part.replace(output)  # whoever reads the file sees the old one or the whole new one
+    except OSError as error:
+        msg = f"can't write {output}: {error.strerror or error}"
+        raise CannotStartError(msg) from None
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+    note(f"written: {output}")
+
+
+def write_json(document: Mapping[str, object], output: Path | None) -> None:
+    """One JSON document."""
+    write(json.dumps(document, ensure_ascii=False, indent=2) + "\n", output)
+
+
+def terminal() -> "Console | None":
+    """The terminal that people look at; None where stdout goes to a file or another program."""
+    if not sys.stdout.isatty():
+        return None
+    from rich.console import Console  # noqa: PLC0415 - a tenth of a second
+
+    return Console(highlight=False)
+
+
+def width() -> int:
+    """Columns to draw in."""
+    return min(shutil.get_terminal_size((100, 24)).columns, 160)
+
+
+def glyphs() -> "Glyphs":
+    """What the terminal can show."""
+    from otel_voicebot.reports.waterfall import ASCII, UNICODE  # noqa: PLC0415 - not for --help
+
+    try:
+        (UNICODE.full + UNICODE.before + UNICODE.mark).encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return ASCII
+    return UNICODE
+
+
+def write_table(head: Sequence[str], grids: Sequence["Grid"], output: Path | None) -> None:
+    """Tables for people, under a few lines that say what they are of."""
+    from otel_voicebot.reports.grid import as_rich, as_text  # noqa: PLC0415 - not for --help
+
+    console = terminal() if output is None else None
+    if console is None:
+        write("\n\n".join(["\n".join(head)] * bool(head) + [as_text(grid) for grid in grids]) + "\n", output)
+        return
+    for line in head:
+        console.print(line, markup=False)
+    for grid in grids:
+        console.print()
+        console.print(as_rich(grid))
+
+
+def picture(lines: Sequence["Line"]) -> None:
+    """A waterfall, on stdout."""
+    from otel_voicebot.reports.waterfall import as_rich, as_text  # noqa: PLC0415 - not for --help
+
+    console = terminal()
+    if console is None:
+        write(as_text(list(lines)) + "\n", None)
+    else:
+        console.print(as_rich(list(lines)), no_wrap=True, overflow="crop", soft_wrap=True)
+
+
+def grids_as(kind: str, title: str, head: Sequence[str], grids: Sequence["Grid"]) -> str | bytes:
+    """Grids in a machine's format: csv, jsonl and parquet hold one grid, md and html all of them."""
+    from otel_voicebot.reports import grid as formats  # noqa: PLC0415 - not for --help
+
+    match kind:
+        case "csv":
+            return formats.as_csv(grids[0])
+        case "jsonl":
+            return formats.as_jsonl(grids[0])
+        case "parquet":
+            return _parquet(grids[0])
+        case "md":
+            text = "\n".join(formats.as_markdown(grid) for grid in grids)
+            return f"# {title}\n\n" + "".join(f"{line}  \n" for line in head) + f"\n{text}"
+    return formats.page(title, head, grids)
+
+
+def _parquet(grid: "Grid") -> bytes:
+    import pyarrow.parquet as pq  # noqa: PLC0415 - not for --help
+
+    from otel_voicebot.reports.grid import as_arrow  # noqa: PLC0415
+
+    out = io.BytesIO()
+    pq.write_table(as_arrow(grid), out)
+    return out.getvalue()

@@ -1,0 +1,77 @@
+"""Whole tables in the formats of other tools."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from otel_voicebot.reports.grid import cell
+from otel_voicebot.reports.scope import Scope
+from otel_voicebot.reports.source import Opened
+from otel_voicebot.reports.values import plain
+from otel_voicebot.spans.schema import SPANS_READ, TABLES
+
+__all__ = ["document", "encode", "rows"]
+
+_BATCH = 5000
+"""Rows that are turned into text at once."""
+
+
+def rows(opened: Opened, table: str) -> pa.Table:
+    """The selected rows of spans, turns or sessions, in the published schema, in order of session and time."""
+    if table == "spans":
+        return _as(opened.spans(), SPANS_READ)
+    order = {"turns": "session_id, turn_index", "sessions": "start_time, session_id"}[table]
+    return _as(
+        opened.engine.sql(f"SELECT * FROM {table} ORDER BY {order}"),  # noqa: S608 - both are words of this file
+        TABLES[table],
+    )
+
+
+def _as(found: pa.Table, schema: pa.Schema) -> pa.Table:
+    """In exactly the columns of ``schema``; one that isn't there is null."""
+    columns = [
+        _cast(found.column(field.name), field.type)
+        if field.name in found.column_names
+        else pa.nulls(len(found), field.type)
+        for field in schema
+    ]
+    return pa.table(columns, schema=schema)
+
+
+def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    if column.type == pa.binary() and pa.types.is_string(kind):  # the models carry ids as bytes
+        return pa.chunked_array([pa.array([None if id_ is None else id_.hex() for id_ in column.to_pylist()], kind)])
+    return column.cast(kind)
+
+
+def encode(table: pa.Table, kind: str) -> Iterator[bytes]:
+    """The table as csv, jsonl or parquet, piece by piece."""
+    if kind == "parquet":
+        out = io.BytesIO()
+        pq.write_table(table, out, compression="zstd")
+        yield out.getvalue()
+        return
+    lines = io.StringIO()
+    writer = csv.writer(lines, lineterminator="\r\n")
+    if kind == "csv":
+        writer.writerow(table.column_names)
+    for batch in table.to_batches(max_chunksize=_BATCH):
+        for row in batch.to_pylist():
+            if kind == "csv":
+                writer.writerow([cell(value) for value in row.values()])
+            else:
+                lines.write(json.dumps(plain(row), ensure_ascii=False) + "\n")
+        yield lines.getvalue().encode()
+        lines.seek(0)
+        lines.truncate()
+    if rest := lines.getvalue():
+        yield rest.encode()
+
+
+def document(scope: Scope, name: str, table: pa.Table) -> Mapping[str, object]:
+    """One JSON document."""
+    return {**scope.document("export"), "table": name, "rows": [plain(row) for row in table.to_pylist()]}

@@ -1,0 +1,96 @@
+"""Opens a data directory for a question: the files that can be read, the models over them, and what was left out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+import pyarrow as pa
+
+from otel_voicebot.errors import UnreadableDataError
+from otel_voicebot.models import Engine, Selection
+from otel_voicebot.reports.scope import Scope, Unreadable
+from otel_voicebot.store.reader import Snapshot, snapshot
+
+__all__ = ["Opened", "ask"]
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An open data directory; closed when the question is answered."""
+
+    snapshot: Snapshot
+    engine: Engine
+    scope: Scope
+
+    def ids(self) -> list[tuple[str, str]]:
+        """(session id, trace id) of every trace, whatever the selection."""
+        found = self.engine.sql("SELECT DISTINCT session_id, lower(hex(trace_id)) AS trace_id FROM steps")
+        return list(zip(*(found.column(name).to_pylist() for name in ("session_id", "trace_id")), strict=True))
+
+    def spans_of(self, session_id: str) -> pa.Table:
+        """Every span of one session with all columns (form SPANS_READ), each once, ``session_id`` filled in."""
+        return self.engine.sql(self._spans("s.session_id = ?"), [session_id])
+
+    def spans(self) -> pa.Table:
+        """The spans of the selected sessions, likewise, by session and time."""
+        chosen = self._spans("s.session_id IN (SELECT session_id FROM sessions)")
+        return self.engine.sql(f"{chosen} ORDER BY session_id, start_unix_nano, span_id")
+
+    def _spans(self, condition: str) -> str:
+        """The models read few columns and bytes for ids: the rest comes from the files, matched by the span's key."""
+        columns = ", ".join(
+            "s.session_id" if name == "session_id" else f'w."{name}"' for name in self.snapshot.schema.names
+        )
+        steps = "SELECT session_id, lower(hex(trace_id)) AS trace, lower(hex(span_id)) AS span FROM steps"
+        first = "row_number() OVER (PARTITION BY w.trace_id, w.span_id ORDER BY w.ingest_time, w.start_unix_nano) = 1"
+        # no text of a user's gets in here: names are the schema's, conditions are written above
+        return (
+            f"SELECT {columns} FROM ({steps}) s JOIN ({self.snapshot.sql()}) w "  # noqa: S608
+            f"ON w.trace_id = s.trace AND w.span_id = s.span WHERE {condition} QUALIFY {first}"
+        )
+
+
+def ask(
+    data: Path, selection: Selection, now: datetime, compute: Callable[[Opened], Answer], *, brief: bool = False
+) -> Answer:
+    """The answer to ``compute`` from what can be read in ``data``.
+
+    When a file turns out to be damaged on the way, or has vanished, the directory is looked through again, every file
+    in full, and the question asked once more. What was left out stands in ``scope.unreadable``.
+
+    Args:
+        data: the data directory.
+        selection: which sessions count.
+        now: the moment that the answer is as of.
+        compute: called once, or twice when the first attempt met damage.
+        brief: the question is about KPIs and sections only (faster).
+
+    Raises:
+        NoDataError: there is no data.
+        UnreadableDataError: there is, and none of it can be read.
+    """
+    source = snapshot(data, since=selection.since)
+    try:
+        return _answer(source, selection, now, compute, brief=brief)
+    except UnreadableDataError:
+        return _answer(source.without_unreadable(), selection, now, compute, brief=brief)
+
+
+def _answer(
+    source: Snapshot, selection: Selection, now: datetime, compute: Callable[[Opened], Answer], *, brief: bool
+) -> Answer:
+    named = {name: getattr(selection, name) for name in ("bot", "channel", "variant", "environment")}
+    scope = Scope(
+        data=str(source.data),
+        as_of=now,
+        since=selection.since,
+        until=selection.until,
+        filters={name: value for name, value in named.items() if value is not None},
+        unreadable=tuple(Unreadable(str(path), reason) for path, reason in source.damaged),
+    )
+    with Engine(source, selection, brief=brief) as engine:
+        return compute(Opened(source, engine, scope))

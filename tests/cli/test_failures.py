@@ -1,0 +1,178 @@
+"""What goes wrong: one clear sentence and the exit code of the contract, as JSON where JSON was asked for."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from otel_voicebot import cli
+from otel_voicebot.cli import failures, options
+from tests.cli.conftest import Run
+
+WRONG = [
+    (("report", "--since", "yesterday"), 2, "--since 'yesterday' is no time"),
+    (("report", "--since", "1h", "--until", "2h"), 2, "the window is empty"),
+    (("report", "--format", "xml"), 2, "'xml'"),
+    (("report", "--format", "md", "--csv"), 2, "choose one format, not csv and md"),
+    (("report", "--nonsense"), 2, "--nonsense"),
+    (("nonsense",), 2, "nonsense"),
+    (("trace",), 2, "ID"),
+    (("slow", "--limit", "0"), 2, "--limit"),
+    (("trace", "call-9"), 3, "no session or trace is called 'call-9'; there is, for instance, call-"),
+    (("trace", "call-1/7"), 3, "session call-1 has no turn 7"),
+    (("report", "--data", "nowhere"), 3, "nowhere is not a directory"),
+    (("report", "--output", "no/such/dir"), 6, "can't write no/such/dir: No such file or directory"),
+    (("import", "nothing.json"), 2, "no such file: nothing.json"),
+]
+
+
+@pytest.mark.parametrize(("words", "code", "sentence"), WRONG, ids=[" ".join(words) for words, *_ in WRONG])
+def test_sentence_and_code(run: Run, data: Path, words: tuple[str, ...], code: int, sentence: str) -> None:
+    """Each mistake has its exit code, and a sentence on stderr that names what is wrong."""
+    done = run(*words, OTEL_VOICEBOT_DATA=str(data))
+    assert (done.returncode, done.stdout) == (code, "")
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("words", "code", "sentence"), WRONG, ids=[" ".join(words) for words, *_ in WRONG])
+def test_json_errors(run: Run, data: Path, words: tuple[str, ...], code: int, sentence: str) -> None:
+    """With `--json` stdout holds one document with code and message, for wrong usage too."""
+    done = run(*words, "--json", OTEL_VOICEBOT_DATA=str(data))
+    assert done.returncode == code
+    found = json.loads(done.stdout)
+    assert list(found) == ["error"]
+    assert found["error"]["code"] == code
+    assert found["error"]["message"]
+
+
+def test_wrong_setting(run: Run) -> None:
+    """A wrong setting in the environment is wrong usage, and named."""
+    done = run("report", OTEL_VOICEBOT_COMMIT_INTERVAL="soon")
+    assert done.returncode == 2
+    assert "OTEL_VOICEBOT_COMMIT_INTERVAL" in done.stderr
+
+
+def test_damaged_file(run: Run, data: Path) -> None:
+    """A damaged file is named and left out; the rest is printed; the exit code is 4."""
+    first = sorted(data.rglob("*.parquet"))[0]
+    first.write_bytes(b"PAR1 no more")
+    done = run("report", "--data", str(data), "--json")
+    found = json.loads(done.stdout)
+    assert done.returncode == 4
+    assert found["kpis"]["sessions"]["value"] == 1
+    assert [item["path"] for item in found["unreadable"]] == [str(first)]
+    assert str(first) in done.stderr
+    assert f"left out, can't be read: {first}" in run("report", "--data", str(data)).stdout
+
+
+def test_file_damaged_inside(run: Run, data: Path) -> None:
+    """Damage deep inside a file, which only reading it shows, is treated the same."""
+    first = sorted(data.rglob("*.parquet"))[0]
+    raw = bytearray(first.read_bytes())
+    raw[4 : len(raw) // 2] = os.urandom(len(raw) // 2 - 4)
+    first.write_bytes(raw)
+    done = run("report", "--data", str(data), "--json")
+    assert done.returncode == 4
+    assert json.loads(done.stdout)["kpis"]["sessions"]["value"] == 1
+
+
+def test_all_damaged(run: Run, data: Path) -> None:
+    """When nothing can be read, that is all that is said."""
+    for path in data.rglob("*.parquet"):
+        path.write_bytes(b"")
+    done = run("report", "--data", str(data), "--json")
+    assert done.returncode == 4
+    assert json.loads(done.stdout)["error"]["code"] == 4
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_no_permission(run: Run, data: Path, tmp_path: Path) -> None:
+    """A file that may not be written is said so, with exit code 6."""
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o500)
+    done = run("report", "--data", str(data), "--output", str(closed / "report.txt"))
+    assert done.returncode == 6
+    assert "Permission denied" in done.stderr
+
+
+def test_reader_that_leaves(data: Path) -> None:
+    """`otel-voicebot export … | head -1` ends quietly."""
+    code = "import sys; from otel_voicebot.cli import main; sys.exit(main())"
+    pipe = f"'{sys.executable}' -c '{code}' export spans --format jsonl --data '{data}' | head -c 1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", pipe], capture_output=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout) == (0, b"{")
+    assert b"Error" not in done.stderr
+
+
+def test_defect(capsys: pytest.CaptureFixture[str]) -> None:
+    """An error that we did not foresee is a defect: code 70, and how to get the traceback."""
+    assert failures.explain(ZeroDivisionError("by zero"), ["report"]) == 70
+    assert capsys.readouterr().err == (
+        "otel-voicebot: ZeroDivisionError: by zero "
+        "(a defect of otel-voicebot; the traceback: otel-voicebot --debug report)\n"
+    )
+
+
+def test_machine_refuses(capsys: pytest.CaptureFixture[str]) -> None:
+    """A full disk or a missing permission is no defect: code 6."""
+    assert failures.explain(OSError(28, "No space left on device", "/x"), []) == 6
+    assert capsys.readouterr().err == "otel-voicebot: can't use /x: No space left on device\n"
+
+
+def test_help_is_light() -> None:
+    """`--help` lists every verb and imports nothing heavy, so that it answers at once."""
+    code = (
+        "import sys; from otel_voicebot.cli import main; code = main(['--help']);"
+        "heavy = {'duckdb', 'pyarrow', 'pandas', 'numpy', 'matplotlib', 'pydantic', 'rich', 'opentelemetry', 'grpc'};"
+        "print(sorted(heavy & set(sys.modules))); sys.exit(code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", timeout=60, check=False)
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert all(f"  {name} " in done.stdout for name, _ in cli.VERBS)
+
+
+@pytest.mark.parametrize("verb", [name for name, _ in cli.VERBS])
+def test_every_verb_explains_itself(run: Run, verb: str) -> None:
+    """Each verb has help with a meaning for every option."""
+    done = run(verb, "--help")
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"Usage: otel-voicebot {verb} ")
+
+
+def test_no_words(run: Run) -> None:
+    """Without a verb the help is shown, and the exit code says that one is missing."""
+    done = run()
+    assert done.returncode == 2
+    assert "Commands:" in done.stderr
+
+
+def test_version(run: Run) -> None:
+    """`--version` names program and version."""
+    done = run("--version")
+    assert done.returncode == 0
+    assert done.stdout.startswith("otel-voicebot ")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("15m", "2026-03-01T11:45:00+00:00"),
+        ("1.5 h", "2026-03-01T10:30:00+00:00"),
+        ("7d", "2026-02-22T12:00:00+00:00"),
+        ("2026-02-28", "2026-02-28T00:00:00+00:00"),
+        ("2026-02-28T10:00+02:00", "2026-02-28T08:00:00+00:00"),
+        ("20260228T100000Z", "2026-02-28T10:00:00+00:00"),
+    ],
+)
+def test_times(text: str, expected: str) -> None:
+    """Times are ISO 8601 (UTC without an offset) or so long ago."""
+    from tests.reports.tables import NOON
+
+    found = options.moment(text, NOON, "--since")
+    assert found is not None
+    assert found.isoformat() == expected

@@ -1,0 +1,148 @@
+"""The verbs that read: what they print for people and for machines."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from otel_voicebot.spans.schema import SPANS_READ, TABLES
+from tests.cli.conftest import Run
+
+
+def test_report_for_people(program: Run, data: Path) -> None:
+    """Piped, a report is plain aligned text: no colour codes, no lines, nothing on stderr."""
+    done = program("report", "--data", str(data))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"2 sessions, 2 turns, all time\ndata {data}, as of ")
+    assert "  response_gap_p50_s    2.00 s   n = 2\n" in done.stdout
+    assert "\x1b" not in done.stdout
+    assert not set(done.stdout) & set("│┃─━┏")
+
+
+def test_report_json(run: Run, data: Path) -> None:
+    """`--json` gives one document with the KPIs by name."""
+    found = json.loads(run("report", "--data", str(data), "--json").stdout)
+    assert found["kpis"]["turns"]["value"] == 2
+    assert found["kpis"]["response_gap_p50_s"]["value"] == 2.0
+    assert found["kpis"]["error_rate"] == {
+        "value": 0.5, "unit": "1", "numerator": 1, "denominator": 2, "excluded": 0, "exclusion": None, "note": None,
+    }  # fmt: skip
+    assert found["sections"]["errors"] == [
+        {"component": "llm", "provider": "local", "error_type": "timeout", "errors": 1}
+    ]
+
+
+@pytest.mark.parametrize("words", [("--csv",), ("--format", "csv"), ("--format=csv",)])
+def test_report_csv(run: Run, data: Path, words: tuple[str, ...]) -> None:
+    """CSV holds the KPIs, one a line."""
+    rows = {row["kpi"]: row for row in csv.DictReader(io.StringIO(run("report", "--data", str(data), *words).stdout))}
+    assert rows["sessions"]["value"] == "2"
+    assert rows["csat_share"]["value"] == ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "start"),
+    [("md", b"# Voicebot report"), ("html", b"<!doctype html>"), ("parquet", b"PAR1"), ("jsonl", b"{")],
+)
+def test_report_in_other_formats(run: Run, data: Path, tmp_path: Path, kind: str, start: bytes) -> None:
+    """Every format can be written to a file, and stdout then holds nothing."""
+    done = run("report", "--data", str(data), "--format", kind, "--output", "report.out", "--section", "components")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert (tmp_path / "report.out").read_bytes().startswith(start)
+
+
+@pytest.mark.parametrize(
+    ("words", "sessions"),
+    [
+        ((), 2),
+        (("--variant", "B"), 1),
+        (("--bot", "bank"), 2),
+        (("--since", "2026-03-01T12:30:00Z"), 1),
+        (("--until", "2026-03-01T12:30:00"), 1),
+        (("--since", "2026-03-01", "--until", "2026-03-02"), 2),
+        (("--since", "2026-03-01T14:30:00+02:00"), 1),
+    ],
+)
+def test_selection(run: Run, data: Path, words: tuple[str, ...], sessions: int) -> None:
+    """Windows select sessions by their start, times without an offset are UTC; filters select by name."""
+    found = json.loads(run("report", "--data", str(data), "--json", *words).stdout)
+    assert found["kpis"]["sessions"]["value"] == sessions
+
+
+def test_slow(run: Run, data: Path) -> None:
+    """The slowest turn stands first; its name is what `trace` takes."""
+    found = json.loads(run("slow", "--data", str(data), "--json", "--limit", "1").stdout)
+    assert [(turn["turn"], turn["waited_s"]) for turn in found["turns"]] == [("call-2/1", 3.0)]
+    traced = json.loads(run("trace", found["turns"][0]["turn"], "--data", str(data), "--json").stdout)
+    assert [span["component"] for span in traced["spans"]] == ["turn", "llm"]
+    assert traced["turns"][0]["response_gap_s"] == 3.0
+
+
+def test_trace_for_people(program: Run, data: Path) -> None:
+    """A turn is drawn with marks for the caller's end of speech and the first bot audio."""
+    done = program("trace", "call-2", "--turn", "1", "--data", str(data), PYTHONIOENCODING="utf-8", COLUMNS="90")
+    assert done.returncode == 0
+    assert done.stdout.startswith(
+        "turn 1 of session call-2\nbank  B  2026-03-01T13:00:01.000Z\nthe caller waited 3.00 s"
+    )
+    assert "▼ caller stops" in done.stdout
+    assert "▼ bot speaks" in done.stdout
+    assert "! timeout" in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+def test_trace_without_unicode(program: Run, data: Path) -> None:
+    """Where stdout can't show more than ASCII, bars are ASCII."""
+    done = program("trace", "call-2", "--data", str(data), PYTHONIOENCODING="ascii")
+    assert done.returncode == 0
+    assert done.stdout.isascii()
+    assert "####" in done.stdout
+
+
+def test_export_turns_csv(run: Run, data: Path) -> None:
+    """Turns as CSV have the published columns."""
+    rows = list(csv.DictReader(io.StringIO(run("export", "turns", "--data", str(data)).stdout)))
+    assert list(rows[0]) == TABLES["turns"].names
+    assert [(row["session_id"], row["response_gap_s"], row["interrupted"]) for row in rows] == [
+        ("call-1", "1.0", "false"),
+        ("call-2", "3.0", "false"),
+    ]
+
+
+def test_export_spans(run: Run, data: Path, tmp_path: Path) -> None:
+    """Spans as Parquet are in the readers' form with ids as hex; as JSON lines they are the same rows."""
+    path = tmp_path / "spans.parquet"
+    run("export", "spans", "--format", "parquet", "--data", str(data), "--output", str(path))
+    table = pq.read_table(path)
+    assert table.schema.equals(SPANS_READ)
+    assert table.column("trace_id").to_pylist() == ["a" * 32] * 3 + ["b" * 32] * 3
+    lines = run("export", "spans", "--format", "jsonl", "--variant", "B", "--data", str(data)).stdout.splitlines()
+    assert [json.loads(line)["span_id"] for line in lines] == [f"{index:016x}" for index in (1, 2, 3)]
+
+
+def test_export_sessions_json(run: Run, data: Path) -> None:
+    """Sessions as JSON are one document with the rows."""
+    found = json.loads(run("export", "sessions", "--json", "--data", str(data)).stdout)
+    assert [(row["session_id"], row["outcome"]) for row in found["rows"]] == [
+        ("call-1", "resolved"),
+        ("call-2", "resolved"),
+    ]
+
+
+def test_schema(run: Run) -> None:
+    """`schema` names every column with type and meaning, without any data."""
+    found = json.loads(run("schema", "--json").stdout)
+    assert {name: [column["name"] for column in columns] for name, columns in found["tables"].items()} == {
+        name: schema.names for name, schema in TABLES.items()
+    }
+    assert all(column["meaning"] for columns in found["tables"].values() for column in columns)
+    assert "  response_gap_s " in run("schema", "turns").stdout
+
+
+def test_data_from_the_environment(run: Run, data: Path) -> None:
+    """OTEL_VOICEBOT_DATA names the directory; `--data` goes before it."""
+    assert run("report", OTEL_VOICEBOT_DATA=str(data)).returncode == 0
+    assert run("report", "--data", str(data), OTEL_VOICEBOT_DATA="/nowhere").returncode == 0

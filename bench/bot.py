@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from bench import workload
 from bench.bot_child import VARIANTS
@@ -21,14 +21,14 @@ _TIMEOUT_S: Final = 180
 _STEADY_VARIANTS: Final = ("bare", "stock+encoding", "ours")
 
 
-def _measure(variant: str, mode: str, turns: int) -> dict[str, float]:
-    command = [sys.executable, "-m", "bench.bot_child", variant, mode, str(turns)]
+def _child(module: str, *arguments: object) -> Any:
+    command = [sys.executable, "-m", f"bench.{module}", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
     if done.returncode:
         sys.stderr.write(done.stderr)
-        msg = f"bench.bot_child {variant} {mode} ended with {done.returncode}"
+        msg = f"{' '.join(command[1:])} ended with {done.returncode}"
         raise RuntimeError(msg)
-    return json.loads(done.stdout)  # type: ignore[no-any-return]
+    return json.loads(done.stdout)
 
 
 class _Medians:
@@ -59,20 +59,45 @@ def run(*, quick: bool, tell: Callable[[str], None]) -> Section:
     saturated_turns = 1600 if quick else 4000
     steady_turns = 48 if quick else 112
     medians = _Medians()
+    thread = []
+    for number in range(1, (2 if quick else 5) + 1):
+        tell(f"bot: the calling thread, round {number}")
+        thread.append(_child("thread_child", 300 if quick else 600))
     for number in range(1, rounds + 1):
         for mode, turns in (("bursts", burst_turns), ("saturated", saturated_turns)):
             for variant in VARIANTS:
                 tell(f"bot: {mode}, {variant}, round {number} of {rounds}")
-                medians.add(variant, mode, _measure(variant, mode, turns))
+                medians.add(variant, mode, _child("bot_child", variant, mode, turns))
     for number in range(1, 2 if quick else 4):
         for variant in _STEADY_VARIANTS:
             tell(f"bot: 50 spans/s, {variant}, round {number}")
-            medians.add(variant, "steady", _measure(variant, "steady", steady_turns))
-    return _section(medians, rounds, burst_turns // workload.TURNS_A_CALL * workload.SPANS_A_CALL)
+            medians.add(variant, "steady", _child("bot_child", variant, "steady", steady_turns))
+    rows: list[list[str | float]] = [
+        ["one process", name, statistics.median(run[name]["span_us"] for run in thread), "", "", ""]
+        for name in thread[0]
+    ]
+    added = {name: statistics.median(run[name]["added_us"] for run in thread) for name in thread[0]}
+    spans = burst_turns // workload.TURNS_A_CALL * workload.SPANS_A_CALL
+    return _section(medians, rows, _thread_figures(added), (rounds, spans))
 
 
-def _section(medians: _Medians, rounds: int, spans: int) -> Section:
-    rows: list[list[str | float]] = []
+def _thread_figures(added: dict[str, float]) -> list[Figure]:
+    stock = added["stock"]
+    return [
+        Figure("calling thread, stock adds", stock, "µs"),
+        Figure("calling thread, added: our queue / stock", added["ours, queue alone"] / stock, "", "<", 1, 0.5),
+        Figure(
+            "calling thread, added: all of ours, with the session's stamp / stock",
+            added["ours"] / stock,
+            "",
+            "<",
+            1,
+            0.5,
+        ),
+    ]
+
+
+def _section(medians: _Medians, rows: list[list[str | float]], figures: list[Figure], size: tuple[int, int]) -> Section:
     for mode in ("bursts", "saturated"):
         for variant in VARIANTS:
             clocks = [medians.of(variant, mode, key) for key in ("thread_wall_us", "thread_cpu_us", "process_cpu_us")]
@@ -82,8 +107,8 @@ def _section(medians: _Medians, rounds: int, spans: int) -> Section:
         return medians.added(variant, "bursts", key)
 
     thread, thread_cpu, cpu = "thread_wall_us", "thread_cpu_us", "process_cpu_us"
-    figures = [
-        Figure("calling thread, added: ours / stock", added("ours", thread) / added("stock", thread), "", "<", 1, 0.5),
+    figures += [
+        Figure("calling thread in bursts, added: ours / stock", added("ours", thread) / added("stock", thread)),
         Figure("the same in CPU of that thread", added("ours", thread_cpu) / added("stock", thread_cpu)),
         Figure(
             "process CPU, added: ours / (stock + encoding)",
@@ -101,12 +126,12 @@ def _section(medians: _Medians, rounds: int, spans: int) -> Section:
     ]
     return Section(
         "bot",
-        f"Cost of a span in the bot, µs (median of {rounds})",
+        f"Cost of a span in the bot, µs (median of {size[0]})",
         ["mode", "variant", "thread wall", "thread CPU", "process CPU", "dropped (all rounds)"],
         rows,
         figures,
         [
-            f"bursts: about 1,000 spans every 0.2 s, {spans:,} in all; CPU counts until all are worked off.",
+            f"bursts: about 1,000 spans every 0.2 s, {size[1]:,} in all; CPU counts until all are worked off.",
             "saturated: no pause. Where spans are dropped, process CPU per span is flattered: they cost nothing later.",
             "Figures with 'added' are over the bare SDK of the same round; the stock processor's log of drops is off.",
         ],

@@ -10,27 +10,48 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 import otel_voicebot as vb
 from bench import workload
 from bench.bot_child import Null
+from otel_voicebot.embedded.processor import PipelineProcessor
 from otel_voicebot.embedded.session_processor import SessionProcessor
+from otel_voicebot.embedded.worker import Worker
 from otel_voicebot.selfmetrics import SelfMetrics
 
+VARIANTS: Final = ("bare", "stock", "ours, queue alone", "ours, stamp alone", "ours")
 SPANS: Final = 50
 PAUSE_S: Final = 0.004
 
 
+class _Nothing:
+    """Takes spans from our worker and forgets them, as the stock processor's exporter does here."""
+
+    def take(self, spans: Sequence[ReadableSpan]) -> None:
+        """Forget them."""
+
+    def started(self, sessions: Sequence[tuple[str, str]]) -> None:
+        """Forget them."""
+
+    def tick(self) -> None:
+        """Nothing is ever due."""
+
+    flush = drain = interrupt = close = tick
+
+
 def _providers(data: Path) -> dict[str, TracerProvider]:
-    providers = {name: TracerProvider() for name in ("bare", "stock", "stamp only", "ours")}
+    providers = {name: TracerProvider() for name in VARIANTS}
+    worker = Worker(_Nothing, SelfMetrics(), size=65_536, interval_s=1.0)
     providers["stock"].add_span_processor(BatchSpanProcessor(Null()))
-    providers["stamp only"].add_span_processor(SessionProcessor(SelfMetrics()))
+    providers["ours, queue alone"].add_span_processor(PipelineProcessor(worker))
+    providers["ours, stamp alone"].add_span_processor(SessionProcessor(SelfMetrics()))
     trace.set_tracer_provider(providers["ours"])
     vb.configure(data=data, metrics_addr="127.0.0.1:0")
     return providers

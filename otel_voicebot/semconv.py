@@ -123,11 +123,15 @@ TURN_INDEX: Final = _attribute("voicebot.turn.index", "int", "Turn within the se
 BOT: Final = _attribute("voicebot.bot", "string", "Name of the bot.")
 CHANNEL: Final = _attribute("voicebot.channel", "string", "How the caller came in: phone, web, app, ...")
 VARIANT: Final = _attribute("voicebot.variant", "string", "Variant of an experiment that the session runs under.")
-USER_HASH: Final = _attribute("user.hash", "string", "Keyed hash (HMAC-SHA256) of the caller; never the caller in clear.")
+USER_HASH: Final = _attribute(
+    "user.hash", "string", "Keyed hash (HMAC-SHA256) of the caller; never the caller in clear."
+)
 SYNTHETIC: Final = _attribute("voicebot.synthetic", "boolean", "The component is a fake of otel_voicebot.testing.")
 ERROR_TYPE: Final = _attribute("error.type", "string", "Class of the error; `rate_limit` where it is one.")
 CANCELLED: Final = _attribute(
-    "voicebot.cancelled", "boolean", "Stopped before it was done (barge-in, cancelled task, abandoned stream); no failure."
+    "voicebot.cancelled",
+    "boolean",
+    "Stopped before it was done (barge-in, cancelled task, abandoned stream); no failure.",
 )
 AGENT: Final = _attribute("voicebot.agent", "string", "The agent that did the work, where a bot has several.")
 DECISION: Final = _attribute("voicebot.decision", "string", "Type of decision that the work served.")
@@ -173,7 +177,10 @@ REQUEST_MODEL: Final = _attribute("gen_ai.request.model", "string", "Model asked
 RESPONSE_MODEL: Final = _attribute("gen_ai.response.model", "string", "Model that answered.")
 OPERATION_NAME: Final = _attribute("gen_ai.operation.name", "string", "GenAI operation: chat, execute_tool, ...")
 TIME_TO_FIRST_CHUNK: Final = _attribute(
-    "gen_ai.response.time_to_first_chunk", "double", "Start of the operation to its first transcript, token or audio.", "s"
+    "gen_ai.response.time_to_first_chunk",
+    "double",
+    "Start of the operation to its first transcript, token or audio.",
+    "s",
 )
 INPUT_TOKENS: Final = _attribute("gen_ai.usage.input_tokens", "int", "Tokens of the prompt.", "{token}")
 OUTPUT_TOKENS: Final = _attribute("gen_ai.usage.output_tokens", "int", "Tokens of the answer.", "{token}")
@@ -293,10 +300,18 @@ TURNS: Final = _metric(
     "voicebot.turns", "counter", "{turn}", f"{_SESSION_LABELS} outcome", "Exchanges by outcome: answered, abandoned."
 )
 INTERRUPTIONS: Final = _metric(
-    "voicebot.interruptions", "counter", "{turn}", _SESSION_LABELS, "Turns whose reply the caller spoke over and stopped."
+    "voicebot.interruptions",
+    "counter",
+    "{turn}",
+    _SESSION_LABELS,
+    "Turns whose reply the caller spoke over and stopped.",
 )
 REPLIES: Final = _metric(
-    "voicebot.replies", "counter", "{turn}", _SESSION_LABELS, "Turns with bot speech: what interruptions are a share of."
+    "voicebot.replies",
+    "counter",
+    "{turn}",
+    _SESSION_LABELS,
+    "Turns with bot speech: what interruptions are a share of.",
 )
 OPERATION_DURATION: Final = _metric(
     "voicebot.operation.duration",
@@ -361,19 +376,30 @@ HANDLE_TIME: Final = _metric(
 CSAT_SCORES: Final = _metric("voicebot.csat", "counter", "{answer}", "bot variant score", "CSAT answers, 1 to 5.")
 NPS_SCORES: Final = _metric("voicebot.nps", "counter", "{answer}", "bot variant score", "NPS answers, 0 to 10.")
 MOS_SCORES: Final = _metric(
-    "voicebot.mos", "histogram", "1", "bot provider model kind", "Opinion scores of audio.", (1.5, 2, 2.5, 3, 3.5, 4, 4.5)
+    "voicebot.mos",
+    "histogram",
+    "1",
+    "bot provider model kind",
+    "Opinion scores of audio.",
+    (1.5, 2, 2.5, 3, 3.5, 4, 4.5),
 )
-ORCHESTRATOR_REQUESTS: Final = _metric(
-    "orchestrator.requests", "counter", "", "bot", "One per exchange."
-)
+ORCHESTRATOR_REQUESTS: Final = _metric("orchestrator.requests", "counter", "", "bot", "One per exchange.")
 ORCHESTRATOR_LATENCY: Final = _metric(
     "orchestrator.request.latency", "histogram", "s", "bot", "Response gap of the answered exchanges.", GAP_BUCKETS
 )
 RESTATED: Final = _metric(
-    "voicebot.restated", "counter", "{row}", "kind", "Turns and sessions that a late span changed after they were counted."
+    "voicebot.restated",
+    "counter",
+    "{row}",
+    "kind",
+    "Turns and sessions that a late span changed after they were counted.",
 )
 SERIES_OVERFLOW: Final = _metric(
-    "voicebot.metrics.overflow", "counter", "{observation}", "metric", "Observations folded because a metric has too many series."
+    "voicebot.metrics.overflow",
+    "counter",
+    "{observation}",
+    "metric",
+    "Observations folded because a metric has too many series.",
 )
 
 # ---- the package's own counters -----------------------------------------------------------------------------------

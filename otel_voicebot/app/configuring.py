@@ -183,7 +183,11 @@ def configure(
     Raises:
         UsageError: a setting is wrong. Nothing else is ever raised: a taken port or a full disk is a warning.
     """
-    chosen = settings.model_copy(update=load(**overrides).model_dump(include=set(overrides))) if settings else load(**overrides)
+    chosen = (
+        settings.model_copy(update=load(**overrides).model_dump(include=set(overrides)))
+        if settings
+        else load(**overrides)
+    )
     with _running.lock:
         if _running.handle is not None:
             if _running.handle.settings != chosen:

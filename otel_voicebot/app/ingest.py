@@ -53,7 +53,5 @@ def ingest(payloads: Iterable[bytes], settings: Settings) -> Ingested:
                 commits.flush()
     finally:
         commits.flush()
-    rejected = {
-        label: int(count) for (name, label), count in metrics.read().items() if name == SELF_REJECTED.name
-    }
+    rejected = {label: int(count) for (name, label), count in metrics.read().items() if name == SELF_REJECTED.name}
     return Ingested(spans, rejected, len({session or trace for trace, session in sessions.items()}))

@@ -124,9 +124,7 @@ class Pipeline:
 class _LazyStore:
     """A store that is opened when it is first needed, so that a disk that refuses at the start may still come back."""
 
-    def __init__(
-        self, settings: Settings, metrics: SelfMetrics, on_commit: Callable[[Commit], None] | None
-    ) -> None:
+    def __init__(self, settings: Settings, metrics: SelfMetrics, on_commit: Callable[[Commit], None] | None) -> None:
         self._settings = settings
         self._metrics = metrics
         self._on_commit = on_commit

@@ -43,7 +43,9 @@ class Aggregator:
         self._clock = clock
         self._series: dict[str, dict[tuple[str, ...], Series]] = {}
 
-    def count(self, metric: Metric, labels: Mapping[str, object], amounts: pa.ChunkedArray | None = None, rows: int = 0) -> None:
+    def count(
+        self, metric: Metric, labels: Mapping[str, object], amounts: pa.ChunkedArray | None = None, rows: int = 0
+    ) -> None:
         """Raise a counter, row by row.
 
         Args:

@@ -25,7 +25,9 @@ def record_operations(into: Aggregator, rows: pa.Table) -> None:
     )
     for direction in ("input", "output"):
         into.count(
-            s.TOKENS, {**_labels(rows, ("bot", "provider", "model")), "direction": direction}, rows[f"{direction}_tokens"]
+            s.TOKENS,
+            {**_labels(rows, ("bot", "provider", "model")), "direction": direction},
+            rows[f"{direction}_tokens"],
         )
     served = _labels(rows, ("bot", "provider", "model"))
     into.count(s.WER_ERROR_COUNT, served, rows["wer_errors"])
@@ -42,7 +44,9 @@ def record_operations(into: Aggregator, rows: pa.Table) -> None:
 
     classified = rows.filter(pc.equal(rows["component"], "nlu"))
     confidence = classified["confidence"]
-    sure = pc.if_else(pc.is_null(confidence), "unknown", pc.if_else(pc.less(confidence, 0.7), "low_confidence", "confident"))
+    sure = pc.if_else(
+        pc.is_null(confidence), "unknown", pc.if_else(pc.less(confidence, 0.7), "low_confidence", "confident")
+    )
     fallback = pc.fill_null(classified["intent_fallback"], False)  # noqa: FBT003 - Arrow's signature
     into.count(
         s.CLASSIFICATIONS,

@@ -243,7 +243,11 @@ class Live:
 
     def _finish(self, turns: list[tuple[_Session, int]], sessions: list[_Session], *, complete: bool = True) -> None:
         turns = turns + [(session, index) for session in sessions for index in session.turns]
-        fresh = [(session, index) for session, index in turns if session.turns[index].counted < len(session.turns[index].parts)]
+        fresh = [
+            (session, index)
+            for session, index in turns
+            if session.turns[index].counted < len(session.turns[index].parts)
+        ]
         if fresh:
             self._finish_turns(fresh)
         if sessions:

@@ -15,12 +15,21 @@ __all__ = ["Engine", "Selection", "Source"]
 
 # What the KPIs and sections of a report read. Wider tables cost a second a million spans.
 _BRIEF: Final = {
-    "turns": "session_id, turn_index, kind, outcome, response_gap_s, interrupted, words",
+    "turns": (
+        "session_id, turn_index, bot, channel, variant, environment, start_nano, end_nano, "
+        "kind, outcome, response_gap_s, interrupted, words, NULL AS trace_id, NULL AS session_source, NULL AS intent, 0 AS operations, 0 AS errors, NULL::BIGINT AS wer_errors, NULL::BIGINT AS wer_words"
+    ),
     "sessions": (
         "session_id, bot, channel, variant, environment, start_time, duration_s, turns, answered, outcome, end_reason, "
         "escalated_by, planned_handoff, csat, nps"
     ),
 }
+
+
+_COMPUTED: Final = frozenset(
+    {"repeats", "nested", "traces", "once", "steps", "turns", "sessions", "operations", "components"}
+)
+"""Models that the engine defines one by one; the others are views over these."""
 
 
 class Source(Protocol):
@@ -86,18 +95,19 @@ class Engine:
         repeated = self._connection.execute("SELECT count(*) FROM repeats").fetchone() != (0,)
         run(f"CREATE VIEW once AS {MODELS['once'].text if repeated else 'SELECT * FROM spans'}")
         run(f"CREATE VIEW steps AS {MODELS['steps'].text}")
-        where, parameters = selection.where()
-        for name, suffix in (("turns", "_all"), ("sessions", "_all")):
-            run(f"CREATE VIEW {name}_model AS {MODELS[name].text}")
-            run(f"CREATE TEMP TABLE {name}{suffix} AS SELECT {brief.get(name, '*')} FROM {name}_model")
-            run(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM {name}{suffix}")
+        # Each model reads the one before as a table, so that it is computed once.
+        for name in ("turns", "sessions"):
+            run(f"CREATE TEMP TABLE {name}_all AS SELECT {brief.get(name, '*')} FROM ({MODELS[name].text})")
+            run(f"CREATE VIEW {name} AS SELECT * FROM {name}_all")
         run(f"CREATE VIEW operations_all AS {MODELS['operations'].text}")
         run("CREATE VIEW operations AS SELECT * FROM operations_all")
+        where, parameters = selection.where()
         if where:
             run(f"CREATE TEMP TABLE selected AS SELECT session_id FROM sessions_all WHERE {where}", parameters)
             for name in ("turns", "sessions", "operations"):
                 run(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM {name}_all SEMI JOIN selected USING (session_id)")
-        for name in MODELS.keys() - {"repeats", "nested", "traces", "once", "steps", "turns", "sessions", "operations"}:
+        run(f"CREATE {'TEMP TABLE' if brief else 'VIEW'} components AS {MODELS['components'].text}")
+        for name in MODELS.keys() - _COMPUTED:
             run(f"CREATE VIEW {name} AS {MODELS[name].text}")
 
     def table(self, name: str) -> pa.Table:

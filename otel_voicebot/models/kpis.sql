@@ -1,5 +1,5 @@
 -- kpis: one number each, with what it is a share of.
--- inputs: sessions, turns, operations
+-- inputs: sessions, turns, components
 -- grain: one row per KPI (name, numerator, denominator, excluded). The value is numerator / denominator, or the numerator alone where
 --   there is no denominator; null where nothing was measured. excluded counts rows that were left out, by the definition's own rule.
 -- A short session is abandoned before short_session_s; an eligible one is not short and holds no planned handoff.
@@ -47,21 +47,21 @@ tu AS (
 ),
 op AS (
     SELECT
-        count(*) AS n,
-        count(*) FILTER (WHERE failed) AS failed,
-        sum(wer_errors) FILTER (WHERE wer_words IS NOT NULL) AS wer_errors,
+        coalesce(sum(operations), 0) AS n,
+        coalesce(sum(errors), 0) AS failed,
+        sum(wer_errors) AS wer_errors,
         sum(wer_words) AS wer_words,
-        count(*) FILTER (WHERE component = 'stt' AND wer_words IS NULL) AS unreferenced,
-        count(*) FILTER (WHERE component = 'cache' AND cache_hit IS NOT NULL) AS lookups,
-        count(*) FILTER (WHERE component = 'cache' AND cache_hit) AS hits,
+        coalesce(sum(unreferenced), 0) AS unreferenced,
+        coalesce(sum(lookups), 0) AS lookups,
+        coalesce(sum(hits), 0) AS hits,
         sum(input_tokens) AS input_tokens,
         sum(output_tokens) AS output_tokens,
-        count(*) FILTER (WHERE component = 'llm' AND input_tokens IS NULL AND output_tokens IS NULL) AS uncounted,
-        count(*) FILTER (WHERE component = 'nlu') AS classified,
-        count(*) FILTER (WHERE component = 'nlu' AND confidence IS NOT NULL) AS confident,
-        count(*) FILTER (WHERE component = 'nlu' AND confidence < 0.7) AS low_confidence,
-        count(*) FILTER (WHERE component = 'nlu' AND intent_fallback) AS fallbacks
-    FROM operations
+        coalesce(sum(uncounted), 0) AS uncounted,
+        coalesce(sum(CASE WHEN component = 'nlu' THEN operations END), 0) AS classified,
+        coalesce(sum(confident), 0) AS confident,
+        coalesce(sum(low_confidence), 0) AS low_confidence,
+        coalesce(sum(fallbacks), 0) AS fallbacks
+    FROM components
 )
 SELECT position, name, unit, numerator::DOUBLE AS numerator, denominator::DOUBLE AS denominator, excluded::BIGINT AS excluded,
     exclusion,

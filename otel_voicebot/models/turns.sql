@@ -12,6 +12,7 @@ WITH parts AS (
         min(CASE WHEN component = 'turn' THEN span_id END) AS turn_span_id,
         max(bot) AS bot, max(channel) AS channel, max(variant) AS variant, max(environment) AS environment,
         max(dialect) AS dialect,
+        max(session_source) AS session_source,
         coalesce(min(CASE WHEN component = 'turn' THEN start_unix_nano END), min(start_unix_nano)) AS start_nano,
         coalesce(max(CASE WHEN component = 'turn' THEN end_unix_nano END), max(end_unix_nano)) AS end_nano,
         min(CASE WHEN component = 'turn' THEN user_speech_end_unix_nano END) AS t0,
@@ -81,6 +82,7 @@ kinds AS (
 SELECT
     session_id, turn_index, lower(hex(trace_id)) AS trace_id, lower(hex(turn_span_id)) AS turn_span_id,
     bot, channel, variant, environment, dialect,
+    session_source, start_nano, end_nano,
     make_timestamp(start_nano // 1000) AT TIME ZONE 'UTC' AS start_time,
     make_timestamp(end_nano // 1000) AT TIME ZONE 'UTC' AS end_time,
     user_text, bot_text, kind,

@@ -12,25 +12,18 @@ from typing import Annotated, Final
 
 import typer
 
-from otel_voicebot.cli import failures
-from otel_voicebot.cli.demo import demo
-from otel_voicebot.cli.export import export
-from otel_voicebot.cli.import_ import import_
-from otel_voicebot.cli.report import report
-from otel_voicebot.cli.schema import schema
-from otel_voicebot.cli.slow import slow
-from otel_voicebot.cli.trace import trace
+from otel_voicebot.cli import demo, export, failures, import_, report, schema, slow, trace
 
 __all__ = ["VERBS", "command", "main"]
 
 VERBS: Final[tuple[tuple[str, Callable[..., object]], ...]] = (
-    ("demo", demo),
-    ("report", report),
-    ("slow", slow),
-    ("trace", trace),
-    ("import", import_),
-    ("export", export),
-    ("schema", schema),
+    ("demo", demo.demo),
+    ("report", report.report),
+    ("slow", slow.slow),
+    ("trace", trace.trace),
+    ("import", import_.import_),
+    ("export", export.export),
+    ("schema", schema.schema),
 )
 
 NAME: Final = "otel-voicebot"

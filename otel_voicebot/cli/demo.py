@@ -63,7 +63,9 @@ def demo(
     settings = Question(data).settings(**overrides)
     from otel_voicebot import app  # noqa: PLC0415 - not for --help
     from otel_voicebot.demo.run import run  # noqa: PLC0415
+    from otel_voicebot.store import SpanStore  # noqa: PLC0415
 
+    SpanStore(settings.data)  # a directory that can't be written to is better known before the calls than after
     began = datetime.now(UTC)
     pipeline = app.configure(settings, create_provider=True, resource_attributes=_RESOURCE)
     try:
@@ -71,7 +73,8 @@ def demo(
         with Calls(calls) as watcher:
             held = run(calls, concurrency, snr, seed, real_time=not fast, on_progress=watcher)
         out.note("the calls are over; writing what they left")
-        pipeline.flush(_DRAIN_S)
+        if not pipeline.drain(_DRAIN_S):
+            out.note(f"writing takes longer than {_DRAIN_S:g} s; what follows may lack the last spans")
         found = _look(settings, began)
         if json:
             out.write_json(_document(held, found, pipeline.metrics_url), None)
@@ -104,9 +107,7 @@ def _say_where(settings: "Settings", url: str | None) -> None:
     if url:
         out.note(f"metrics while the calls run: curl {url}")
     elif settings.metrics_addr:
-        out.note(
-            f"no metrics are served: {settings.metrics_addr} is taken (choose another: --metrics-addr 127.0.0.1:0)"
-        )
+        out.note(f"no metrics at {settings.metrics_addr}; the calls go on (another port: --metrics-addr 127.0.0.1:0)")
     out.note(f"spans go to {settings.data}")
 
 
@@ -157,7 +158,8 @@ def _print(held: "DemoResult", found: _Found) -> None:
 def _conditions(held: "DemoResult") -> str:
     noise = "no noise" if held.snr_db is None else f"white noise at {held.snr_db:g} dB"
     clock = "real time" if held.speed == 1 else f"{held.speed:g} times as fast as real time, so latencies mean nothing"
-    return f"{len(held.calls)} calls in {held.seconds:.0f} s, {clock}, {noise}, the bot's voice is {held.voice}"
+    calls = "1 call" if len(held.calls) == 1 else f"{len(held.calls)} calls"
+    return f"{calls} in {held.seconds:.0f} s, {clock}, {noise}, the bot's voice is {held.voice}"
 
 
 def _next(found: _Found) -> list[str]:

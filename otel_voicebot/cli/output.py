@@ -107,8 +107,9 @@ def write_table(head: Sequence[str], grids: Sequence["Grid"], output: Path | Non
         return
     for line in head:
         console.print(line, markup=False)
-    for grid in grids:
-        console.print()
+    for index, grid in enumerate(grids):
+        if head or index:
+            console.print()
         console.print(as_rich(grid))
 
 

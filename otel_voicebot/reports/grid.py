@@ -9,14 +9,14 @@ import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 
 from otel_voicebot.reports.values import plain, quantity
 
 if TYPE_CHECKING:
-    from rich.table import Table as RichTable
+    from rich.console import Group
 
 __all__ = [
     "Column",
@@ -93,29 +93,23 @@ def _notes(grid: Grid) -> list[str]:
     return [f"  {note}" for note in grid.notes]
 
 
-def as_rich(grid: Grid) -> "RichTable":
+def as_rich(grid: Grid) -> "Group":
     """The same for a terminal."""
     from rich import box  # noqa: PLC0415 - only where a terminal shows it
+    from rich.console import Group  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    table = Table(
-        title=Text(grid.title, style="bold"),
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        caption=Text("\n".join(grid.notes)) if grid.notes else None,
-        caption_justify="left",
-        pad_edge=False,
-    )
+    title, notes = Text(grid.title, style="bold"), [Text(note, style="dim") for note in grid.notes]
+    if not grid.rows:
+        return Group(title, Text(f"  {grid.empty}", style="dim"), *notes)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="dim")
     for column in grid.columns:
-        table.add_column(
-            Text(column.title), justify="right" if column.right else "left", style=column.style, overflow="fold"
-        )
+        side: Literal["left", "right"] = "right" if column.right else "left"
+        table.add_column(Text(column.title), justify=side, style=column.style, overflow="fold")
     for cells in grid.cells():
         table.add_row(*(Text(cell) for cell in cells))
-    if not grid.rows:
-        table.add_row(Text(grid.empty, style="dim"), *(Text("") for _ in grid.columns[1:]))
-    return table
+    return Group(title, table, *notes)
 
 
 def as_csv(grid: Grid) -> str:

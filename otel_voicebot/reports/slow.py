@@ -33,6 +33,8 @@ class Slow:
     scope: Scope
     exchanges: int
     turns: tuple[Mapping[str, object], ...]
+    id_length: int
+    """So many characters tell the sessions of all these exchanges apart."""
 
 
 def compute(turns: pa.Table, scope: Scope, limit: int) -> Slow:
@@ -47,7 +49,14 @@ def compute(turns: pa.Table, scope: Scope, limit: int) -> Slow:
         {"turn": label(row), "waited_s": wait, **{key: row.get(key) for key in _KEPT}, "largest_part": _largest(row)}
         for wait, row in waited[:limit]
     )
-    return Slow(scope, len(rows), chosen)
+    return Slow(scope, len(rows), chosen, _id_length({str(row["session_id"]) for row in rows}))
+
+
+def _id_length(sessions: set[str]) -> int:
+    """At least 8: shorter ones look like words. Ids that are hardly longer stay whole."""
+    longest = max(map(len, sessions), default=0)
+    enough = (n for n in range(8, longest - 4) if len({name[:n] for name in sessions}) == len(sessions))
+    return next(enough, longest)
 
 
 def label(row: Mapping[str, object]) -> str:
@@ -83,9 +92,9 @@ def document(slow: Slow) -> dict[str, object]:
 
 def grid(slow: Slow) -> Grid:
     """A table: one turn a line, its largest part marked with ``*``."""
-    rows = tuple(_shown(row) for row in slow.turns)
+    rows = tuple(_shown(row, slow.id_length) for row in slow.turns)
     columns = (
-        Column("turn", "turn"),
+        Column("_turn", "turn"),
         Column("_gap", "waited", right=True, style="bold"),
         *(Column(f"_{key}", name, right=True) for key, name in PARTS.items()),
         Column("llm_model", "model"),
@@ -99,10 +108,11 @@ def grid(slow: Slow) -> Grid:
     return Grid("slow", f"Slowest {len(rows)} of {slow.exchanges} turns", columns, rows, "no turn has a wait", notes)
 
 
-def _shown(row: Mapping[str, object]) -> dict[str, object]:
+def _shown(row: Mapping[str, object], id_length: int) -> dict[str, object]:
     gap = duration(_wait(row))
     shown: dict[str, object] = {
         **row,
+        "_turn": f"{str(row['session_id'])[:id_length]}/{row['turn_index']}",
         "_gap": gap if row["response_gap_s"] is not None else f">= {gap}",
         "_end": " ".join(str(part) for part in (row["outcome"], row["abandon_reason"]) if part),
     }

@@ -62,3 +62,11 @@ def test_table() -> None:
 def test_nothing_to_show() -> None:
     """Without a turn that has a wait the table says so."""
     assert as_text(slow.grid(slow.compute(turns(), SCOPE, 10))) == "Slowest 0 of 0 turns\n  no turn has a wait"
+
+
+def test_long_ids_are_shortened() -> None:
+    """For people an id is as long as it takes to tell sessions apart (`trace` needs no more); JSON has all of it."""
+    first, second = "0123456789" + "a" * 22, "0123456789" + "b" * 22
+    found = slow.compute(turns(turn(first, 1, response_gap_s=2.0), turn(second, 1, response_gap_s=1.0)), SCOPE, 10)
+    assert [row["_turn"] for row in slow.grid(found).rows] == ["0123456789a/1", "0123456789b/1"]
+    assert [row["turn"] for row in found.turns] == [f"{first}/1", f"{second}/1"]

@@ -1,0 +1,81 @@
+"""`import`: OTLP files into the store."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+
+CAPTURES = Path(__file__).parents[1] / "data" / "captures"
+PIPECAT = CAPTURES / "pipecat.otlp.json"
+
+
+def spans_in(path: Path) -> int:
+    """Spans of an OTLP JSON document."""
+    return sum(
+        len(scope["spans"])
+        for resource in json.loads(path.read_text())["resourceSpans"]
+        for scope in resource["scopeSpans"]
+    )
+
+
+def test_what_was_imported(run: Run, tmp_path: Path) -> None:
+    """Spans of a file are in the store afterwards, each once, also when the file is given twice."""
+    wanted = spans_in(PIPECAT)
+    done = run("import", str(PIPECAT), "--data", "data", "--json")
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["spans"], found["unreadable"]) == (0, wanted, [])
+    assert found["sessions"] >= 1
+    run("import", str(PIPECAT), "--data", "data")
+    lines = run("export", "spans", "--format", "jsonl", "--data", "data").stdout.splitlines()
+    assert len({(row["trace_id"], row["span_id"]) for row in map(json.loads, lines)}) == len(lines) == wanted
+
+
+def test_sentence(run: Run) -> None:
+    """For people one sentence says how much; which file is read goes to stderr."""
+    done = run("import", str(PIPECAT), "--data", "data")
+    assert done.stdout.startswith(f"{spans_in(PIPECAT)} spans of ")
+    assert done.stderr == "reading pipecat.otlp.json (1 of 1)\n"
+
+
+def test_truncated_file(run: Run, tmp_path: Path) -> None:
+    """A file that is cut off is named, with exit code 4; what could be read of it and the other files are kept."""
+    line = json.dumps(json.loads(PIPECAT.read_text()))
+    cut = tmp_path / "cut.jsonl"
+    cut.write_text(f"{line}\n{line[: len(line) // 2]}")
+    packed = tmp_path / "whole.jsonl.gz"
+    packed.write_bytes(gzip.compress(line.encode()))
+    done = run("import", str(cut), str(packed), "--data", "data", "--json")
+    found = json.loads(done.stdout)
+    assert done.returncode == 4
+    assert found["spans"] == 2 * spans_in(PIPECAT)
+    assert len(found["unreadable"]) == 1
+    assert str(cut) in found["unreadable"][0]
+    assert str(cut) in done.stderr
+
+
+def test_no_otlp(run: Run, tmp_path: Path) -> None:
+    """A file that is no OTLP at all leaves nothing behind but a sentence."""
+    (tmp_path / "notes.txt").write_text("nothing of the kind")
+    done = run("import", "notes.txt", "--data", "data")
+    assert done.returncode == 4
+    assert "notes.txt" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_data_in_the_way(run: Run, tmp_path: Path) -> None:
+    """A data directory that can't be made is said so, with exit code 6."""
+    (tmp_path / "file").write_text("")
+    done = run("import", str(PIPECAT), "--data", "file/data", "--json")
+    assert done.returncode == 6
+    assert json.loads(done.stdout)["error"]["code"] == 6
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in CAPTURES.glob("*.pb")))
+def test_every_capture(run: Run, name: str) -> None:
+    """Real captures of other frameworks are read, and can be reported on."""
+    assert run("import", str(CAPTURES / name), "--data", "data").returncode == 0
+    found = json.loads(run("report", "--data", "data", "--json").stdout)
+    assert found["kpis"]["sessions"]["value"] >= 1

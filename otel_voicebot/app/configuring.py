@@ -168,8 +168,8 @@ def configure(
 ) -> Handle:
     """Start the pipeline in this process: spans to Parquet, turns, sessions and metrics at ``/metrics``.
 
-    It attaches to the global tracer provider; one that is set up later is found too. What the bot has of its own (providers,
-    processors, exporters) stays as it is. A second call changes nothing and gives the first one's handle.
+    It attaches to the global tracer provider; one that is set up later is found too. What the bot has of its own
+    (providers, processors, exporters) stays as it is. A second call changes nothing and gives the first one's handle.
 
     Args:
         settings: all settings; by default those of the environment (``OTEL_VOICEBOT_*``).
@@ -183,11 +183,7 @@ def configure(
     Raises:
         UsageError: a setting is wrong. Nothing else is ever raised: a taken port or a full disk is a warning.
     """
-    chosen = (
-        settings.model_copy(update=load(**overrides).model_dump(include=set(overrides)))
-        if settings
-        else load(**overrides)
-    )
+    chosen = load(**(settings.model_dump() if settings else {}) | overrides)
     with _running.lock:
         if _running.handle is not None:
             if _running.handle.settings != chosen:

@@ -75,7 +75,7 @@ class Pipeline:
             self._live.started(session_id, bot)
 
     def tick(self) -> None:
-        """Compute what is final; commit what is due. A tick costs tens of milliseconds, so it isn't made at each look."""
+        """Compute what is final; commit what is due. A tick costs tens of milliseconds: it isn't made at each look."""
         now = time.monotonic()
         if now - self._ticked >= self._tick_interval_s and self._live.due():
             self._ticked = now

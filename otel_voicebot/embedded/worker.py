@@ -1,5 +1,7 @@
 """The queue between the bot's threads and the one thread that does the work."""
 
+import contextlib
+import ctypes
 import os
 import threading
 import time
@@ -7,7 +9,8 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final, Protocol
+from queue import Empty, SimpleQueue
+from typing import Final, Generic, Protocol, TypeVar
 
 from opentelemetry.sdk.trace import ReadableSpan
 
@@ -19,12 +22,18 @@ __all__ = ["Consumer", "Worker"]
 _BATCH: Final = 2048
 """Spans handed to the consumer at once, and how many waiting ones wake the worker early."""
 
+_TAKE_UNTIL, _INTERRUPT_AFTER = 0.6, 0.8
+"""Shares of the time for closing: no more spans are taken, so that those taken reach the disk; queries are broken off."""
+
 
 class Consumer(Protocol):
-    """What the worker feeds. Made, used and closed on the worker's thread; only ``interrupt`` comes from another."""
+    """What the worker feeds. Made, used and closed on the worker's thread; only ``interrupt`` comes from another.
+
+    Each of these may raise: the worker contains and counts it.
+    """
 
     def take(self, spans: Sequence[ReadableSpan]) -> None:
-        """Spans that ended. May raise: the worker contains and counts it."""
+        """Spans that ended."""
 
     def started(self, sessions: Sequence[tuple[str, str]]) -> None:
         """Sessions (id, bot) that began."""
@@ -32,11 +41,12 @@ class Consumer(Protocol):
     def tick(self) -> None:
         """Do what is due: final turns, a commit."""
 
-    def flush(self) -> None:
-        """Put on disk what came in."""
-
     def drain(self) -> None:
         """Do all that can be done now: nothing more may come."""
+
+    def flush(self) -> bool:
+        """Put on disk what came in; False when the disk refuses."""
+        ...
 
     def interrupt(self) -> None:
         """Break off what takes long."""
@@ -45,40 +55,52 @@ class Consumer(Protocol):
         """Free everything."""
 
 
-class Worker:
+C = TypeVar("C", bound=Consumer)
+
+
+class Worker(Generic[C]):
     """Takes spans from any thread in constant time, and hands them to a consumer on a thread of its own.
 
-    The queue is bounded: a span that finds it full is dropped and counted (reason ``queue_full``). The thread starts with the first
-    span. After a fork the child starts clean: empty queue, a consumer of its own.
+    The queue is bounded: a span that finds it full is dropped and counted (reason ``queue_full``). The thread starts
+    with the first span. After a fork the child starts clean: empty queue, a consumer of its own.
 
     Args:
         make: makes the consumer.
         metrics: counts drops and failures.
         size: spans that may wait.
         interval_s: seconds between two looks at the queue.
+
+    Attributes:
+        consumer: what was made; None before the first span.
     """
 
-    def __init__(self, make: Callable[[], Consumer], metrics: SelfMetrics, *, size: int, interval_s: float) -> None:
+    def __init__(self, make: Callable[[], C], metrics: SelfMetrics, *, size: int, interval_s: float) -> None:
         self._make = make
         self._metrics = metrics
         self._size = size
+        self._many = max(1, min(_BATCH, size // 2))
         self._interval_s = interval_s
         self._closed = False
         self._reset()
         _reset_in_children(self)
 
     def _reset(self) -> None:
+        self.consumer: C | None = None
         self._queue: deque[ReadableSpan] = deque()
         self._starts: deque[tuple[str, str]] = deque(maxlen=self._size)
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
-        self._wake = threading.Event()
-        self._stop = False
-        self._flushed = threading.Condition()
+        # Not an Event: a garbage collection inside `set` may end a span, and `put` must not wait for itself.
+        self._wake: SimpleQueue[None] = SimpleQueue()
+        self._stop_by: float | None = None
+        self._answers = threading.Condition()
         self._asked = 0
         self._answered = 0
         self._drain = False
-        self._consumer: Consumer | None = None
+        self._ended = False
+        self._kept = True
+
+    # ---- the bot's threads ---------------------------------------------------------------------------------------
 
     def put(self, span: ReadableSpan) -> None:
         """Take a span. Constant time; never blocks, never raises."""
@@ -89,125 +111,163 @@ class Worker:
         queue.append(span)
         if self._thread is None:
             self._start()
-        elif len(queue) == _BATCH:
-            self._wake.set()
+        elif len(queue) == self._many:
+            self._wake.put(None)
 
     def session_started(self, session_id: str, bot: str) -> None:
-        """Note that a session began."""
+        """Note that a session began. As ``put``."""
         if not self._closed:
             self._starts.append((session_id, bot))
             if self._thread is None:
                 self._start()
 
     def _start(self) -> None:
-        with self._starting:
+        if not self._starting.acquire(blocking=False):
+            return  # somebody else does it, or we are inside it: a garbage collection may end a span anywhere
+        try:
             if self._thread is None and not self._closed:
                 thread = threading.Thread(target=self._run, name="otel-voicebot", daemon=True)
                 thread.start()
                 self._thread = thread
-
-    def _run(self) -> None:
-        try:
-            consumer = self._consumer = self._make()
-        except Exception as error:  # noqa: BLE001 - the bot goes on without us
+        except RuntimeError as error:  # no more threads, or the interpreter is about to exit: `close` does the work
             self._metrics.contained("start", error)
-            self._discard("start_failed")
-            self._closed = True
-            self._answer(self._asked)
-            return
-        while True:
-            self._wake.wait(self._interval_s)
-            self._wake.clear()
-            stop, asked, drain = self._stop, self._asked, self._drain
-            self._work(consumer)
-            self._guard("tick", consumer.tick)
-            if stop or drain:
-                self._drain = False
-                self._guard("drain", consumer.drain)
-            if asked > self._answered:
-                self._guard("flush", consumer.flush)
-                self._answer(asked)
-            if stop:
-                self._discard("shut_down")
-                self._guard("close", consumer.close)
-                return
-
-    def _work(self, consumer: Consumer) -> None:
-        self._metrics.set(SELF_QUEUE, len(self._queue))
-        if self._starts:
-            starts = [self._starts.popleft() for _ in range(len(self._starts))]
-            self._guard("sessions", partial(consumer.started, starts))
-        left = len(self._queue)  # what comes meanwhile is for the next round, so that a round ends
-        while left > 0:
-            spans = [self._queue.popleft() for _ in range(min(left, _BATCH))]
-            left -= len(spans)
-            if not self._guard("take", partial(consumer.take, spans)):
-                self._metrics.add(SELF_DROPPED, len(spans), "failed")
-
-    def _guard(self, stage: str, call: Callable[[], None]) -> bool:
-        try:
-            call()
-        except Exception as error:  # noqa: BLE001 - whatever fails here must not reach the bot
-            self._metrics.contained(stage, error)
-            return False
-        return True
-
-    def _discard(self, reason: str) -> None:
-        lost = len(self._queue)
-        self._queue.clear()
-        self._metrics.add(SELF_DROPPED, lost, reason)
-
-    def _answer(self, asked: int) -> None:
-        with self._flushed:
-            self._answered = max(asked, self._answered)
-            self._flushed.notify_all()
+        finally:
+            self._starting.release()
 
     def flush(self, timeout_s: float, *, drain: bool = False) -> bool:
-        """Work off all that was put before; False when that took longer than ``timeout_s`` seconds.
+        """Work off all that was put before; False when that took longer than ``timeout_s`` seconds or the disk refused.
 
         Args:
             timeout_s: how long to wait.
             drain: don't wait until turns and sessions are final either.
         """
         if self._thread is None:
-            return True
-        with self._flushed:
+            return not self._queue
+        if self._thread is threading.current_thread():
+            return False  # a callback of the worker: waiting for ourselves would not end
+        with self._answers:
             self._drain |= drain
             self._asked += 1
             mine = self._asked
-            self._wake.set()
-            return self._flushed.wait_for(lambda: self._answered >= mine, timeout_s)
+            self._wake.put(None)
+            self._answers.wait_for(lambda: self._answered >= mine or self._ended, timeout_s)
+            return self._kept and (self._answered >= mine or self._ended)
 
     def close(self, timeout_s: float) -> bool:
-        """Work off what waits, within ``timeout_s`` seconds, and end. Idempotent.
+        """Work off what waits and put it on disk, within ``timeout_s`` seconds, and end. Idempotent.
 
-        What could not be worked off in time is counted (reason ``shut_down``). The thread is never left inside the
-        query engine: at the interpreter's exit that would abort the process.
+        False when something was lost: it is counted (reason ``shut_down``). The thread is not left inside the query
+        engine, where the interpreter's exit would abort the process.
         """
-        self._closed = True
-        thread = self._thread
-        if thread is None or not thread.is_alive():
-            return True
         deadline = time.monotonic() + timeout_s
-        self._stop = True
-        self._wake.set()
-        thread.join(max(timeout_s * 0.9, 0.0))
+        self._closed = True
+        if self._stop_by is None:
+            self._stop_by = deadline - (1 - _TAKE_UNTIL) * timeout_s
+        thread = self._thread
+        if thread is threading.current_thread():
+            return False
+        if thread is None:
+            if self._queue:
+                self._run()
+            return self._kept
+        self._wake.put(None)
+        thread.join(max(timeout_s * _INTERRUPT_AFTER, 0.0))
         while thread.is_alive() and time.monotonic() < deadline:
-            if self._consumer is not None:
-                self._consumer.interrupt()
+            with contextlib.suppress(Exception):  # it may have come to its end at this moment
+                if self.consumer is not None:
+                    self.consumer.interrupt()
             thread.join(0.05)
         if thread.is_alive():
             self._discard("shut_down")
-        return not thread.is_alive()
+            return False
+        return self._kept
+
+    # ---- the worker's thread -------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            consumer = self.consumer = self._make()
+        except Exception as error:  # noqa: BLE001 - the bot goes on without us
+            self._metrics.contained("start", error)
+            self._closed = True
+            self._kept = False
+            self._discard("start_failed")
+        else:
+            while not self._round(consumer):
+                pass
+            self._discard("shut_down")
+            self._guard("close", consumer.close)
+        with self._answers:
+            self._ended = True
+            self._answers.notify_all()
+
+    def _round(self, consumer: C) -> bool:
+        """One look at the queue, and all that follows from it; True when it was the last."""
+        with contextlib.suppress(Empty):
+            self._wake.get(timeout=0 if self._stop_by is not None else self._interval_s)
+        stop = self._stop_by is not None
+        with self._answers:
+            asked, drain, self._drain = self._asked, self._drain, False
+        self._work(consumer)
+        self._guard("tick", consumer.tick)
+        if stop or drain:
+            self._guard("drain", consumer.drain)
+        if stop or asked > self._answered:
+            kept = self._guard("flush", consumer.flush)
+            with self._answers:
+                self._answered, self._kept = asked, kept
+                self._answers.notify_all()
+        return stop
+
+    def _work(self, consumer: C) -> None:
+        self._metrics.set(SELF_QUEUE, len(self._queue))
+        if self._starts:
+            starts = [self._starts.popleft() for _ in range(len(self._starts))]
+            self._guard("sessions", partial(consumer.started, starts))
+        left = len(self._queue)  # what comes meanwhile is for the next round, so that a round ends
+        while left > 0 and not (self._stop_by is not None and time.monotonic() > self._stop_by):
+            spans = self._pop(min(left, _BATCH))
+            left -= _BATCH
+            if not self._guard("take", partial(consumer.take, spans)):
+                self._metrics.add(SELF_DROPPED, len(spans), "failed")
+
+    def _pop(self, count: int) -> list[ReadableSpan]:
+        spans: list[ReadableSpan] = []
+        with contextlib.suppress(IndexError):  # `close` gave up and discarded the rest
+            for _ in range(count):
+                spans.append(self._queue.popleft())  # noqa: PERF401 - a comprehension would lose them all
+        return spans
+
+    def _guard(self, stage: str, call: Callable[[], bool | None]) -> bool:
+        """Whether the call came to its end and did not say False."""
+        try:
+            return call() is not False
+        except BaseException as error:  # noqa: BLE001 - whatever fails here, a callback's sys.exit() too, ends nothing
+            self._metrics.contained(stage, error)
+            return False
+
+    def _discard(self, reason: str) -> None:
+        lost = len(self._queue)
+        self._queue.clear()
+        self._metrics.set(SELF_QUEUE, 0)
+        if lost:
+            self._kept = False
+            self._metrics.add(SELF_DROPPED, lost, reason)
 
 
-def _reset_in_children(worker: Worker) -> None:
+def _reset_in_children(worker: Worker[C]) -> None:
     reference = weakref.ref(worker)
 
     def reset() -> None:
         alive = reference()
         if alive is not None:
+            _keep(alive.consumer)
             alive._reset()  # noqa: SLF001 - this module's own class
 
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=reset)
+
+
+def _keep(inherited: object) -> None:
+    """Never destroy it, not at the interpreter's exit either: a query engine would wait for threads that don't exist here."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(inherited))

@@ -23,13 +23,9 @@ def record_operations(into: Aggregator, rows: pa.Table) -> None:
         {**_labels(failed, _OPERATION_LABELS), "error_type": pc.fill_null(failed["error_type"], "_OTHER")},
         rows=failed.num_rows,
     )
-    for direction in ("input", "output"):
-        into.count(
-            s.TOKENS,
-            {**_labels(rows, ("bot", "provider", "model")), "direction": direction},
-            rows[f"{direction}_tokens"],
-        )
     served = _labels(rows, ("bot", "provider", "model"))
+    for direction in ("input", "output"):
+        into.count(s.TOKENS, {**served, "direction": direction}, rows[f"{direction}_tokens"])
     into.count(s.WER_ERROR_COUNT, served, rows["wer_errors"])
     into.count(s.WER_WORD_COUNT, served, rows["wer_words"])
     into.observe(s.MOS_SCORES, {**served, "kind": rows["mos_kind"]}, rows["mos"])
@@ -44,9 +40,8 @@ def record_operations(into: Aggregator, rows: pa.Table) -> None:
 
     classified = rows.filter(pc.equal(rows["component"], "nlu"))
     confidence = classified["confidence"]
-    sure = pc.if_else(
-        pc.is_null(confidence), "unknown", pc.if_else(pc.less(confidence, 0.7), "low_confidence", "confident")
-    )
+    result = pc.if_else(pc.less(confidence, 0.7), "low_confidence", "confident")
+    sure = pc.if_else(pc.is_null(confidence), "unknown", result)
     fallback = pc.fill_null(classified["intent_fallback"], False)  # noqa: FBT003 - Arrow's signature
     into.count(
         s.CLASSIFICATIONS,

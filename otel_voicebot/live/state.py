@@ -48,6 +48,11 @@ class _Turn:
     revision: int = 0
     scheduled: bool = False
 
+    @property
+    def unseen(self) -> bool:
+        """Whether it has spans that no computation has seen."""
+        return self.counted < len(self.parts)
+
 
 @dataclass(slots=True)
 class _Session:
@@ -64,7 +69,7 @@ class Live:
     Args:
         aggregator: takes the metrics.
         metrics: takes late, evicted, restated.
-        emit: takes finished rows of turns and sessions (schemas TURNS and SESSIONS without the row columns, plus revision).
+        emit: takes finished rows of turns and sessions: the models' columns and ``revision``.
         idle_timeout_s: a session without a span for so long has ended.
         max_sessions: sessions held open; beyond, the longest idle is closed as it is.
         max_spans: spans of open sessions held in memory, the same.
@@ -195,7 +200,7 @@ class Live:
             self._push(SESSION_GRACE_S, session.id, None)
 
     def _schedule(self, session: _Session, index: int, turn: _Turn, grace: float) -> None:
-        if not turn.scheduled and turn.counted < len(turn.parts):
+        if not turn.scheduled and turn.unseen:
             turn.scheduled = True
             self._push(grace, session.id, index)
 
@@ -243,11 +248,7 @@ class Live:
 
     def _finish(self, turns: list[tuple[_Session, int]], sessions: list[_Session], *, complete: bool = True) -> None:
         turns = turns + [(session, index) for session in sessions for index in session.turns]
-        fresh = [
-            (session, index)
-            for session, index in turns
-            if session.turns[index].counted < len(session.turns[index].parts)
-        ]
+        fresh = [(session, index) for session, index in turns if session.turns[index].unseen]
         if fresh:
             self._finish_turns(fresh)
         if sessions:

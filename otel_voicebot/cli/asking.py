@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from otel_voicebot.cli.options import Question
 from otel_voicebot.cli.output import note
-from otel_voicebot.errors import UnreadableDataError
+from otel_voicebot.errors import NoDataError, UnreadableDataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from otel_voicebot.reports.scope import Scope
     from otel_voicebot.reports.source import Opened
 
-__all__ = ["ask", "finish"]
+__all__ = ["ask", "finish", "nothing"]
 
 Answer = TypeVar("Answer")
 
@@ -23,6 +23,16 @@ def ask(question: Question, now: datetime, compute: "Callable[[Opened], Answer]"
     from otel_voicebot.reports import source  # noqa: PLC0415 - not for --help
 
     return source.ask(question.settings().data, question.selection(now), now, compute, brief=brief)
+
+
+def nothing(scope: "Scope", what: str) -> NoDataError | UnreadableDataError:
+    """The error of a question that no row answers; damage goes first, as the answer may lie in what can't be read."""
+    filters = "".join(f", {name} {value}" for name, value in scope.filters.items())
+    message = f"no {what}: {scope.window()}{filters}, in {scope.data}"
+    if not scope.unreadable:
+        return NoDataError(message)
+    paths = tuple(item.path for item in scope.unreadable)
+    return UnreadableDataError(f"{message}; what can't be read was left out: {', '.join(paths[:3])}", paths)
 
 
 def finish(scope: "Scope") -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from otel_voicebot.cli import output as out
-from otel_voicebot.cli.asking import ask, finish
+from otel_voicebot.cli.asking import ask, finish, nothing
 from otel_voicebot.cli.options import (
     Bot,
     Channel,
@@ -55,6 +55,8 @@ def export(
 
     def write(opened: "Opened") -> "Scope":
         rows = writing.rows(opened, table)
+        if not rows.num_rows:
+            raise nothing(opened.scope, table)
         if kind == "json":
             out.write_json(writing.document(opened.scope, table, rows), output)
         else:

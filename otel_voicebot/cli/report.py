@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from otel_voicebot.cli import output as out
-from otel_voicebot.cli.asking import ask, finish
+from otel_voicebot.cli.asking import ask, finish, nothing
 from otel_voicebot.cli.options import (
     Bot,
     Channel,
@@ -63,6 +63,8 @@ def report(
     from otel_voicebot.reports.report import compute  # noqa: PLC0415 - not for --help
 
     found = ask(question, datetime.now(UTC), lambda opened: compute(opened.engine, opened.scope), brief=True)
+    if not found.value("sessions"):
+        raise nothing(found.scope, "sessions")
     write_report(found, kind, section, output)
     return finish(found.scope)
 

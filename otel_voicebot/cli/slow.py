@@ -1,12 +1,12 @@
 """``otel-voicebot slow``."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from otel_voicebot.cli import output as out
-from otel_voicebot.cli.asking import ask, finish
+from otel_voicebot.cli.asking import ask, finish, nothing
 from otel_voicebot.cli.options import (
     Bot,
     Channel,
@@ -21,6 +21,10 @@ from otel_voicebot.cli.options import (
     Variant,
     chosen_format,
 )
+
+if TYPE_CHECKING:
+    from otel_voicebot.reports.slow import Slow
+    from otel_voicebot.reports.source import Opened
 
 __all__ = ["slow"]
 
@@ -52,9 +56,15 @@ def slow(
     """
     kind = chosen_format(format_, "table", json=json, csv=csv)
     question = Question(data, since, until, bot, channel, variant, environment)
-    from otel_voicebot.reports.slow import compute, document, grid, head  # noqa: PLC0415 - not for --help
+    from otel_voicebot.reports.slow import COLUMNS, compute, document, grid, head  # noqa: PLC0415 - not for --help
 
-    found = ask(question, datetime.now(UTC), lambda opened: compute(opened.engine.table("turns"), opened.scope, limit))
+    def look(opened: "Opened") -> "Slow":
+        turns = opened.engine.sql(f"SELECT {', '.join(COLUMNS)} FROM turns")  # noqa: S608 - names of ours
+        return compute(turns, opened.scope, limit)
+
+    found = ask(question, datetime.now(UTC), look)
+    if not found.turns:
+        raise nothing(found.scope, "turns with a wait")
     if kind == "json":
         out.write_json(document(found), output)
     elif kind == "table":

@@ -18,6 +18,7 @@ Row = Mapping[str, object]
 _ANSWERED = "#2a6f97"
 _ABANDONED = "#c1121f"
 _INK = "#333333"
+_COLUMNS = ["session_id", "turn_index", "start_time", "kind", "response_gap_s", "wait_s"]
 _QUANTILES = ((0.5, "p50"), (0.95, "p95"))
 _BARS = 60
 """As many turns as can be told apart side by side; of more, the slowest are shown."""
@@ -36,7 +37,7 @@ def turn_latencies(turns: pa.Table, path: Path) -> Path:
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - a second to import, and pyplot keeps state
     from matplotlib.figure import Figure  # noqa: PLC0415
 
-    rows = [row for row in turns.to_pylist() if row["kind"] == "exchange" and _wait(row) is not None]
+    rows = [row for row in turns.select(_COLUMNS).to_pylist() if row["kind"] == "exchange" and _wait(row) is not None]
     if not rows:
         msg = "no picture of turn latencies: no turn has a wait"
         raise NoDataError(msg)

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from otel_voicebot.reports.grid import Column, Grid
 from otel_voicebot.reports.scope import Scope
 from otel_voicebot.reports.values import duration, plain
 
-__all__ = ["PARTS", "Slow", "compute", "document", "grid", "head", "label"]
+__all__ = ["COLUMNS", "PARTS", "Slow", "compute", "document", "grid", "head", "label"]
 
 PARTS = {
     "endpointing_s": "endpointing",
@@ -19,8 +20,19 @@ PARTS = {
 }
 """The measured parts of a turn, by column. They may overlap, so they are compared and never added up."""
 
-_KEPT = (
-    *("session_id", "turn_index", "trace_id", "bot", "channel", "variant", "environment", "start_time", "outcome"),
+COLUMNS = (
+    *(
+        "kind",
+        "session_id",
+        "turn_index",
+        "trace_id",
+        "bot",
+        "channel",
+        "variant",
+        "environment",
+        "start_time",
+        "outcome",
+    ),
     *("abandon_reason", "response_gap_s", "wait_s", *PARTS, "llm_s", "tts_s"),
     *("stt_model", "llm_model", "tts_model", "errors", "error_type", "interrupted"),
 )
@@ -38,18 +50,26 @@ class Slow:
 
 
 def compute(turns: pa.Table, scope: Scope, limit: int) -> Slow:
-    """The ``limit`` exchanges in which the caller waited longest.
+    """The ``limit`` exchanges in which the caller waited longest. ``turns`` needs the columns ``COLUMNS``.
 
     An abandoned exchange counts with the wait until it was given up: the caller waited at least that long.
     """
-    rows = [row for row in turns.to_pylist() if row["kind"] == "exchange"]
-    waited = [(wait, row) for row in rows if (wait := _wait(row)) is not None]
-    waited.sort(key=lambda pair: (-pair[0], str(pair[1]["session_id"]), pair[1]["turn_index"] or 0))
+    exchanges = turns.filter(pc.equal(turns["kind"], "exchange"))
+    waited = pc.coalesce(exchanges["response_gap_s"], exchanges["wait_s"])
+    known = exchanges.append_column("waited_s", waited).filter(pc.is_valid(waited))
+    by = [("waited_s", "descending"), ("session_id", "ascending"), ("turn_index", "ascending")]
+    longest = known.take(pc.select_k_unstable(known, min(limit, len(known)), by)) if len(known) else known
     chosen = tuple(
-        {"turn": label(row), "waited_s": wait, **{key: row.get(key) for key in _KEPT}, "largest_part": _largest(row)}
-        for wait, row in waited[:limit]
+        {
+            "turn": label(row),
+            "waited_s": row["waited_s"],
+            **{key: row[key] for key in COLUMNS if key != "kind"},
+            "largest_part": _largest(row),
+        }
+        for row in longest.to_pylist()
     )
-    return Slow(scope, len(rows), chosen, _id_length({str(row["session_id"]) for row in rows}))
+    sessions = set(pc.unique(exchanges["session_id"]).to_pylist())
+    return Slow(scope, len(exchanges), chosen, _id_length(sessions))
 
 
 def _id_length(sessions: set[str]) -> int:
@@ -62,13 +82,6 @@ def _id_length(sessions: set[str]) -> int:
 def label(row: Mapping[str, object]) -> str:
     """``SESSION/TURN``, as ``trace`` takes it."""
     return f"{row['session_id']}/{row['turn_index']}"
-
-
-def _wait(row: Mapping[str, object]) -> float | None:
-    for key in ("response_gap_s", "wait_s"):
-        if isinstance(value := row.get(key), float):
-            return value
-    return None
 
 
 def _largest(row: Mapping[str, object]) -> str | None:
@@ -109,7 +122,8 @@ def grid(slow: Slow) -> Grid:
 
 
 def _shown(row: Mapping[str, object], id_length: int) -> dict[str, object]:
-    gap = duration(_wait(row))
+    waited = row["waited_s"]
+    gap = duration(waited if isinstance(waited, float) else None)
     shown: dict[str, object] = {
         **row,
         "_turn": f"{str(row['session_id'])[:id_length]}/{row['turn_index']}",

@@ -23,6 +23,13 @@ WRONG = [
     (("slow", "--limit", "0"), 2, "--limit"),
     (("trace", "call-9"), 3, "no session or trace is called 'call-9'; there is, for instance, call-"),
     (("trace", "call-1/7"), 3, "session call-1 has no turn 7"),
+    (
+        ("report", "--bot", "shop", "--until", "2026-03-02"),
+        3,
+        "no sessions: until 2026-03-02T00:00:00.000Z, bot shop, in",
+    ),
+    (("slow", "--variant", "C"), 3, "no turns with a wait: all time, variant C, in"),
+    (("export", "spans", "--until", "2020-01-01", "--output", "none.csv"), 3, "no spans: until 2020"),
     (("report", "--data", "nowhere"), 3, "nowhere is not a directory"),
     (("report", "--output", "no/such/dir"), 6, "can't write no/such/dir: No such file or directory"),
     (("import", "nothing.json"), 2, "no such file: nothing.json"),

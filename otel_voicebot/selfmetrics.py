@@ -5,8 +5,12 @@ the exporters read it when they are scraped.
 """
 
 import logging
+import os
 import threading
+import traceback
+import weakref
 
+from otel_voicebot.errors import CannotStartError
 from otel_voicebot.semconv import SELF_FAILURES, Metric
 
 __all__ = ["SelfMetrics"]
@@ -15,12 +19,19 @@ _log = logging.getLogger("otel_voicebot")
 
 
 class SelfMetrics:
-    """Counters and gauges, by metric and one label value. Safe to use from any thread; never blocks for long."""
+    """Counters and gauges, by metric and one label value. Safe to use from any thread; never blocks for long.
+
+    A forked child starts from zero: what the parent counted is the parent's.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._values: dict[tuple[str, str], float] = {}
         self._told: set[str] = set()
+        self._reset()
+        _reset_in_children(self)
+
+    def _reset(self) -> None:
+        self._lock = threading.RLock()  # a garbage collection under the lock may end a span, which is counted here too
+        self._values: dict[tuple[str, str], float] = {}
 
     def add(self, metric: Metric, amount: float = 1, label: str = "") -> None:
         """Raise a counter."""
@@ -47,22 +58,35 @@ class SelfMetrics:
     def contained(self, stage: str, error: BaseException) -> None:
         """Count a failure that must not reach the bot; log the first of each stage.
 
-        Only the error's class is logged: its text may quote what a caller said.
+        Of a port or a disk that refuses it is the whole sentence, as the user can do something about it; of anything
+        else the class and, at debug level, the lines of code: its text may quote what a caller said.
         """
         self.add(SELF_FAILURES, 1, stage)
         with self._lock:
             first = stage not in self._told
             self._told.add(stage)
         if first:
-            _log.warning(
-                "otel_voicebot: %s failed with %s; the bot goes on, further failures are only counted in "
-                "voicebot_pipeline_failures_total",
-                stage,
-                type(error).__qualname__,
-                exc_info=error if _log.isEnabledFor(logging.DEBUG) else None,
-            )
+            clear = isinstance(error, CannotStartError)
+            what = str(error) if clear else f"{stage} failed with {type(error).__qualname__}"
+            _log.warning("otel_voicebot: %s. The bot goes on; voicebot_pipeline_failures_total counts", what)
+            _log.debug("otel_voicebot: %s failed at\n%s", stage, "".join(traceback.format_tb(error.__traceback__)))
 
-    def after_fork(self) -> None:
-        """Start from zero in a forked child: what the parent counted is the parent's."""
-        self._lock = threading.Lock()
-        self._values = {}
+    def recovered(self, stage: str) -> None:
+        """Say that a stage works again, if it was said to fail; its next failure is logged again."""
+        with self._lock:
+            told = stage in self._told
+            self._told.discard(stage)
+        if told:
+            _log.warning("otel_voicebot: %s works again", stage)
+
+
+def _reset_in_children(metrics: SelfMetrics) -> None:
+    reference = weakref.ref(metrics)
+
+    def reset() -> None:
+        alive = reference()
+        if alive is not None:
+            alive._reset()  # noqa: SLF001 - this module's own class
+
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=reset)

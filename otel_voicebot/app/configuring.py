@@ -2,10 +2,10 @@
 
 import atexit
 import logging
-import os
 import threading
 import weakref
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 from opentelemetry import metrics as otel_metrics
@@ -18,7 +18,6 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from otel_voicebot.app.pipeline import Pipeline
 from otel_voicebot.embedded import PipelineProcessor, SessionProcessor, Worker
-from otel_voicebot.errors import CannotStartError
 from otel_voicebot.exporters import MetricsServer, VoicebotCollector
 from otel_voicebot.instrument.runtime import runtime
 from otel_voicebot.selfmetrics import SelfMetrics
@@ -38,7 +37,6 @@ class Handle:
     Attributes:
         settings: what it runs with.
         metrics: the package's own counters.
-        metrics_url: where Prometheus scrapes; None when nothing is served.
     """
 
     def __init__(
@@ -46,12 +44,12 @@ class Handle:
     ) -> None:
         self.settings = settings
         self.metrics = SelfMetrics()
-        self.metrics_url: str | None = None
-        self._on_commit = on_commit
         self._registry = registry
-        self._pipeline: Pipeline | None = None
         self._worker = Worker(
-            self._make, self.metrics, size=settings.queue_size, interval_s=min(1.0, settings.tick_interval)
+            partial(Pipeline, settings, self.metrics, on_commit),
+            self.metrics,
+            size=settings.queue_size,
+            interval_s=min(1.0, settings.tick_interval),
         )
         self._sessions = SessionProcessor(self.metrics)
         self._attached: weakref.ref[TracerProvider] | None = None
@@ -60,17 +58,19 @@ class Handle:
         self._server: MetricsServer | None = None
         self._collector = VoicebotCollector(self._series, self.metrics.read, self._active)
         self._registered = False
-        self._owner = os.getpid()
 
-    def _make(self) -> Pipeline:
-        self._pipeline = Pipeline(self.settings, self.metrics, self._on_commit)
-        return self._pipeline
+    @property
+    def metrics_url(self) -> str | None:
+        """Where Prometheus scrapes; None when nothing is served, as in a forked child."""
+        return self._server.url if self._server is not None and self._server.serving else None
 
     def _series(self) -> Mapping[str, Any]:
-        return self._pipeline.aggregator.read() if self._pipeline else {}
+        pipeline = self._worker.consumer
+        return pipeline.aggregator.read() if pipeline else {}
 
     def _active(self) -> Mapping[str, int]:
-        return self._pipeline.active() if self._pipeline else {}
+        pipeline = self._worker.consumer
+        return pipeline.active() if pipeline else {}
 
     def attach(self) -> bool:
         """Add our processors to the global tracer provider, once; False while there is none."""
@@ -94,29 +94,41 @@ class Handle:
         while not self._stopped.wait(_LOOK_S) and not self.attach():
             pass
 
-    def start(self) -> None:
-        """Attach, now or as soon as there is a provider, and serve metrics."""
+    def start(self, create_provider: Callable[[], None] | None = None) -> None:
+        """Attach, now or as soon as there is a provider, and serve metrics. Never raises."""
         runtime.configure(
             capture_content=self.settings.capture_content,
             hash_key=self.settings.hash_key.get_secret_value().encode() if self.settings.hash_key else None,
             on_session_start=self._attach_now,
         )
+        atexit.register(self.shutdown)
+        if create_provider is not None:
+            self._contain("create_provider", create_provider)
+        self._contain("attach", self._attach_or_wait)
+        self._contain("metrics", self._register)
+        if self.settings.metrics_addr:
+            self._contain("metrics_port", self._serve)
+
+    def _attach_or_wait(self) -> None:
         if not self.attach():
             _log.info("otel_voicebot: no tracer provider yet; waiting for one (or use configure(create_provider=True))")
             threading.Thread(target=self._attach_later, name="otel-voicebot-attach", daemon=True).start()
+
+    def _register(self) -> None:
         self._registry.register(self._collector)
         self._registered = True
-        if self.settings.metrics_addr:
-            try:
-                self._server = MetricsServer(self._registry, self.settings.metrics_addr)
-                self.metrics_url = self._server.url
-            except CannotStartError as error:
-                self.metrics.contained("metrics_port", error)
-                _log.warning("otel_voicebot: %s; the bot goes on without", error)
-        atexit.register(self.shutdown)
+
+    def _serve(self) -> None:
+        self._server = MetricsServer(self._registry, self.settings.metrics_addr)
+
+    def _contain(self, stage: str, step: Callable[[], object]) -> None:
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001 - a bot without telemetry beats no bot
+            self.metrics.contained(stage, error)
 
     def flush(self, timeout_s: float = 30.0) -> bool:
-        """Put on disk all that ended before; False when that took longer than ``timeout_s`` seconds."""
+        """Put on disk all that ended before; False when it isn't there after ``timeout_s`` seconds."""
         return self._worker.flush(timeout_s)
 
     def drain(self, timeout_s: float = 30.0) -> bool:
@@ -124,16 +136,15 @@ class Handle:
         return self._worker.flush(timeout_s, drain=True)
 
     def shutdown(self, timeout_s: float = 10.0) -> bool:
-        """Work off what waits within ``timeout_s`` seconds, stop serving. Idempotent; False when time ran out.
+        """Work off what waits within ``timeout_s`` seconds, stop serving. Idempotent; False when something was lost.
 
         In a forked child it only ends the child's own pipeline.
         """
         atexit.unregister(self.shutdown)
         self._stopped.set()
         done = self._worker.close(timeout_s)
-        if os.getpid() == self._owner and self._server is not None:
+        if self._server is not None:
             self._server.close()
-            self.metrics_url = None
         if self._registered:
             self._registered = False
             self._registry.unregister(self._collector)
@@ -190,9 +201,7 @@ def configure(
                 _log.warning("otel_voicebot: configure() was called before; its settings stay, these are not used")
             return _running.handle
         handle = _running.handle = Handle(chosen, registry, on_commit)
-        if create_provider:
-            _create(dict(resource_attributes or {}), registry)
-        handle.start()
+        handle.start(partial(_create, dict(resource_attributes or {}), registry) if create_provider else None)
     return handle
 
 

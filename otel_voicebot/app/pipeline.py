@@ -1,10 +1,10 @@
 """One embedded pipeline: spans that ended become rows on disk, turns, sessions and metrics."""
 
-import logging
 import os
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final, Literal
 
 import pyarrow as pa
@@ -21,9 +21,10 @@ from otel_voicebot.store import Commit, GroupCommit, SpanStore
 
 __all__ = ["Pipeline"]
 
-_log = logging.getLogger("otel_voicebot")
+Table = Literal["turns", "sessions"]
 _ROWS_KEPT: Final = 50_000
-"""Turn and session rows that wait for a disk that refuses. They can be computed again from spans."""
+"""Rows of one table that wait for a disk that refuses."""
+_RETRY_S: Final = 1.0
 
 
 class Pipeline:
@@ -43,18 +44,17 @@ class Pipeline:
         self.aggregator = Aggregator()
         self._metrics = metrics
         self._policy = policy_of(settings)
-        self._store = _LazyStore(settings, metrics, on_commit)
+        self._store = _LazyStore(partial(SpanStore, settings.data, metrics=metrics, on_commit=on_commit))
         self._commits = GroupCommit(
             self._store, metrics, max_rows=settings.commit_rows, max_age_s=settings.commit_interval
         )
         self._tick_interval_s = settings.tick_interval
         self._ticked = time.monotonic()
-        self._computed: dict[Literal["turns", "sessions"], list[pa.Table]] = {"turns": [], "sessions": []}
-        self._writer = f"embedded-{os.getpid()}"
+        self._computed = _Computed(self._store, settings.commit_interval)
         self._live = Live(
             self.aggregator,
             metrics,
-            self._emit,
+            self._computed.add,
             idle_timeout_s=settings.session_idle_timeout,
             max_sessions=settings.max_sessions,
             max_spans=settings.max_spans,
@@ -64,10 +64,7 @@ class Pipeline:
         """Make rows of the spans, for the disk and for the live state."""
         rows = prepare(collect(spans), self._policy, self._metrics, "sdk", time.time_ns() // 1000)
         self._commits.add(rows)
-        try:
-            self._live.add(rows)
-        except Exception as error:  # noqa: BLE001 - what the live state can't take is on disk all the same
-            self._metrics.contained("live", error)
+        self._contain(partial(self._live.add, rows))
 
     def started(self, sessions: Sequence[tuple[str, str]]) -> None:
         """Sessions (id, bot) that began."""
@@ -75,38 +72,34 @@ class Pipeline:
             self._live.started(session_id, bot)
 
     def tick(self) -> None:
-        """Compute what is final; commit what is due. A tick costs tens of milliseconds: it isn't made at each look."""
+        """Compute what is final; commit what is due. Computing costs tens of milliseconds: not done at each look."""
         now = time.monotonic()
         if now - self._ticked >= self._tick_interval_s and self._live.due():
             self._ticked = now
-            self._live.tick()
-        if self._commits.due():
+            self._contain(self._live.tick)
+        if self._commits.due() or self._computed.due():
             self.flush()
 
     def drain(self) -> None:
         """Take as final what has ended, without waiting for late spans."""
         self._live.tick(drain=True)
 
-    def flush(self) -> None:
-        """Put all rows on disk."""
-        self._commits.flush()
-        for table, waiting in self._computed.items():
-            if waiting:
-                self._store.write_rows(table, pa.concat_tables(waiting))
-                waiting.clear()
+    def flush(self) -> bool:
+        """Put all rows on disk; False while the disk refuses, and then they wait."""
+        try:
+            self._commits.flush()
+            self._computed.flush()
+        except CannotStartError as error:
+            self._metrics.contained("commit", error)
+            return False
+        self._metrics.recovered("commit")
+        return True
 
-    def _emit(self, table: Literal["turns", "sessions"], rows: pa.Table) -> None:
-        now = datetime.now(UTC)
-        known = {
-            **{name: rows[name] for name in rows.schema.names},
-            "computed_at": pa.repeat(pa.scalar(now, pa.timestamp("us", tz="UTC")), rows.num_rows),
-            "writer": pa.repeat(self._writer, rows.num_rows),
-        }
-        schema = TABLES[table]
-        waiting = self._computed[table]
-        waiting.append(pa.table([known[field.name].cast(field.type) for field in schema], schema=schema))
-        while sum(part.num_rows for part in waiting) > _ROWS_KEPT:
-            waiting.pop(0)
+    def _contain(self, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001 - what the live state can't do must not keep spans from the disk
+            self._metrics.contained("live", error)
 
     def active(self) -> dict[str, int]:
         """Sessions under way, by bot. Safe from any thread."""
@@ -124,30 +117,65 @@ class Pipeline:
 class _LazyStore:
     """A store that is opened when it is first needed, so that a disk that refuses at the start may still come back."""
 
-    def __init__(self, settings: Settings, metrics: SelfMetrics, on_commit: Callable[[Commit], None] | None) -> None:
-        self._settings = settings
-        self._metrics = metrics
-        self._on_commit = on_commit
+    def __init__(self, make: Callable[[], SpanStore]) -> None:
+        self._make = make
         self._store: SpanStore | None = None
-        self._told = False
 
     def _open(self) -> SpanStore:
         if self._store is None:
-            self._store = SpanStore(self._settings.data, metrics=self._metrics, on_commit=self._on_commit)
+            self._store = self._make()
         return self._store
 
     def commit(self, rows: Sequence[pa.RecordBatch]) -> Commit:
-        """See ``SpanStore.commit``; the first refusal is logged in full, as the user can do something about it."""
-        try:
-            commit = self._open().commit(rows)
-        except CannotStartError as error:
-            if not self._told:
-                _log.warning("otel_voicebot: spans can't be stored, the bot and its metrics go on: %s", error)
-                self._told = True
-            raise
-        self._told = False
-        return commit
+        """See ``SpanStore.commit``."""
+        return self._open().commit(rows)
 
-    def write_rows(self, table: Literal["turns", "sessions"], rows: pa.Table) -> None:
+    def write_rows(self, table: Table, rows: pa.Table) -> None:
         """See ``SpanStore.write_rows``."""
         self._open().write_rows(table, rows)
+
+
+class _Computed:
+    """Turn and session rows on their way to the disk.
+
+    Bounded: while the disk refuses the oldest are dropped, as they can be computed again from spans.
+    """
+
+    def __init__(self, store: _LazyStore, max_age_s: float) -> None:
+        self._store = store
+        self._max_age_s = max_age_s
+        self._writer = f"embedded-{os.getpid()}"
+        self._waiting: dict[Table, list[pa.Table]] = {"turns": [], "sessions": []}
+        self._due_at = float("inf")
+
+    def add(self, table: Table, rows: pa.Table) -> None:
+        """Take rows of a model."""
+        now = pa.scalar(datetime.now(UTC), pa.timestamp("us", tz="UTC"))
+        known = {
+            **{name: rows[name] for name in rows.schema.names},
+            "computed_at": pa.repeat(now, rows.num_rows),
+            "writer": pa.repeat(self._writer, rows.num_rows),
+        }
+        schema = TABLES[table]
+        waiting = self._waiting[table]
+        waiting.append(pa.table([known[field.name].cast(field.type) for field in schema], schema=schema))
+        while sum(part.num_rows for part in waiting) > _ROWS_KEPT:
+            waiting.pop(0)
+        self._due_at = min(self._due_at, time.monotonic() + self._max_age_s)
+
+    def due(self) -> bool:
+        """True when the oldest has waited long enough."""
+        return time.monotonic() >= self._due_at
+
+    def flush(self) -> None:
+        """Write all that waits.
+
+        Raises:
+            CannotStartError: the disk refused; the rows still wait, for a second at least.
+        """
+        self._due_at = time.monotonic() + _RETRY_S
+        for table, waiting in self._waiting.items():
+            if waiting:
+                self._store.write_rows(table, pa.concat_tables(waiting))
+                waiting.clear()
+        self._due_at = float("inf")

@@ -1,5 +1,7 @@
 """The span processor that feeds the pipeline."""
 
+from typing import Any
+
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 
@@ -17,7 +19,7 @@ class PipelineProcessor(SpanProcessor):
         shutdown_s: seconds that ``shutdown`` may take.
     """
 
-    def __init__(self, worker: Worker, shutdown_s: float = 10.0) -> None:
+    def __init__(self, worker: Worker[Any], shutdown_s: float = 10.0) -> None:
         self._worker = worker
         self._shutdown_s = shutdown_s
 

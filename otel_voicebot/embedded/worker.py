@@ -23,7 +23,7 @@ _BATCH: Final = 2048
 """Spans handed to the consumer at once, and how many waiting ones wake the worker early."""
 
 _TAKE_UNTIL, _INTERRUPT_AFTER = 0.6, 0.8
-"""Shares of the time for closing: no more spans are taken, so that those taken reach the disk; queries are broken off."""
+"""Shares of the time for closing, after which no more spans are taken, and after which queries are broken off."""
 
 
 class Consumer(Protocol):
@@ -269,5 +269,5 @@ def _reset_in_children(worker: Worker[C]) -> None:
 
 
 def _keep(inherited: object) -> None:
-    """Never destroy it, not at the interpreter's exit either: a query engine would wait for threads that don't exist here."""
+    """Never destroy it, not even at exit: a query engine may wait for threads that exist only in the parent."""
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(inherited))

@@ -112,9 +112,9 @@ class MetricsServer:
         host = host.strip("[]")
         try:
             self._server, self._thread = start_http_server(int(port), host, registry)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # a port in use; a host that no resolver takes
             msg = (
-                f"metrics can't be served at {address}: {error.strerror or error}; "
+                f"metrics can't be served at {address}: {getattr(error, 'strerror', None) or 'no such host'}; "
                 "set OTEL_VOICEBOT_METRICS_ADDR to another HOST:PORT (port 0 picks a free one)"
             )
             raise CannotStartError(msg) from error
@@ -123,9 +123,14 @@ class MetricsServer:
         self._owner = os.getpid()
         _close_in_children(self._server.socket)
 
+    @property
+    def serving(self) -> bool:
+        """Whether it answers: not after ``close``, and not in a forked child, as the server is the parent's."""
+        return os.getpid() == self._owner and self._thread.is_alive()
+
     def close(self) -> None:
-        """Stop serving. Idempotent; in a forked child it does nothing, as the server is the parent's."""
-        if os.getpid() == self._owner and self._thread.is_alive():
+        """Stop serving. Idempotent; in a forked child it does nothing."""
+        if self.serving:
             self._server.shutdown()
             self._server.server_close()
             self._thread.join(timeout=2)

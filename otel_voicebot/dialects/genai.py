@@ -1,0 +1,47 @@
+"""OpenTelemetry's GenAI conventions, as client instrumentations of model providers write them."""
+
+from typing import Final
+
+from otel_voicebot import semconv
+from otel_voicebot.dialects.dialect import Dialect
+
+__all__ = ["GENAI"]
+
+GENAI: Final = Dialect(
+    name="genai",
+    marking_keys=(semconv.OPERATION_NAME,),
+    operations={
+        "chat": "llm",
+        "text_completion": "llm",
+        "generate_content": "llm",
+        "embeddings": "llm",
+        "execute_tool": "tool",
+        "retrieval": "rag",
+        "speech_to_text": "stt",
+        "text_to_speech": "tts",
+    },
+    columns={
+        "provider": (semconv.PROVIDER, "gen_ai.system"),
+        "model": (semconv.RESPONSE_MODEL, semconv.REQUEST_MODEL),
+        "operation": (semconv.TOOL_NAME, semconv.OPERATION_NAME),
+        "time_to_first_chunk_s": (semconv.TIME_TO_FIRST_CHUNK,),
+        "input_tokens": (semconv.INPUT_TOKENS,),
+        "output_tokens": (semconv.OUTPUT_TOKENS,),
+        "cached_input_tokens": (semconv.CACHED_INPUT_TOKENS,),
+        "agent": (semconv.AGENT, "gen_ai.agent.name"),
+        "decision": (semconv.DECISION,),
+        "adapter": (semconv.ADAPTER,),
+    },
+    content=frozenset(
+        {
+            semconv.INPUT_MESSAGES,
+            semconv.OUTPUT_MESSAGES,
+            semconv.SYSTEM_INSTRUCTIONS,
+            semconv.TOOL_ARGUMENTS,
+            semconv.TOOL_RESULT,
+            "gen_ai.tool.definitions",
+            "gen_ai.tool.description",
+            "gen_ai.agent.description",
+        }
+    ),
+)

@@ -1,0 +1,50 @@
+"""Our own names (``semconv``), whoever writes them."""
+
+from typing import Final
+
+from otel_voicebot import semconv
+from otel_voicebot.dialects.dialect import Dialect
+from otel_voicebot.dialects.genai import GENAI
+
+__all__ = ["NATIVE"]
+
+_NAMED_AFTER_MODEL_OR_TOOL = (semconv.SPAN_LLM, semconv.SPAN_TOOL)
+
+NATIVE: Final = Dialect(
+    name="native",
+    scopes=(semconv.SCOPE_NAME,),
+    span_names={
+        **{span.name: span.component for span in semconv.SPANS.values()},
+        **{f"{name} *": semconv.SPANS[name].component for name in _NAMED_AFTER_MODEL_OR_TOOL},
+    },
+    marking_names=("voicebot.*",),
+    operations=GENAI.operations,
+    columns={
+        **GENAI.columns,
+        "operation": (semconv.TOOL_NAME, semconv.API_NAME, semconv.OPERATION_NAME, semconv.CACHE_NAME),
+        "audio_s": (semconv.AUDIO_DURATION,),
+        "characters": (semconv.TTS_CHARACTERS,),
+        "user_words": (semconv.USER_WORDS,),
+        "bot_words": (semconv.BOT_WORDS,),
+        "confidence": (semconv.STT_CONFIDENCE, semconv.INTENT_CONFIDENCE),
+        "intent": (semconv.INTENT_NAME, semconv.SESSION_INTENT),
+        "intent_fallback": (semconv.INTENT_FALLBACK,),
+        "interrupted": (semconv.TURN_INTERRUPTED,),
+        "end_reason": (semconv.TURN_END_REASON, semconv.SESSION_END_REASON),
+        "outcome": (semconv.SESSION_OUTCOME, semconv.ENDPOINTING_OUTCOME),
+        "cache_name": (semconv.CACHE_NAME,),
+        "cache_level": (semconv.CACHE_LEVEL,),
+        "cache_hit": (semconv.CACHE_HIT,),
+        "wer_errors": (semconv.WER_ERRORS,),
+        "wer_words": (semconv.WER_WORDS,),
+        "mos": (semconv.MOS,),
+        "mos_kind": (semconv.MOS_KIND,),
+        "handoff_target": (semconv.HANDOFF_TARGET,),
+        "handoff_requested_by": (semconv.HANDOFF_REQUESTED_BY,),
+        "handoff_planned": (semconv.HANDOFF_PLANNED,),
+        "handoff_blocked": (semconv.HANDOFF_BLOCKED,),
+        "user_text": (semconv.USER_TEXT,),
+        "bot_text": (semconv.BOT_TEXT,),
+    },
+    content=frozenset(attribute.name for attribute in semconv.ATTRIBUTES.values() if attribute.content),
+)

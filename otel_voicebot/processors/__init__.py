@@ -1,0 +1,7 @@
+"""What happens to spans between the door and the store: names become columns, texts are withheld."""
+
+from otel_voicebot.processors.normalise import normalise
+from otel_voicebot.processors.prepare import Policy, prepare
+from otel_voicebot.processors.withhold import withhold
+
+__all__ = ["Policy", "normalise", "prepare", "withhold"]

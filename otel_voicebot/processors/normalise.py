@@ -1,0 +1,178 @@
+"""Reads each span with its dialect: names become a component, attributes become columns."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from otel_voicebot import semconv
+from otel_voicebot.dialects import DIALECTS, STAMPS, Dialect
+from otel_voicebot.processors.promote import Promoter
+from otel_voicebot.processors.speech import speech_columns
+from otel_voicebot.spans.attributes import Attributes, Kind, Mask
+from otel_voicebot.spans.batch import SpanBatch
+
+__all__ = ["normalise"]
+
+_RESOURCE: Final = {
+    "service_name": (semconv.SERVICE_NAME,),
+    "service_instance": (semconv.SERVICE_INSTANCE_ID,),
+    "environment": (semconv.ENVIRONMENT, "deployment.environment"),
+}
+
+
+def normalise(batch: SpanBatch) -> SpanBatch:
+    """The batch with dialect, component and all columns that the dialect derives; ``unmapped`` counts the rest by scope.
+
+    An attribute that a column holds leaves the map; one whose value does not fit its column stays there.
+    """
+    dialect, component = _recognise(batch)
+    promoter = Promoter(batch.attributes, len(batch))
+    promoter.promote(STAMPS, None)
+    for number, one in enumerate(DIALECTS):
+        promoter.promote(one.columns, dialect == number)
+    columns: dict[str, pa.Array] = promoter.columns()
+    names = pa.array([one.name for one in DIALECTS], pa.string())
+    columns["dialect"] = names.take(pa.array(dialect, mask=dialect < 0))
+    columns["component"] = component
+    columns |= _of_resource(batch)
+    columns |= _of_feedback(batch, columns)
+    columns["error_type"] = _error_type(batch, columns["error_type"])
+    columns |= speech_columns(batch, np.asarray(pc.equal(component, "turn")))
+    return batch.with_columns(columns, attributes=promoter.rest(), unmapped=_unmapped(batch, dialect))
+
+
+def _recognise(batch: SpanBatch) -> tuple[np.ndarray, pa.StringArray]:
+    """Index of each span's dialect (-1: none) and its component."""
+    names = batch.column("name").dictionary_encode()
+    scopes = batch.column("scope_name").dictionary_encode()
+    operation = _operation_names(batch)
+    dialect = np.full(len(batch), -1, np.int32)
+    component = np.full(len(batch), semconv.COMPONENTS.index("other"), np.int32)
+    for number, one in enumerate(DIALECTS):
+        mine = _per_value(scopes, lambda scope, one=one: _matches(scope, one.scopes))
+        mine |= _per_value(names, lambda name, one=one: _matches(name, one.marking_names))
+        for key in one.marking_keys:
+            mine |= _having(batch.attributes, key, len(batch))
+        mine &= dialect < 0
+        if mine.any():
+            dialect[mine] = number
+            by_name = _components(names, lambda name, one=one: _by_name(name, one))
+            by_operation = _components(operation, lambda name, one=one: one.operations.get(name))
+            found = np.where(by_name >= 0, by_name, by_operation)
+            component = np.where(mine & (found >= 0), found, component)
+    return dialect, pa.array(semconv.COMPONENTS, pa.string()).take(pa.array(component))
+
+
+def _matches(name: str, patterns: Iterable[str]) -> bool:
+    return any(name.startswith(one[:-1]) if one.endswith("*") else name == one for one in patterns)
+
+
+def _by_name(name: str, dialect: Dialect) -> str | None:
+    exact = dialect.span_names.get(name)
+    if exact is not None:
+        return exact
+    prefixes = (key for key in dialect.span_names if key.endswith("*") and name.startswith(key[:-1]))
+    longest = max(prefixes, key=len, default=None)
+    return None if longest is None else dialect.span_names[longest]
+
+
+def _per_value(column: pa.DictionaryArray, says: Callable[[str], bool]) -> Mask:
+    values = np.array([says(value) for value in column.dictionary.to_pylist()] + [False], dtype=bool)
+    return values[np.asarray(pc.fill_null(column.indices, len(values) - 1))]
+
+
+def _components(column: pa.DictionaryArray, says: Callable[[str], str | None]) -> np.ndarray:
+    numbers = [
+        semconv.COMPONENTS.index(found) if (found := says(value)) else -1 for value in column.dictionary.to_pylist()
+    ]
+    values = np.array([*numbers, -1], dtype=np.int32)
+    return values[np.asarray(pc.fill_null(column.indices, len(values) - 1))]
+
+
+def _entries(attributes: Attributes, key: str, kind: Kind) -> np.ndarray:
+    """Positions of the entries with this key and kind of value, ascending by owner."""
+    if key not in attributes.keys:
+        return np.zeros(0, np.intp)
+    values = (attributes.key == list(attributes.keys).index(key)) & (attributes.kind == kind)
+    return np.flatnonzero(values[attributes.value])
+
+
+def _having(attributes: Attributes, key: str, owners: int) -> Mask:
+    mask = np.zeros(owners, dtype=bool)
+    mask[attributes.row[_entries(attributes, key, Kind.STRING)]] = True
+    return mask
+
+
+def _texts(attributes: Attributes, key: str, owners: int) -> pa.StringArray:
+    """The text under a key, per owner; null where there is none."""
+    entries = _entries(attributes, key, Kind.STRING)
+    if not len(entries):
+        return pa.nulls(owners, pa.string())
+    position = np.full(owners, -1, np.int32)
+    position[attributes.row[entries]] = attributes.value[entries]
+    return attributes.text.take(pa.array(position, mask=position < 0))
+
+
+def _operation_names(batch: SpanBatch) -> pa.DictionaryArray:
+    return _texts(batch.attributes, semconv.OPERATION_NAME, len(batch)).dictionary_encode()
+
+
+def _of_resource(batch: SpanBatch) -> dict[str, pa.Array]:
+    owners = int(batch.resource.max(initial=-1)) + 1
+    columns = {}
+    for column, keys in _RESOURCE.items():
+        texts = _texts(batch.resources, keys[0], owners)
+        for key in keys[1:]:
+            texts = pc.coalesce(texts, _texts(batch.resources, key, owners))
+        columns[column] = texts.take(pa.array(batch.resource))
+    return columns
+
+
+def _last_of_event(batch: SpanBatch, event: str, key: str, kind: Kind) -> tuple[np.ndarray, np.ndarray]:
+    """Rows whose events of this name carry the key, and the value's index in the events' attributes; the last wins."""
+    named = np.asarray(pc.fill_null(pc.equal(batch.events.columns["name"], event), False))  # noqa: FBT003
+    if not named.any():
+        return np.zeros(0, np.intp), np.zeros(0, np.intp)
+    entries = _entries(batch.events.attributes, key, kind)
+    entries = entries[named[batch.events.attributes.row[entries]]]
+    value = np.full(len(batch), -1, np.int64)
+    value[batch.events.row[batch.events.attributes.row[entries]]] = batch.events.attributes.value[entries]
+    rows = np.flatnonzero(value >= 0)
+    return rows, value[rows]
+
+
+def _of_feedback(batch: SpanBatch, columns: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
+    """Survey answers that stand on an event, where the span itself has none."""
+    found = {}
+    for column, key in (("csat", semconv.CSAT), ("nps", semconv.NPS)):
+        rows, values = _last_of_event(batch, semconv.FEEDBACK, key, Kind.INT)
+        if len(rows):
+            answers = np.zeros(len(batch), np.int64)
+            answers[rows] = batch.events.attributes.integer[values]
+            missing = np.ones(len(batch), dtype=bool)
+            missing[rows] = False
+            found[column] = pc.coalesce(columns[column], pa.array(answers, mask=missing))
+    return found
+
+
+def _error_type(batch: SpanBatch, stated: pa.Array) -> pa.Array:
+    """`error.type`, else the last exception's type, else `_OTHER`; null where nothing failed."""
+    failed = pc.equal(batch.column("status"), "error")
+    if not failed.true_count:
+        return stated
+    rows, values = _last_of_event(batch, semconv.EXCEPTION, semconv.EXCEPTION_TYPE, Kind.STRING)
+    position = np.full(len(batch), -1, np.int64)
+    position[rows] = values
+    raised = batch.events.attributes.text.take(pa.array(position, mask=position < 0))
+    return pc.coalesce(stated, pc.if_else(failed, pc.coalesce(raised, "_OTHER"), pa.scalar(None, pa.string())))
+
+
+def _unmapped(batch: SpanBatch, dialect: np.ndarray) -> dict[str, int]:
+    lost = dialect < 0
+    if not lost.any():
+        return {}
+    scopes = pc.fill_null(batch.column("scope_name").filter(pa.array(lost)), "").value_counts()
+    return {one["values"]: one["counts"] for one in scopes.to_pylist()}

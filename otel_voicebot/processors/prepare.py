@@ -1,0 +1,45 @@
+"""All stages in their order, with the counting: a batch from a door to rows."""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from otel_voicebot import semconv
+from otel_voicebot.processors.normalise import normalise
+from otel_voicebot.processors.withhold import withhold
+from otel_voicebot.selfmetrics import SelfMetrics
+from otel_voicebot.spans.batch import SpanBatch
+
+__all__ = ["Policy", "prepare"]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Which texts may be stored."""
+
+    capture_content: bool = False
+    """Store what people said. Off unless somebody decided otherwise."""
+    keep: tuple[str, ...] = ()
+    """Names or globs of text attributes that hold no content, beside those that we know."""
+
+
+def prepare(batch: SpanBatch, policy: Policy, metrics: SelfMetrics, door: str, ingest_time: int) -> pa.RecordBatch:
+    """Rows of the ``SPANS`` schema.
+
+    Args:
+        batch: what a door made.
+        policy: which texts may be stored.
+        metrics: counts what came in by which ``door``, what was refused, unmapped and withheld.
+        door: sdk, exporter, import, ...
+        ingest_time: microseconds since 1970.
+    """
+    metrics.add(semconv.SELF_RECEIVED, len(batch) + sum(batch.rejected.values()), door)
+    for reason, count in batch.rejected.items():
+        metrics.add(semconv.SELF_REJECTED, count, reason)
+    batch = normalise(batch)
+    for scope, count in batch.unmapped.items():
+        metrics.add(semconv.SELF_UNMAPPED, count, scope)
+    if not policy.capture_content:
+        batch = withhold(batch, policy.keep)
+        metrics.add(semconv.SELF_WITHHELD, batch.withheld)
+    return batch.rows(ingest_time)

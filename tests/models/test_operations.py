@@ -1,0 +1,97 @@
+"""Operations: what the bot's parts did, each once."""
+
+from pathlib import Path
+
+from tests.models.calls import NOON, NOON_NANO, rows, span
+
+FAILED = {"status": "error", "error_type": "timeout"}
+BRIEF = "component, turn_index, failed, error_type, round(duration_s, 3) AS s"
+
+
+def test_an_operation_has_its_numbers_and_its_session_and_turn(tmp_path: Path) -> None:
+    """One model call is one row: whose it is, how long it took, what it used; what it doesn't say is null."""
+    call = span(
+        "llm", 1, 3.5, 2, id=7, provider="local", model="rules", time_to_first_chunk_s=0.5, input_tokens=12, intent="x"
+    )
+    assert rows(tmp_path, "operations", call) == [
+        {
+            **dict.fromkeys(("channel", "variant", "environment", "operation", "agent", "decision", "adapter")),
+            **dict.fromkeys(("error_type", "output_tokens", "cached_input_tokens", "audio_s", "characters")),
+            **dict.fromkeys(("confidence", "intent_fallback", "cache_name", "cache_level", "cache_hit")),
+            **dict.fromkeys(("wer_errors", "wer_words", "mos", "mos_kind")),
+            "session_id": "call",
+            "turn_index": 2,
+            "trace_id": "0" * 31 + "1",
+            "span_id": "0" * 15 + "7",
+            "component": "llm",
+            "bot": "bank",
+            "provider": "local",
+            "model": "rules",
+            "intent": "x",
+            "start_unix_nano": NOON_NANO + 1_000_000_000,
+            "start_time": NOON.replace(second=1),
+            "duration_s": 2.5,
+            "time_to_first_chunk_s": 0.5,
+            "failed": False,
+            "input_tokens": 12,
+        }
+    ]
+
+
+def test_of_a_retry_the_outermost_span_counts_once(tmp_path: Path) -> None:
+    """Two failed attempts inside a model call that succeeded are one operation that didn't fail."""
+    found = rows(
+        tmp_path,
+        "operations",
+        span("llm", 0, 5, 1, id=1),
+        span("llm", 0, 1, 1, id=2, parent=1, **FAILED),
+        span("llm", 1, 5, 1, id=3, parent=1),
+        span("llm", 2, 4, 1, id=4, parent=3, **FAILED),
+        columns=BRIEF,
+    )
+    assert found == [{"component": "llm", "turn_index": 1, "failed": False, "error_type": None, "s": 5.0}]
+
+
+def test_an_operation_inside_another_component_counts(tmp_path: Path) -> None:
+    """A tool that a model call runs is an operation of its own, also when a span of no component lies between."""
+    found = rows(
+        tmp_path,
+        "operations",
+        span("llm", 0, 5, 1, id=1),
+        span("other", 1, 4, 1, id=2, parent=1),
+        span("tool", 1, 2, 1, id=3, parent=2, **FAILED),
+        columns=f"{BRIEF}",
+    )
+    assert sorted(found, key=lambda row: row["component"]) == [
+        {"component": "llm", "turn_index": 1, "failed": False, "error_type": None, "s": 5.0},
+        {"component": "tool", "turn_index": 1, "failed": True, "error_type": "timeout", "s": 1.0},
+    ]
+
+
+def test_a_span_that_was_delivered_twice_counts_once(tmp_path: Path) -> None:
+    """Of a repeated delivery the copy that came in first counts; the same span id in another trace is another span."""
+    first = span("stt", 0, 1, 1, id=1)
+    found = rows(
+        tmp_path,
+        "operations",
+        {**first, "ingest_time": first["ingest_time"] + 5_000_000, "duration_ns": 9_000_000_000},
+        first,
+        first,
+        span("stt", 0, 2, 1, id=1, trace=2),
+        columns="trace_id[32] AS trace, duration_s",
+    )
+    assert sorted(map(tuple, (row.values() for row in found))) == [("1", 1.0), ("2", 2.0)]
+
+
+def test_a_broken_duration_is_null_and_the_operation_still_counts(tmp_path: Path) -> None:
+    """A span that ends before it starts has no duration; that it happened is known."""
+    broken = {**span("stt", 2, 1, 1), "duration_ns": None}
+    assert rows(tmp_path, "operations", broken, columns=BRIEF) == [
+        {"component": "stt", "turn_index": 1, "failed": False, "error_type": None, "s": None}
+    ]
+
+
+def test_what_is_no_operation_is_left_out(tmp_path: Path) -> None:
+    """Sessions, turns, endpointing, playout, handoffs and other spans are no operations."""
+    kinds = ("session", "turn", "endpointing", "playout", "handoff", "other")
+    assert rows(tmp_path, "operations", *(span(kind, 0, 1, 1) for kind in kinds)) == []

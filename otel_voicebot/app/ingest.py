@@ -38,7 +38,7 @@ def ingest(payloads: Iterable[bytes], settings: Settings) -> Ingested:
     """
     metrics, policy = SelfMetrics(), policy_of(settings)
     store = SpanStore(settings.data, metrics=metrics)
-    commits = GroupCommit(store, metrics, max_rows=_COMMIT_ROWS, max_age_s=float("inf"))
+    commits = GroupCommit(store, metrics, max_rows=_COMMIT_ROWS, max_age_s=86_400.0)
     sessions: dict[str, str] = {}
     spans = 0
     try:

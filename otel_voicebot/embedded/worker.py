@@ -220,7 +220,6 @@ class Worker(Generic[C]):
         return stop
 
     def _work(self, consumer: C) -> None:
-        self._metrics.set(SELF_QUEUE, len(self._queue))
         if self._starts:
             starts = [self._starts.popleft() for _ in range(len(self._starts))]
             self._guard("sessions", partial(consumer.started, starts))
@@ -230,6 +229,7 @@ class Worker(Generic[C]):
             left -= _BATCH
             if not self._guard("take", partial(consumer.take, spans)):
                 self._metrics.add(SELF_DROPPED, len(spans), "failed")
+        self._metrics.set(SELF_QUEUE, len(self._queue))
 
     def _pop(self, count: int) -> list[ReadableSpan]:
         spans: list[ReadableSpan] = []

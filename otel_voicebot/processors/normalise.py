@@ -1,6 +1,7 @@
 """Reads each span with its dialect: names become a component, attributes become columns."""
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -11,7 +12,7 @@ from otel_voicebot import semconv
 from otel_voicebot.dialects import DIALECTS, STAMPS, Dialect
 from otel_voicebot.processors.promote import Promoter
 from otel_voicebot.processors.speech import speech_columns
-from otel_voicebot.spans.attributes import Attributes, Kind, Mask
+from otel_voicebot.spans.attributes import Attributes, Indices, Int32s, Kind, Mask
 from otel_voicebot.spans.batch import SpanBatch
 
 __all__ = ["normalise"]
@@ -24,7 +25,7 @@ _RESOURCE: Final = {
 
 
 def normalise(batch: SpanBatch) -> SpanBatch:
-    """The batch with dialect, component and all columns that the dialect derives; ``unmapped`` counts the rest by scope.
+    """The batch with dialect, component and what the dialect derives; ``unmapped`` counts the other spans by scope.
 
     An attribute that a column holds leaves the map; one whose value does not fit its column stays there.
     """
@@ -44,7 +45,7 @@ def normalise(batch: SpanBatch) -> SpanBatch:
     return batch.with_columns(columns, attributes=promoter.rest(), unmapped=_unmapped(batch, dialect))
 
 
-def _recognise(batch: SpanBatch) -> tuple[np.ndarray, pa.StringArray]:
+def _recognise(batch: SpanBatch) -> tuple[Int32s, pa.StringArray]:
     """Index of each span's dialect (-1: none) and its component."""
     names = batch.column("name").dictionary_encode()
     scopes = batch.column("scope_name").dictionary_encode()
@@ -52,15 +53,15 @@ def _recognise(batch: SpanBatch) -> tuple[np.ndarray, pa.StringArray]:
     dialect = np.full(len(batch), -1, np.int32)
     component = np.full(len(batch), semconv.COMPONENTS.index("other"), np.int32)
     for number, one in enumerate(DIALECTS):
-        mine = _per_value(scopes, lambda scope, one=one: _matches(scope, one.scopes))
-        mine |= _per_value(names, lambda name, one=one: _matches(name, one.marking_names))
+        mine = _per_value(scopes, partial(_matches, patterns=one.scopes))
+        mine |= _per_value(names, partial(_matches, patterns=one.marking_names))
         for key in one.marking_keys:
             mine |= _having(batch.attributes, key, len(batch))
         mine &= dialect < 0
         if mine.any():
             dialect[mine] = number
-            by_name = _components(names, lambda name, one=one: _by_name(name, one))
-            by_operation = _components(operation, lambda name, one=one: one.operations.get(name))
+            by_name = _components(names, partial(_by_name, dialect=one))
+            by_operation = _components(operation, one.operations.get)
             found = np.where(by_name >= 0, by_name, by_operation)
             component = np.where(mine & (found >= 0), found, component)
     return dialect, pa.array(semconv.COMPONENTS, pa.string()).take(pa.array(component))
@@ -81,18 +82,20 @@ def _by_name(name: str, dialect: Dialect) -> str | None:
 
 def _per_value(column: pa.DictionaryArray, says: Callable[[str], bool]) -> Mask:
     values = np.array([says(value) for value in column.dictionary.to_pylist()] + [False], dtype=bool)
-    return values[np.asarray(pc.fill_null(column.indices, len(values) - 1))]
+    mask: Mask = values[np.asarray(pc.fill_null(column.indices, len(values) - 1))]
+    return mask
 
 
-def _components(column: pa.DictionaryArray, says: Callable[[str], str | None]) -> np.ndarray:
+def _components(column: pa.DictionaryArray, says: Callable[[str], str | None]) -> Int32s:
     numbers = [
         semconv.COMPONENTS.index(found) if (found := says(value)) else -1 for value in column.dictionary.to_pylist()
     ]
     values = np.array([*numbers, -1], dtype=np.int32)
-    return values[np.asarray(pc.fill_null(column.indices, len(values) - 1))]
+    components: Int32s = values[np.asarray(pc.fill_null(column.indices, len(values) - 1))]
+    return components
 
 
-def _entries(attributes: Attributes, key: str, kind: Kind) -> np.ndarray:
+def _entries(attributes: Attributes, key: str, kind: Kind) -> Indices:
     """Positions of the entries with this key and kind of value, ascending by owner."""
     if key not in attributes.keys:
         return np.zeros(0, np.intp)
@@ -131,7 +134,7 @@ def _of_resource(batch: SpanBatch) -> dict[str, pa.Array]:
     return columns
 
 
-def _last_of_event(batch: SpanBatch, event: str, key: str, kind: Kind) -> tuple[np.ndarray, np.ndarray]:
+def _last_of_event(batch: SpanBatch, event: str, key: str, kind: Kind) -> tuple[Indices, Indices]:
     """Rows whose events of this name carry the key, and the value's index in the events' attributes; the last wins."""
     named = np.asarray(pc.fill_null(pc.equal(batch.events.columns["name"], event), False))  # noqa: FBT003
     if not named.any():
@@ -170,7 +173,7 @@ def _error_type(batch: SpanBatch, stated: pa.Array) -> pa.Array:
     return pc.coalesce(stated, pc.if_else(failed, pc.coalesce(raised, "_OTHER"), pa.scalar(None, pa.string())))
 
 
-def _unmapped(batch: SpanBatch, dialect: np.ndarray) -> dict[str, int]:
+def _unmapped(batch: SpanBatch, dialect: Int32s) -> dict[str, int]:
     lost = dialect < 0
     if not lost.any():
         return {}

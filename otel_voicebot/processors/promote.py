@@ -1,6 +1,7 @@
 """Attributes that have a column of their own: from the flat table into typed columns."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -90,15 +91,22 @@ def _whole(attributes: Attributes, limit: float) -> Mask:
     integral = (
         (attributes.kind == Kind.DOUBLE) & (np.floor(doubles) == doubles) & (np.abs(doubles) <= min(limit, _EXACT))
     )
-    return integral | ((attributes.kind == Kind.INT) & (np.abs(attributes.integer.astype(np.float64)) <= limit))
+    whole: Mask = integral | ((attributes.kind == Kind.INT) & (np.abs(attributes.integer.astype(np.float64)) <= limit))
+    return whole
 
 
-_FITS: Final = {
+def _finite(attributes: Attributes) -> Mask:
+    """Values that are numbers."""
+    numbers: Mask = ((attributes.kind == Kind.DOUBLE) & np.isfinite(attributes.double)) | (attributes.kind == Kind.INT)
+    return numbers
+
+
+_FITS: Final[dict[pa.DataType, Callable[[Attributes], Mask]]] = {
     pa.string(): lambda table: table.kind == Kind.STRING,
     pa.bool_(): lambda table: table.kind == Kind.BOOL,
-    pa.float64(): lambda table: ((table.kind == Kind.DOUBLE) & np.isfinite(table.double)) | (table.kind == Kind.INT),
-    pa.int64(): lambda table: _whole(table, float("inf")),
-    pa.int32(): lambda table: _whole(table, float(2**31 - 1)),
+    pa.float64(): _finite,
+    pa.int64(): partial(_whole, limit=float("inf")),
+    pa.int32(): partial(_whole, limit=float(2**31 - 1)),
 }
 """Which values a column of a type takes. Integers are taken for doubles, whole doubles for integers."""
 

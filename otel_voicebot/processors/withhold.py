@@ -105,7 +105,7 @@ def withhold(batch: SpanBatch, keep: Sequence[str] = ()) -> SpanBatch:
         column = batch.columns.get(name)
         if column is None or column.null_count == len(column):
             continue
-        bad = pc.is_valid(column) if name in _COLUMNS else _sentences(column)
+        bad = pc.is_valid(column) if name in _COLUMNS else _sentence_rows(column)
         if bad.true_count:
             count += bad.true_count
             columns[name] = pc.if_else(bad, pa.scalar(None, pa.string()), column)
@@ -152,6 +152,15 @@ def _verdict(key: str, keep: tuple[str, ...]) -> int:
         return _NEVER
     known = key in _OURS or any(fnmatchcase(key, pattern) for pattern in SAFE)
     return _IDENTIFIER if known else _NEVER
+
+
+def _sentence_rows(column: pa.StringArray) -> pa.BooleanArray:
+    """Which rows hold no identifier; each distinct value is looked at once."""
+    encoded = column.dictionary_encode()
+    distinct = _sentences(encoded.dictionary)
+    if not distinct.true_count:
+        return pa.array(np.zeros(len(column), dtype=bool))
+    return pc.fill_null(distinct.take(encoded.indices), False)  # noqa: FBT003
 
 
 def _sentences(texts: pa.StringArray) -> pa.BooleanArray:

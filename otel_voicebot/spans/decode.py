@@ -126,7 +126,8 @@ def _plain(resource_spans: pa.StructArray) -> Plain:
 
 
 def _counts(lists: pa.ListArray) -> npt.NDArray[np.int32]:
-    return np.diff(lists.offsets.to_numpy())
+    counts: npt.NDArray[np.int32] = np.diff(lists.offsets.to_numpy())
+    return counts
 
 
 def _attributes(lists: pa.ListArray) -> Attributes:

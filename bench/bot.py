@@ -3,32 +3,19 @@
 Each measurement is a process of its own; variants take turns (A B C, A B C), so that a busy machine hits all of them.
 """
 
-import json
 import statistics
-import subprocess
-import sys
 from collections import defaultdict
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from bench import workload
 from bench.bot_child import VARIANTS
+from bench.child import child
 from bench.figures import Figure, Section
 
 __all__ = ["run"]
 
-_TIMEOUT_S: Final = 180
 _STEADY_VARIANTS: Final = ("bare", "stock+encoding", "ours")
-
-
-def _child(module: str, *arguments: object) -> Any:
-    command = [sys.executable, "-m", f"bench.{module}", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
-    if done.returncode:
-        sys.stderr.write(done.stderr)
-        msg = f"{' '.join(command[1:])} ended with {done.returncode}"
-        raise RuntimeError(msg)
-    return json.loads(done.stdout)
 
 
 class _Medians:
@@ -62,16 +49,16 @@ def run(*, quick: bool, tell: Callable[[str], None]) -> Section:
     thread = []
     for number in range(1, (2 if quick else 5) + 1):
         tell(f"bot: the calling thread, round {number}")
-        thread.append(_child("thread_child", 300 if quick else 600))
+        thread.append(child("thread_child", 300 if quick else 600))
     for number in range(1, rounds + 1):
         for mode, turns in (("bursts", burst_turns), ("saturated", saturated_turns)):
             for variant in VARIANTS:
                 tell(f"bot: {mode}, {variant}, round {number} of {rounds}")
-                medians.add(variant, mode, _child("bot_child", variant, mode, turns))
+                medians.add(variant, mode, child("bot_child", variant, mode, turns))
     for number in range(1, 2 if quick else 4):
         for variant in _STEADY_VARIANTS:
             tell(f"bot: 50 spans/s, {variant}, round {number}")
-            medians.add(variant, "steady", _child("bot_child", variant, "steady", steady_turns))
+            medians.add(variant, "steady", child("bot_child", variant, "steady", steady_turns))
     rows: list[list[str | float]] = [
         ["one process", name, statistics.median(run[name]["span_us"] for run in thread), "", "", ""]
         for name in thread[0]

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from bench.child import child
 from bench.figures import Figure, Section
 
 __all__ = ["run"]
@@ -54,8 +55,7 @@ def run(*, quick: bool, tell: Callable[[str], None]) -> Section:
     with tempfile.TemporaryDirectory(prefix="bench-report-") as directory:
         data = Path(directory)
         tell(f"report: {spans:,} spans are generated and committed")
-        ingest = [sys.executable, "-m", "bench.ingest_child", str(spans), directory]
-        subprocess.run(ingest, check=True, capture_output=True, timeout=600)
+        child("ingest_child", spans, directory)
         runs: dict[str, list[_Run]] = {name: [] for name in _COMMANDS}
         for number in range(1, rounds + 1):
             for name, arguments in _COMMANDS.items():

@@ -10,8 +10,9 @@ import threading
 import traceback
 import weakref
 
+from otel_voicebot.conventions import Metric
 from otel_voicebot.errors import CannotStartError
-from otel_voicebot.semconv import SELF_FAILURES, Metric
+from otel_voicebot.semconv import SELF_FAILURES
 
 __all__ = ["SelfMetrics"]
 
@@ -59,7 +60,7 @@ class SelfMetrics:
         """Count a failure that must not reach the bot; log the first of each stage.
 
         Of a port or a disk that refuses it is the whole sentence, as the user can do something about it; of anything
-        else the class and, at debug level, the lines of code: its text may quote what a caller said.
+        else the class and, at debug level, where it happened: its text may quote what a caller said.
         """
         self.add(SELF_FAILURES, 1, stage)
         with self._lock:
@@ -69,7 +70,7 @@ class SelfMetrics:
             clear = isinstance(error, CannotStartError)
             what = str(error) if clear else f"{stage} failed with {type(error).__qualname__}"
             _log.warning("otel_voicebot: %s. The bot goes on; voicebot_pipeline_failures_total counts", what)
-            _log.debug("otel_voicebot: %s failed at\n%s", stage, "".join(traceback.format_tb(error.__traceback__)))
+            _log.debug("otel_voicebot: %s failed at\n%s", stage, "\n".join(_lines(error)))
 
     def recovered(self, stage: str) -> None:
         """Say that a stage works again, if it was said to fail; its next failure is logged again."""
@@ -78,6 +79,11 @@ class SelfMetrics:
             self._told.discard(stage)
         if told:
             _log.warning("otel_voicebot: %s works again", stage)
+
+
+def _lines(error: BaseException) -> list[str]:
+    frames = traceback.extract_tb(error.__traceback__)
+    return [f"  {frame.filename}:{frame.lineno} in {frame.name}" for frame in frames]
 
 
 def _reset_in_children(metrics: SelfMetrics) -> None:

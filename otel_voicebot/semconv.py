@@ -5,56 +5,9 @@ generated from the tables ``ATTRIBUTES``, ``SPANS``, ``EVENTS`` and ``METRICS``.
 units; OpenTelemetry's own name is used where one exists, else ``voicebot.*``.
 """
 
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
-AttributeType = Literal["string", "int", "double", "boolean", "string[]"]
-MetricKind = Literal["counter", "histogram", "gauge"]
-
-
-@dataclass(frozen=True, slots=True)
-class Attribute:
-    """One attribute key."""
-
-    name: str
-    type: AttributeType
-    meaning: str
-    unit: str = ""
-    content: bool = False
-    """It carries what people said or wrote: not stored unless content capture is on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """One kind of span."""
-
-    name: str
-    component: str
-    meaning: str
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One kind of span event."""
-
-    name: str
-    meaning: str
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """One metric.
-
-    ``labels`` are Prometheus label names, few and bounded: never a session, a user, a text or a trace id.
-    """
-
-    name: str
-    kind: MetricKind
-    unit: str
-    labels: tuple[str, ...]
-    meaning: str
-    buckets: tuple[float, ...] = ()
-
+from otel_voicebot.conventions import Attribute, AttributeType, Event, Metric, MetricKind, Span
 
 ATTRIBUTES: Final[dict[str, Attribute]] = {}
 SPANS: Final[dict[str, Span]] = {}
@@ -77,7 +30,7 @@ def _event(name: str, meaning: str) -> str:
     return name
 
 
-def _metric(  # noqa: PLR0913 - a declaration, read as a table
+def _metric(
     name: str, kind: MetricKind, unit: str, labels: str, meaning: str, buckets: tuple[float, ...] = ()
 ) -> Metric:
     METRICS[name] = Metric(name, kind, unit, tuple(labels.split()), meaning, buckets)

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from otel_voicebot import semconv
+from otel_voicebot import conventions, semconv
 from otel_voicebot.errors import CannotStartError
 
 __all__ = ["MetricsServer", "SeriesLike", "VoicebotCollector", "prometheus_name"]
@@ -30,7 +30,7 @@ class SeriesLike(Protocol):
 Read = Callable[[], Mapping[str, Mapping[tuple[str, ...], SeriesLike]]]
 
 
-def prometheus_name(metric: semconv.Metric) -> str:
+def prometheus_name(metric: conventions.Metric) -> str:
     """The name that is scraped, without the ``_total``, ``_bucket``, ... of its samples."""
     name = re.sub(r"[^a-zA-Z0-9_]", "_", metric.name)
     unit = _UNITS.get(metric.unit, "")
@@ -74,7 +74,7 @@ class VoicebotCollector(Collector):
             yield family
 
 
-def _family(metric: semconv.Metric) -> Metric:
+def _family(metric: conventions.Metric) -> Metric:
     name, labels = prometheus_name(metric), metric.labels
     if metric.kind == "counter":
         return CounterMetricFamily(name, metric.meaning, labels=labels)
@@ -83,7 +83,7 @@ def _family(metric: semconv.Metric) -> Metric:
     return HistogramMetricFamily(name, metric.meaning, labels=labels)
 
 
-def _add(family: Metric, metric: semconv.Metric, labels: tuple[str, ...], series: SeriesLike) -> None:
+def _add(family: Metric, metric: conventions.Metric, labels: tuple[str, ...], series: SeriesLike) -> None:
     if isinstance(family, HistogramMetricFamily):
         cumulative, total = [], 0
         for edge, count in zip((*metric.buckets, float("inf")), series.counts, strict=True):  # type: ignore[call-overload]

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from otel_voicebot.semconv import SERIES_OVERFLOW, Metric
+from otel_voicebot.conventions import Metric
+from otel_voicebot.semconv import SERIES_OVERFLOW
 
 __all__ = ["Aggregator", "Series"]
 
@@ -51,15 +52,16 @@ class Aggregator:
         Args:
             metric: a counter.
             labels: label name -> a column of ``rows`` values, or one string for all rows.
-            amounts: how much each row adds (null adds nothing); None counts rows.
+            amounts: how much each row adds (null: unknown, adds nothing; a 0 is known); None counts rows.
             rows: number of rows, where ``amounts`` is None.
         """
-        values = np.ones(rows) if amounts is None else _floats(amounts, 0.0)
+        values = np.ones(rows) if amounts is None else _floats(amounts, np.nan)
+        known = ~np.isnan(values)
         for key, indexes in _groups(metric, labels, len(values)):
-            amount = float(values[indexes].sum())
-            if amount:
+            chosen = indexes[known[indexes]]
+            if len(chosen):
                 with self._lock:
-                    self._find(metric, key, len(indexes)).total += amount
+                    self._find(metric, key, len(chosen)).total += float(values[chosen].sum())
 
     def observe(self, metric: Metric, labels: Mapping[str, object], column: pa.ChunkedArray) -> None:
         """Put the values of a column into a histogram; nulls are left out."""
@@ -79,9 +81,10 @@ class Aggregator:
         by_labels = self._series.setdefault(metric.name, {})
         series = by_labels.get(key)
         if series is None:
-            if len(by_labels) >= self._max_series and OVERFLOW not in key:
+            folded = (OVERFLOW,) * len(key)
+            if len(by_labels) >= self._max_series and key != folded:
                 self._find(SERIES_OVERFLOW, (metric.name,), 1).total += observations
-                return self._find(metric, (OVERFLOW,) * len(key), observations)
+                return self._find(metric, folded, observations)
             series = by_labels[key] = Series(self._clock())
         return series
 

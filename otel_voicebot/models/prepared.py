@@ -25,10 +25,11 @@ class Prepared:
         self._connection = duckdb.connect(config={"threads": 1, "memory_limit": "500MB"})
         run = self._connection.execute
         run("SET TimeZone = 'UTC'")
+        run("SET enable_progress_bar = false")  # the bot's standard output is the bot's
         self._connection.register("rows", NARROW.empty_table())
         run("CREATE TEMP TABLE once AS SELECT * FROM rows")
         run("CREATE TEMP VIEW spans AS SELECT * FROM once")
-        run("CREATE TEMP TABLE traces AS SELECT trace_id, session_id AS trace_session_id FROM once")
+        run("CREATE TEMP VIEW traces AS SELECT trace_id, session_id AS trace_session_id FROM once WHERE false")
         steps = chain("steps", frozenset({"spans", "once", "traces"}))
         run(f"CREATE TEMP TABLE steps AS {steps}")
         run(f"PREPARE fill AS INSERT INTO steps {steps}")

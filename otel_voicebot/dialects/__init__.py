@@ -1,4 +1,4 @@
-"""One table of names per framework, in the order in which they are tried. Adding a framework is adding one file here."""
+"""One table of names per framework, in the order in which they are tried. A framework more is one file more."""
 
 from typing import Final
 

@@ -47,4 +47,4 @@ STAMPS: Final[Mapping[str, tuple[str, ...]]] = {
     "csat": (semconv.CSAT,),
     "nps": (semconv.NPS,),
 }
-"""Column to attributes, as in ``Dialect.columns``, for every span: our processor stamps those of other libraries too."""
+"""Column to attributes, as in ``Dialect.columns``, of every span: our processor stamps other libraries' spans too."""

@@ -77,7 +77,7 @@ class SpanBatch:
         found = self.columns.get(name)
         return pa.nulls(self.size, SPANS.field(name).type) if found is None else found
 
-    def with_columns(self, columns: Mapping[str, pa.Array], **changes: Any) -> Self:  # noqa: ANN401 - as replace()
+    def with_columns(self, columns: Mapping[str, pa.Array], **changes: Any) -> Self:
         """The same batch with these columns added or replaced, and other fields changed."""
         return replace(self, columns={**self.columns, **columns}, **changes)
 

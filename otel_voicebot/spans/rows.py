@@ -50,7 +50,5 @@ def _map(attributes: Attributes, items: pa.StringArray, owners: int) -> pa.MapAr
 def _list(children: "Children", name: str, owners: int) -> pa.ListArray:
     kind = SPANS.field(name).type
     columns = {**children.columns, "attributes": json_objects(children.attributes, len(children))}
-    items = pa.StructArray.from_arrays(
-        [columns[field.name] for field in kind.value_type], fields=list(kind.value_type)
-    )
+    items = pa.StructArray.from_arrays([columns[field.name] for field in kind.value_type], fields=list(kind.value_type))
     return pa.ListArray.from_arrays(offsets(children.row, owners), items, type=kind)

@@ -47,7 +47,9 @@ def json_objects(attributes: Attributes, owners: int) -> pa.StringArray:
     """One JSON object per owner: its attributes, in their order; ``{}`` where there are none."""
     if not len(attributes):
         return pa.array(["{}"], pa.string()).take(pa.array(np.zeros(owners, dtype=np.int32)))
-    names = pa.array([_dumps(key) for key in attributes.keys], pa.string()).take(pa.array(attributes.key[attributes.value]))
+    names = pa.array([_dumps(key) for key in attributes.keys], pa.string()).take(
+        pa.array(attributes.key[attributes.value])
+    )
     members = pc.binary_join_element_wise(names, json_text(attributes), ":")
     lists = pa.ListArray.from_arrays(offsets(attributes.row, owners), members)
     return pc.binary_join_element_wise("{", pc.binary_join(lists, ","), "}", "")
@@ -64,7 +66,7 @@ def _dumps(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
-def _plain(value: Any) -> object:  # noqa: ANN401, PLR0911 - any attribute value; one line per type
+def _plain(value: Any) -> object:
     if value is None or isinstance(value, (bool, str)):
         return value
     if isinstance(value, int):

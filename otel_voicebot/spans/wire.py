@@ -153,7 +153,7 @@ def _typed(value: AnyValue) -> tuple[Kind, str | int | float | None]:
     return (simple[which], found) if which in simple else (Kind.JSON, nested_text(_plain(value)))
 
 
-def _plain(value: AnyValue) -> Any:  # noqa: ANN401 - any attribute value
+def _plain(value: AnyValue) -> Any:
     which = value.WhichOneof("value")
     if which is None:
         return None

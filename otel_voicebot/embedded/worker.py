@@ -209,9 +209,10 @@ class Worker(Generic[C]):
         with self._answers:
             asked, drain, self._drain = self._asked, self._drain, False
         self._work(consumer)
-        self._guard("tick", consumer.tick)
         if stop or drain:
             self._guard("drain", consumer.drain)
+        else:
+            self._guard("tick", consumer.tick)
         if stop or asked > self._answered:
             kept = self._guard("flush", consumer.flush)
             with self._answers:

@@ -47,7 +47,8 @@ def import_(
         out.write_json(document, None)
     else:
         rejected = "".join(f", {count} rejected ({reason})" for reason, count in done.rejected.items())
-        out.write(f"{done.spans} spans of {done.sessions} sessions imported{rejected}\n", None)
+        sessions = "1 session" if done.sessions == 1 else f"{done.sessions} sessions"
+        out.write(f"{done.spans} spans of {sessions} imported{rejected}\n", None)
     for error in unreadable:
         out.note(f"otel-voicebot: {error}")
     return UnreadableDataError.code if unreadable else 0

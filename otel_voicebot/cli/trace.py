@@ -43,7 +43,7 @@ def trace(
         session, named = find(opened.ids(), name)
         return compute(opened.spans_of(session), opened.scope, session, named if turn is None else turn)
 
-    found = ask(Question(data), datetime.now(UTC), look)
+    found = ask(Question(data), datetime.now(UTC), look, brief=True)
     if json:
         out.write_json(document(found), output)
     else:

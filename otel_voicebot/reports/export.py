@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator, Mapping
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from otel_voicebot.reports.grid import cell
 from otel_voicebot.reports.scope import Scope
 from otel_voicebot.reports.source import Opened
 from otel_voicebot.reports.values import plain
@@ -60,16 +60,40 @@ def encode(table: pa.Table, kind: str) -> Iterator[bytes]:
     if kind == "csv":
         writer.writerow(table.column_names)
     for batch in table.to_batches(max_chunksize=_BATCH):
-        for row in batch.to_pylist():
-            if kind == "csv":
-                writer.writerow([cell(value) for value in row.values()])
-            else:
-                lines.write(json.dumps(plain(row), ensure_ascii=False) + "\n")
+        columns = [_plain(column) for column in batch.columns]
+        if kind == "csv":
+            kinds = batch.schema.types
+            writer.writerows(zip(*map(_cells, columns, kinds), strict=True))
+        else:
+            names = batch.schema.names
+            for row in zip(*columns, strict=True):
+                lines.write(_json(dict(zip(names, row, strict=True))) + "\n")
         yield lines.getvalue().encode()
         lines.seek(0)
         lines.truncate()
     if rest := lines.getvalue():
         yield rest.encode()
+
+
+def _plain(column: pa.Array) -> list[object]:
+    """A column's values in JSON's types. Column by column: value by value takes ten times as long."""
+    if pa.types.is_timestamp(column.type):
+        return list(pc.strftime(column, "%Y-%m-%dT%H:%M:%SZ").to_pylist())
+    values = column.to_pylist()
+    if pa.types.is_nested(column.type) or pa.types.is_floating(column.type):
+        return [plain(value) for value in values]
+    return list(values)
+
+
+def _cells(values: list[object], kind: pa.DataType) -> list[object]:
+    """As :func:`otel_voicebot.reports.grid.cell` has it."""
+    if pa.types.is_boolean(kind):
+        return [None if value is None else "true" if value else "false" for value in values]
+    return [None if value is None else _json(value) for value in values] if pa.types.is_nested(kind) else values
+
+
+_json = json.JSONEncoder(ensure_ascii=False).encode
+"""``json.dumps`` with options makes an encoder a call."""
 
 
 def document(scope: Scope, name: str, table: pa.Table) -> Mapping[str, object]:

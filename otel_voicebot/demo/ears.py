@@ -1,0 +1,64 @@
+"""Endpointing: when the caller begins to speak, when the caller is done. pocketsphinx's voice activity detection decides."""
+
+from typing import Final, Literal
+
+from .line import FRAME_S, Line
+
+__all__ = ["Ears"]
+
+_HOLD_S: Final = 0.2
+"""Waited after the detector's own window (0.3 s) before the turn is taken: who goes on speaking meanwhile is not cut off."""
+_RESUMED_FRAMES: Final = 2
+"""Frames of speech in a row that mean: the caller goes on."""
+
+
+class Ears:
+    """Listens to one line and cuts what is said out of it."""
+
+    def __init__(self, line: Line) -> None:
+        from pocketsphinx import Endpointer, Vad  # noqa: PLC0415 - of the extra [demo]
+
+        self._line = line
+        self._endpointer = Endpointer(window=0.3, ratio=0.9, vad_mode=Vad.MEDIUM_LOOSE)
+        self._vad = Vad(mode=Vad.MEDIUM_STRICT)
+        self._said: list[bytes] = []
+
+    def speech_starts(self) -> bool:
+        """Take one frame; True while somebody speaks."""
+        self._take()
+        return bool(self._endpointer.in_speech)
+
+    def wait_for_speech(self) -> bool:
+        """Listen until somebody speaks; False when the caller hangs up instead."""
+        while not self._endpointer.in_speech:
+            if self._line.gone:
+                return False
+            self._take()
+        return True
+
+    def wait_for_silence(self) -> None:
+        """Listen until nobody speaks any more."""
+        while self._endpointer.in_speech:
+            self._take()
+
+    def decide(self) -> Literal["committed", "resumed"]:
+        """Wait a little longer until the turn is decided: the caller is done, or goes on after a pause."""
+        speaking = 0
+        for _ in range(round(_HOLD_S / FRAME_S)):
+            speaking = speaking + 1 if self._vad.is_speech(self._take()) else 0
+            if speaking == _RESUMED_FRAMES:
+                self.wait_for_speech()
+                return "resumed"
+        return "committed"
+
+    def utterance(self) -> bytes:
+        """What was said since the last call, as PCM; the next one begins empty."""
+        said, self._said = b"".join(self._said), []
+        return said
+
+    def _take(self) -> bytes:
+        frame = self._line.frame()
+        speech = self._endpointer.process(frame)
+        if speech is not None:
+            self._said.append(speech)
+        return frame

@@ -30,10 +30,10 @@ class Settings(BaseSettings):
     """Text attributes of your own that hold no content and may be stored: names or globs, comma-separated."""
 
     metrics_addr: str = "127.0.0.1:8000"
-    """HOST:PORT of the Prometheus endpoint; port 0 picks a free one, empty switches it off. Loopback unless asked."""
+    """HOST:PORT of the Prometheus endpoint; port 0 picks a free one, `none` switches it off. Loopback unless asked."""
 
     commit_interval: float = Field(default=10.0, gt=0, le=3600)
-    """Seconds until what came in is on disk, at the most. 10 leaves thousands of files a day, not a hundred thousand."""
+    """Seconds until what came in is on disk, at most. 10 leaves thousands of files a day, not a hundred thousand."""
 
     commit_rows: int = Field(default=5000, ge=1, le=1_000_000)
     """Spans that are committed at once, whatever the interval."""
@@ -67,9 +67,11 @@ class Settings(BaseSettings):
     @field_validator("metrics_addr")
     @classmethod
     def _address(cls, value: str) -> str:
+        if value == "none":  # OpenTelemetry's word; an empty environment variable is one that is not set
+            return ""
         host, colon, port = value.rpartition(":")
         if value and not (colon and host and port.isdecimal() and int(port) < 65_536):
-            msg = "must be HOST:PORT, such as 127.0.0.1:8000, or empty"
+            msg = "must be HOST:PORT, such as 127.0.0.1:8000, or none"
             raise ValueError(msg)
         return value
 

@@ -26,7 +26,9 @@ def record_operations(into: Aggregator, rows: pa.Table) -> None:
     served = _labels(rows, ("bot", "provider", "model"))
     for direction in ("input", "output"):
         into.count(s.TOKENS, {**served, "direction": direction}, rows[f"{direction}_tokens"])
-    into.count(s.WER_ERROR_COUNT, served, rows["wer_errors"])
+    # As in the KPI: errors count against a reference of known length only.
+    errors = pc.if_else(pc.is_valid(rows["wer_words"]), pc.fill_null(rows["wer_errors"], 0), None)
+    into.count(s.WER_ERROR_COUNT, served, errors)
     into.count(s.WER_WORD_COUNT, served, rows["wer_words"])
     into.observe(s.MOS_SCORES, {**served, "kind": rows["mos_kind"]}, rows["mos"])
 

@@ -40,9 +40,9 @@ class Rows:
             self.held -= self._chunks.pop(chunk).num_rows
             del self._needed[chunk]
 
-    def gather(self, parts: Sequence[tuple[str, Part]]) -> pa.Table:
+    def gather(self, parts: Sequence[tuple[str | None, Part]]) -> pa.Table:
         """The rows at these places, as a table (schema NARROW) with the session that each part belongs to."""
-        by_chunk: dict[int, list[tuple[str, NDArray[np.int64]]]] = {}
+        by_chunk: dict[int, list[tuple[str | None, NDArray[np.int64]]]] = {}
         for name, (chunk, indexes) in parts:
             by_chunk.setdefault(chunk, []).append((name, indexes))
         batches = []

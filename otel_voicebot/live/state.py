@@ -33,6 +33,7 @@ SESSION_GRACE_S: Final = 5.0
 LOOSE_GRACE_S: Final = 5.0
 """Operations outside turns wait so long for their parent, which may be an operation of the same kind."""
 _CLOSED_KEPT: Final = 100_000
+_BOTS_KEPT: Final = 1000
 _LOOSE: Final = 0
 """Key of what has no turn; turns count from 1."""
 
@@ -47,11 +48,21 @@ class _Turn:
     """How many of the parts have been fed to metrics, where the turn was final."""
     revision: int = 0
     scheduled: bool = False
+    renamed: bool = False
+    """Its row was written while its session was known by the trace id only: it has to be written again."""
 
     @property
     def unseen(self) -> bool:
-        """Whether it has spans that no computation has seen."""
-        return self.counted < len(self.parts)
+        """Whether it has spans that no computation has seen, or was computed under another name."""
+        return self.renamed or self.counted < len(self.parts)
+
+    def absorb(self, other: "_Turn") -> None:
+        """Take over another's parts, what was counted first, so that nothing is counted again."""
+        counted = self.parts[: self.counted] + other.parts[: other.counted]
+        self.parts = counted + self.parts[self.counted :] + other.parts[other.counted :]
+        self.counted = len(counted)
+        self.renamed |= other.revision > 0
+        self.revision = max(self.revision, other.revision)
 
 
 @dataclass(slots=True)
@@ -59,6 +70,8 @@ class _Session:
     id: str
     seen: float
     bot: str = ""
+    explicit: bool = False
+    """Some span carries the id; else it is the trace id."""
     ended: bool = False
     turns: dict[int, _Turn] = field(default_factory=dict)
 
@@ -99,6 +112,7 @@ class Live:
         self._open: OrderedDict[str, _Session] = OrderedDict()  # longest idle first
         self._closed: OrderedDict[str, None] = OrderedDict()
         self._traces: OrderedDict[bytes, str] = OrderedDict()
+        self._bots: dict[str, None] = {}
         self._due: list[tuple[float, int, str, int | None]] = []
         self._tick = itertools.count()
 
@@ -109,20 +123,20 @@ class Live:
         if session_id not in self._closed:
             session = self._session(session_id)
             session.bot = session.bot or bot
+            session.explicit = True
+            self._bound()
 
     def add(self, rows: pa.RecordBatch) -> None:
         """Take spans (schema SPANS), each delivered once. They are not changed."""
         if not rows.num_rows:
             return
-        ids, codes = self._resolve(rows)
+        ids, unnamed, codes = self._resolve(rows)
         turns = pc.fill_null(rows["turn_index"], _LOOSE).to_numpy(zero_copy_only=False).astype(np.int64)
         session_span = np.asarray(pc.fill_null(pc.equal(rows["component"], "session"), False))  # noqa: FBT003
         turn_span = np.asarray(pc.fill_null(pc.equal(rows["component"], "turn"), False))  # noqa: FBT003
-        turns[session_span] = _LOOSE
+        turns[session_span | (turns < 0)] = _LOOSE
         late = np.isin(codes, [code for code, name in enumerate(ids) if name in self._closed])
-        if late.any():
-            self._metrics.add(semconv.SELF_LATE, int(late.sum()))
-            self._restate("session", len(np.unique(codes[late])))
+        self._late(int(late.sum()), len(np.unique(codes[late])))
         order = np.lexsort((turns, codes))
         order = order[~late[order]]
         chunk = self._rows.add(rows, len(order))
@@ -132,19 +146,26 @@ class Live:
             if len(part):
                 session = self._session(ids[codes[part[0]]])
                 session.bot = session.bot or bots[int(part[0])].as_py() or ""
+                session.explicit |= session.id not in unnamed
                 session.ended |= bool(session_span[part].any())
                 self._take(session, int(turns[part[0]]), (chunk, part), closing=bool(turn_span[part].any()))
         self._bound()
 
-    def _resolve(self, rows: pa.RecordBatch) -> tuple[list[str], NDArray[np.int64]]:
-        """Session ids, and each row's position among them: explicit, else its trace's, else the trace id."""
+    def _resolve(self, rows: pa.RecordBatch) -> tuple[list[str], set[str], NDArray[np.int64]]:
+        """Session ids, those among them that are trace ids for want of a better, and each row's position.
+
+        A row's session is the explicit one, else its trace's, else the trace.
+        """
         explicit, traces = rows["session_id"], rows["trace_id"].dictionary_encode()
         self._learn(explicit, traces)
+        unnamed: set[str] = set()
         if explicit.null_count:
-            known = [self._traces.get(trace) or trace.hex() for trace in traces.dictionary.to_pylist()]
+            found = traces.dictionary.to_pylist()
+            unnamed = {trace.hex() for trace in found if trace not in self._traces}
+            known = [self._traces.get(trace) or trace.hex() for trace in found]
             explicit = pc.coalesce(explicit, pa.array(known, pa.string()).take(traces.indices))
         encoded = explicit.dictionary_encode()
-        return encoded.dictionary.to_pylist(), encoded.indices.to_numpy().astype(np.int64)
+        return encoded.dictionary.to_pylist(), unnamed, encoded.indices.to_numpy().astype(np.int64)
 
     def _learn(self, explicit: pa.Array, traces: pa.DictionaryArray) -> None:
         """Remember which trace belongs to which session, and rename a session that was known by its trace id only."""
@@ -157,22 +178,41 @@ class Live:
         for pair in pairs:
             position, code = divmod(int(pair), len(names) + 1)
             if code:
-                trace, name = ids[position], names[code - 1]
-                # Of several sessions in one trace the smallest id takes the spans that carry none, as in batch.
-                self._traces[trace] = min(name, self._traces.get(trace, name))
-                self._traces.move_to_end(trace)
-                if trace.hex() != name and trace.hex() in self._open:
-                    self._merge(self._open.pop(trace.hex()), name)
+                self._learn_one(ids[position], names[code - 1])
         while len(self._traces) > _CLOSED_KEPT:
             self._traces.popitem(last=False)
 
+    def _learn_one(self, trace: bytes, name: str) -> None:
+        unnamed, news = trace.hex(), trace not in self._traces
+        # Of several sessions in one trace the smallest id takes the spans that carry none, as in batch.
+        self._traces[trace] = min(name, self._traces.get(trace, name))
+        self._traces.move_to_end(trace)
+        if unnamed == name:
+            return
+        if unnamed in self._open:
+            self._merge(self._open.pop(unnamed), name)
+        elif news and unnamed in self._closed:
+            # Counted already, under the trace's name: what comes now is late, unless it is a call that goes on.
+            if name in self._open:
+                self._restate("session", 1)
+            else:
+                self._closed[name] = None
+
     def _merge(self, provisional: _Session, name: str) -> None:
+        """A session that was known by its trace id only turns out to be this one."""
+        if name in self._closed:
+            parts = [part for turn in provisional.turns.values() for part in turn.parts]
+            self._late(sum(len(indexes) for _, indexes in parts), 1)
+            self._release(provisional)
+            return
         session = self._session(name)
         session.bot = session.bot or provisional.bot
+        session.explicit = True
         session.ended |= provisional.ended
-        for index, turn in provisional.turns.items():
-            for part in turn.parts:
-                self._take(session, index, part, closing=True)
+        for index, found in provisional.turns.items():
+            turn = self._turn(session, index)
+            turn.absorb(found)
+            self._plan(session, index, turn, closing=found.scheduled)
 
     def _session(self, name: str) -> _Session:
         session = self._open.get(name)
@@ -183,18 +223,24 @@ class Live:
         return session
 
     def _take(self, session: _Session, index: int, part: Part, *, closing: bool) -> None:
+        turn = self._turn(session, index)
+        turn.parts.append(part)
+        self._plan(session, index, turn, closing=closing)
+
+    def _turn(self, session: _Session, index: int) -> _Turn:
         turn = session.turns.get(index)
         if turn is None:
             turn = session.turns[index] = _Turn()
-            if index != _LOOSE:
-                for earlier, other in session.turns.items():
-                    if _LOOSE < earlier < index:
-                        self._schedule(session, earlier, other, TURN_GRACE_S)
-        turn.parts.append(part)
-        overtaken = any(later > index for later in session.turns) if index != _LOOSE else False
+            for earlier, other in session.turns.items():
+                if _LOOSE < earlier < index:
+                    self._schedule(session, earlier, other, TURN_GRACE_S)
+        return turn
+
+    def _plan(self, session: _Session, index: int, turn: _Turn, *, closing: bool) -> None:
+        """Note when the turn, and the session, may be final."""
         if index == _LOOSE:
             self._schedule(session, index, turn, LOOSE_GRACE_S)
-        elif closing or turn.revision or overtaken:
+        elif closing or turn.revision or any(later > index for later in session.turns):
             self._schedule(session, index, turn, TURN_GRACE_S)
         if session.ended:
             self._push(SESSION_GRACE_S, session.id, None)
@@ -260,12 +306,15 @@ class Live:
         """Run operations and turns over these turns' spans; of what has no turn, over what is new."""
         parts: list[tuple[str, Part]] = []
         revisions: dict[tuple[str, int], int] = {}
+        changed = 0
         for session, index in turns:
             turn = session.turns[index]
-            new = turn.parts[turn.counted :] if index == _LOOSE else turn.parts
-            parts += [(session.id, part) for part in new]
+            new = turn.parts[turn.counted :]
+            parts += [(session.id, part) for part in (new if index == _LOOSE else turn.parts)]
             turn.counted = len(turn.parts)
+            turn.renamed = False
             if index != _LOOSE:
+                changed += bool(new) and turn.revision > 0
                 turn.revision += 1
                 revisions[session.id, index] = turn.revision
         rows = self._rows.gather(parts)
@@ -277,7 +326,7 @@ class Live:
         if revisions:
             computed = self._models.run("turns")
             record.record_turns(self._aggregator, _without(computed, restated))
-            self._restate("turn", len(restated))
+            self._restate("turn", changed)
             keys = zip(computed["session_id"].to_pylist(), computed["turn_index"].to_pylist(), strict=True)
             numbers = pa.array([revisions.get(key, 1) for key in keys], pa.int32())
             self._emit("turns", computed.append_column("revision", numbers))
@@ -285,7 +334,9 @@ class Live:
     def _finish_sessions(self, sessions: list[_Session], *, complete: bool) -> None:
         if not sessions:
             return
-        parts = [(one.id, part) for one in sessions for turn in one.turns.values() for part in turn.parts]
+        # Without an id of its own a session's rows have none, as in batch: the models say that it is the trace's.
+        named = [(one.id if one.explicit else None, one) for one in sessions]
+        parts = [(name, part) for name, one in named for turn in one.turns.values() for part in turn.parts]
         self._models.load(self._rows.gather(parts))
         computed = self._models.run("sessions")
         if not complete:
@@ -299,17 +350,27 @@ class Live:
         self._closed[session.id] = None
         if len(self._closed) > _CLOSED_KEPT:
             self._closed.popitem(last=False)
+        if len(self._bots) < _BOTS_KEPT:
+            self._bots[session.bot] = None
+        self._release(session)
+
+    def _release(self, session: _Session) -> None:
         for turn in session.turns.values():
             for chunk, indexes in turn.parts:
                 self._rows.release(chunk, len(indexes))
+
+    def _late(self, spans: int, sessions: int) -> None:
+        if spans:
+            self._metrics.add(semconv.SELF_LATE, spans)
+            self._restate("session", sessions)
 
     def _restate(self, kind: str, rows: int) -> None:
         if rows:
             self._aggregator.count(semconv.RESTATED, {"kind": kind}, rows=rows)
 
     def active(self) -> dict[str, int]:
-        """Sessions under way, by bot. Safe from any thread."""
-        counts: dict[str, int] = {}
+        """Sessions under way, by bot; 0 for a bot whose calls are over. Safe from any thread."""
+        counts = dict.fromkeys(list(self._bots), 0)
         for session in list(self._open.values()):
             counts[session.bot] = counts.get(session.bot, 0) + (not session.ended)
         return counts

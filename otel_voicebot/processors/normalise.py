@@ -124,7 +124,7 @@ def _operation_names(batch: SpanBatch) -> pa.DictionaryArray:
 
 
 def _of_resource(batch: SpanBatch) -> dict[str, pa.Array]:
-    owners = int(batch.resource.max(initial=-1)) + 1
+    owners = batch.resource_count()
     columns = {}
     for column, keys in _RESOURCE.items():
         texts = _texts(batch.resources, keys[0], owners)

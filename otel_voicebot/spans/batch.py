@@ -72,6 +72,10 @@ class SpanBatch:
     def __len__(self) -> int:
         return self.size
 
+    def resource_count(self) -> int:
+        """How many resources there are; some may have no span."""
+        return 1 + max(int(self.resource.max(initial=-1)), int(self.resources.row.max(initial=-1)))
+
     def column(self, name: str) -> pa.Array:
         """The column, all null while no stage has filled it."""
         found = self.columns.get(name)

@@ -18,7 +18,7 @@ __all__ = ["rows"]
 def rows(batch: "SpanBatch", ingest_time: int) -> pa.RecordBatch:
     """Rows of the ``SPANS`` schema; ``ingest_time`` is in microseconds since 1970."""
     size = len(batch)
-    resources = json_objects(batch.resources, int(batch.resource.max(initial=-1)) + 1)
+    resources = json_objects(batch.resources, batch.resource_count())
     made = {
         "attributes": _strings(batch.attributes, size),
         "attributes_typed": _typed(batch.attributes, size),

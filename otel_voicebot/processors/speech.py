@@ -20,7 +20,6 @@ _EVENTS: Final = (
 )
 _USER_END: Final = 1
 """Position in ``_EVENTS``; up to it they are the caller's."""
-_NAMES: Final = pa.array(_EVENTS, pa.string())
 _COLUMNS: Final = (
     "user_speech_start_unix_nano",
     "user_speech_end_unix_nano",
@@ -36,7 +35,7 @@ def speech_columns(batch: SpanBatch, turns: Mask) -> dict[str, pa.Array]:
     the caller speaks again; else the last. The bot's start (t1) is that audio; without any end of speech the bot's
     first.
     """
-    kinds = np.asarray(pc.fill_null(pc.index_in(batch.events.columns["name"], _NAMES), -1))
+    kinds = np.asarray(pc.fill_null(pc.index_in(batch.events.columns["name"], pa.array(_EVENTS, pa.string())), -1))
     stamps = np.asarray(pc.fill_null(batch.events.columns["unix_nano"], 0))
     chosen = np.flatnonzero((kinds >= 0) & (stamps > 0) & turns[batch.events.row])
     order = chosen[np.lexsort((stamps[chosen], batch.events.row[chosen]))]

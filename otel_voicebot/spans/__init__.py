@@ -1,10 +1,17 @@
-"""The data type that goes from stage to stage, and the two doors that make it."""
+"""The data type that goes from stage to stage, and the two doors that make it.
 
-from otel_voicebot.spans.attributes import Attributes, Kind
-from otel_voicebot.spans.batch import Children, SpanBatch
-from otel_voicebot.spans.collect import collect
-from otel_voicebot.spans.decode import decode
-from otel_voicebot.spans.schema import SCHEMA_VERSION, SESSIONS, SPANS, SPANS_READ, TABLES, TURNS
+Everything is loaded when it is first asked for: a report needs the schemas alone, and not protobuf.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from otel_voicebot.spans.attributes import Attributes, Kind
+    from otel_voicebot.spans.batch import Children, SpanBatch
+    from otel_voicebot.spans.otlp import decode
+    from otel_voicebot.spans.schema import SCHEMA_VERSION, SESSIONS, SPANS, SPANS_READ, TABLES, TURNS
+    from otel_voicebot.spans.sdk import collect
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -20,3 +27,25 @@ __all__ = [
     "collect",
     "decode",
 ]
+
+_HOMES: Final = {
+    "Attributes": "attributes",
+    "Kind": "attributes",
+    "Children": "batch",
+    "SpanBatch": "batch",
+    "collect": "sdk",
+    "decode": "otlp",
+}
+"""The modules of the names that are no schemas."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'schema')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -16,8 +16,8 @@ from otel_voicebot.spans.values import offsets
 
 __all__ = ["Plain", "Values", "assemble", "attributes", "events", "links", "validity"]
 
-_KINDS: Final = pa.array(["unspecified", "internal", "server", "client", "producer", "consumer"], pa.string())
-_STATUSES: Final = pa.array(["unset", "ok", "error"], pa.string())
+_KINDS: Final = ("unspecified", "internal", "server", "client", "producer", "consumer")
+_STATUSES: Final = ("unset", "ok", "error")
 _INT64_MAX: Final = np.uint64(np.iinfo(np.int64).max)
 
 Counts = npt.NDArray[np.int32]
@@ -206,9 +206,9 @@ def _nanos(times: UInt64s) -> pa.Int64Array:
     return pa.array(times.astype(np.int64), mask=(times == 0) | (times > _INT64_MAX))
 
 
-def _named(names: pa.StringArray, numbers: Int32s) -> pa.StringArray:
+def _named(names: Sequence[str], numbers: Int32s) -> pa.StringArray:
     known = np.where((numbers >= 0) & (numbers < len(names)), numbers, 0)
-    return names.take(pa.array(known))
+    return pa.array(names, pa.string()).take(pa.array(known))
 
 
 def _null_if_empty(text: pa.StringArray) -> pa.StringArray:

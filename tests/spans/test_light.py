@@ -24,7 +24,7 @@ def test_reports_load_no_protobuf_for_the_schemas(module: str) -> None:
 
 
 def test_the_doors_load_without_pandas() -> None:
-    """pyarrow loads pandas with its first array: not before there is a span."""
+    """The first array loads pandas, which is how pyarrow is: not before there is a span."""
     assert "pandas" not in loaded("import otel_voicebot.processors\nfrom otel_voicebot.spans import collect, decode")
 
 

@@ -1,0 +1,234 @@
+"""``/metrics``, the report and a script that reads the raw files count the same calls, and agree exactly."""
+
+import json
+import re
+import subprocess
+import sys
+import urllib.request
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from otel_voicebot import semconv as s
+from otel_voicebot.exporters.prometheus import prometheus_name
+
+Sample = tuple[str, frozenset[tuple[str, str]]]
+Samples = dict[Sample, float]
+
+CALLS = 8
+PROGRAM = "import sys; from otel_voicebot.cli import main; sys.exit(main())"
+RAW_COUNTS = Path(__file__).with_name("raw_counts.py")
+
+MOVED = {
+    *(s.RESPONSE_GAP, s.TURNS, s.REPLIES, s.OPERATION_DURATION, s.TIME_TO_FIRST, s.ERRORS, s.TOKENS, s.CACHE_LOOKUPS),
+    *(s.WER_ERROR_COUNT, s.WER_WORD_COUNT, s.CLASSIFICATIONS, s.HANDOFFS, s.SESSIONS, s.SESSIONS_ACTIVE),
+    *(s.SESSION_DURATION, s.HANDLE_TIME, s.CSAT_SCORES, s.NPS_SCORES, s.INTERRUPTIONS, s.ORCHESTRATOR_REQUESTS),
+    *(s.ORCHESTRATOR_LATENCY, s.SELF_RECEIVED, s.SELF_COMMITTED),
+}
+"""What these calls move; ``voicebot.sessions.active`` while they run."""
+UNMOVED = {
+    s.MOS_SCORES: "nothing rates the audio",
+    s.RESTATED: "no span came after its turn or session was counted",
+    s.SERIES_OVERFLOW: "no metric has thousands of series",
+    s.SELF_REJECTED: "every span has ids and times",
+    s.SELF_DROPPED: "the queue never filled",
+    s.SELF_LATE: "no span came after its session was closed",
+    s.SELF_UNMAPPED: "only our own API made spans",
+    s.SELF_WITHHELD: "with content capture off our API puts no text on spans",
+    s.SELF_FAILURES: "nothing failed",
+    s.SELF_QUEUE: "a depth, 0 when all is worked off",
+    s.SELF_EVICTED: "few calls were open at a time",
+}
+
+_NLU = "voicebot_nlu_classifications_total"
+SHARED = {
+    "sessions": ("voicebot_sessions_total", None),
+    "turns": ("voicebot_turns_total", None),
+    "abandoned_wait_rate": ("voicebot_turns_total{outcome=abandoned}", "voicebot_turns_total"),
+    "interruption_rate": ("voicebot_interruptions_total", "voicebot_replies_total"),
+    "error_rate": ("voicebot_errors_total", "voicebot_operation_duration_seconds_count"),
+    "wer": ("voicebot_wer_errors_total", "voicebot_wer_words_total"),
+    "aht_s": ("voicebot_session_handle_time_seconds_sum", "voicebot_session_handle_time_seconds_count"),
+    "csat_share": ("voicebot_csat_total{score=4} + voicebot_csat_total{score=5}", "voicebot_csat_total"),
+    "cache_hit_rate": ("voicebot_cache_lookups_total{result=hit}", "voicebot_cache_lookups_total"),
+    "input_tokens": ("voicebot_tokens_total{direction=input}", None),
+    "output_tokens": ("voicebot_tokens_total{direction=output}", None),
+    "low_confidence_rate": (
+        f"{_NLU}{{result=low_confidence}}",
+        f"{_NLU}{{result=low_confidence}} + {_NLU}{{result=confident}}",
+    ),
+    "fallback_rate": (f"{_NLU}{{fallback=true}}", _NLU),
+}
+"""KPI to its numerator and denominator, as Prometheus sums them over all series."""
+
+
+def exact(value: float) -> Any:
+    """The same count; sums of seconds to nine digits."""
+    return pytest.approx(value, rel=1e-9, abs=0)
+
+
+def scrape(url: str) -> Samples:
+    """Every sample but creation times."""
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        families = list(text_string_to_metric_families(answer.read().decode()))
+    samples = [one for family in families for one in family.samples if not one.name.endswith("_created")]
+    ours = [one for one in samples if one.name.startswith(("voicebot_", "orchestrator_"))]
+    return {(one.name, frozenset(one.labels.items())): one.value for one in ours}
+
+
+def total(samples: Samples, terms: str) -> float:
+    """Sum of series, written ``name{label=value} + ...``."""
+    found = 0.0
+    for term in terms.split(" + "):
+        name, labels = re.fullmatch(r"(\w+)(?:{(.*)})?", term).groups()  # type: ignore[union-attr]
+        wanted = {tuple(pair.split("=")) for pair in labels.split(",")} if labels else set()
+        found += sum(value for (key, known), value in samples.items() if key == name and wanted <= known)
+    return found
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What the three say, and what ``/metrics`` said while the calls were held."""
+
+    metrics: Samples
+    report: Mapping[str, Any]
+    raw: Mapping[str, Any]
+    polled: list[Samples]
+
+
+@contextmanager
+def counted_demo(data: Path) -> Iterator[Counts]:
+    """A demo in a fresh directory, drained, and counted by all three while its endpoint is still up."""
+    options = ["demo", "--calls", str(CALLS), "--concurrency", str(CALLS), "--data", str(data), "--linger", "300"]
+    command = [sys.executable, "-c", PROGRAM, *options, "--metrics-addr", "127.0.0.1:0"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as demo:
+        try:
+            yield _count(demo, data)
+        finally:
+            demo.kill()
+
+
+def _count(demo: "subprocess.Popen[str]", data: Path) -> Counts:
+    assert demo.stderr is not None
+    polled, url, ended = [], "", 0
+    for line in demo.stderr:
+        if found := re.search(r"curl (\S+)", line):
+            url = found[1]
+        if url and line.startswith("call"):
+            polled.append(scrape(url))
+            ended += "calls ended)" in line or " of " in line
+        if "is served for" in line:
+            break
+    else:
+        pytest.fail("the demo ended early")
+    metrics = scrape(url)
+    report = subprocess.run(
+        [sys.executable, "-c", PROGRAM, "report", "--json", "--data", str(data)], capture_output=True, check=True
+    )
+    raw = subprocess.run([sys.executable, str(RAW_COUNTS), str(data)], capture_output=True, check=True)
+    return Counts(metrics, json.loads(report.stdout), json.loads(raw.stdout), polled)
+
+
+def the_report_and_the_raw_files_agree_on_every_kpi(counts: Counts) -> None:
+    """Value, numerator, denominator and exclusions of every KPI are those counted without our code."""
+    parts = ("value", "numerator", "denominator", "excluded")
+    reported = {name: {part: kpi[part] for part in parts} for name, kpi in counts.report["kpis"].items()}
+    expected = {
+        name: {part: value if value is None else exact(value) for part, value in kpi.items()}
+        for name, kpi in counts.raw["kpis"].items()
+    }
+    assert reported == expected
+
+
+def metrics_and_the_raw_files_agree_on_every_series(counts: Counts) -> None:
+    """Every series of every derived metric is there and has the value counted without our code, and no other is."""
+    own = {prometheus_name(metric) for metric in (s.SESSIONS_ACTIVE, *UNMOVED, s.SELF_RECEIVED, s.SELF_COMMITTED)}
+    own |= {f"{name}_total" for name in own}
+    expected = {(name, frozenset(labels.items())): exact(value) for name, labels, value in counts.raw["metrics"]}
+    assert {key: value for key, value in counts.metrics.items() if key[0] not in own} == expected
+
+
+def metrics_and_the_report_agree_on_what_they_share(counts: Counts) -> None:
+    """A KPI's numerator and denominator are sums over the series of ``/metrics``."""
+    for kpi, (numerator, denominator) in SHARED.items():
+        reported = counts.report["kpis"][kpi]
+        assert total(counts.metrics, numerator) == exact(reported["numerator"]), kpi
+        if denominator is not None:
+            assert total(counts.metrics, denominator) == exact(reported["denominator"]), kpi
+
+
+def scores_and_gaps_agree_with_the_report(counts: Counts) -> None:
+    """Mean CSAT and NPS follow from the counts per score; the gap histogram holds the gaps that percentiles are of."""
+    kpis = counts.report["kpis"]
+    scores: dict[str, dict[int, float]] = defaultdict(dict)
+    for (name, labels), value in counts.metrics.items():
+        if name in ("voicebot_csat_total", "voicebot_nps_total"):
+            score = int(dict(labels)["score"])
+            scores[name][score] = scores[name].get(score, 0) + value
+    csat, nps = scores["voicebot_csat_total"], scores["voicebot_nps_total"]
+    assert sum(score * answers for score, answers in csat.items()) == kpis["csat_mean"]["numerator"]
+    points = sum(answers * ((score >= 9) - (score <= 6)) for score, answers in nps.items())
+    assert (points, sum(nps.values())) == (kpis["nps"]["numerator"], kpis["nps"]["denominator"])
+    for name in ("voicebot_turn_response_gap_seconds_count", "orchestrator_request_latency_seconds_count"):
+        assert total(counts.metrics, name) == kpis["response_gap_p95_s"]["denominator"]
+
+
+def every_span_is_received_committed_and_stored_once(counts: Counts) -> None:
+    """What came in is on disk, row by row."""
+    assert total(counts.metrics, "voicebot_spans_received_total{door=sdk}") == counts.raw["rows"]
+    assert total(counts.metrics, "voicebot_spans_committed_total") == counts.raw["rows"]
+
+
+def every_metric_is_moved_or_has_a_reason_not_to_be(counts: Counts) -> None:
+    """No metric of ``semconv`` is missing in this test; what should have moved has, what should not have is 0."""
+    assert {metric.name for metric in (*MOVED, *UNMOVED)} == set(s.METRICS)
+    values: dict[str, float] = defaultdict(float)
+    for samples in (*counts.polled, counts.metrics):
+        for (name, _), value in samples.items():
+            values[name] = max(values[name], value)
+
+    def peak(metric: s.Metric) -> float:
+        name = prometheus_name(metric)
+        return max(values.get(name + suffix, 0) for suffix in ("", "_total", "_count"))
+
+    assert [metric.name for metric in MOVED if not peak(metric)] == []
+    assert [metric.name for metric in UNMOVED if metric != s.SELF_QUEUE and peak(metric)] == []
+
+
+def metrics_move_during_a_call_not_at_its_end(counts: Counts) -> None:
+    """Before any session has ended, sessions are active, turns are counted and components have latencies."""
+    before_any_end = [one for one in counts.polled if not total(one, "voicebot_sessions_total")]
+    assert max(total(one, "voicebot_sessions_active") for one in before_any_end) > 1
+    turns = [total(one, "voicebot_turns_total") for one in before_any_end]
+    latencies = [total(one, "voicebot_operation_duration_seconds_count") for one in before_any_end]
+    assert turns == sorted(turns)
+    assert latencies == sorted(latencies)
+    assert turns[-1] > turns[0]
+    assert latencies[-1] > latencies[0]
+    assert total(counts.metrics, "voicebot_sessions_active") == 0
+
+
+AGREE = (
+    the_report_and_the_raw_files_agree_on_every_kpi,
+    metrics_and_the_raw_files_agree_on_every_series,
+    metrics_and_the_report_agree_on_what_they_share,
+    scores_and_gaps_agree_with_the_report,
+    every_span_is_received_committed_and_stored_once,
+    every_metric_is_moved_or_has_a_reason_not_to_be,
+    metrics_move_during_a_call_not_at_its_end,
+)
+
+
+@pytest.mark.slow
+def test_three_counts_agree(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    """Real calls are counted the same by ``/metrics``, by the report and by a script that knows nothing of us."""
+    with counted_demo(tmp_path / "data") as counts:
+        for agreement in AGREE:
+            with subtests.test(agreement.__name__):
+                agreement(counts)

@@ -36,7 +36,7 @@ def silence(seconds: float) -> Pcm:
 
 
 def audible(pcm: Pcm) -> tuple[Span, ...]:
-    """The stretches in which somebody can be heard; silences shorter than ``PAUSE_S`` don't split one. Empty for silence."""
+    """The stretches in which somebody can be heard; silences shorter than ``PAUSE_S`` don't split one."""
     windows = len(pcm) // _WINDOW
     if not windows:
         return ()
@@ -65,7 +65,8 @@ def resampled(pcm: Pcm, rate: int) -> Pcm:
     if rate == RATE:
         return pcm
     moments = np.arange(len(pcm) * RATE // rate) * (rate / RATE)
-    return np.interp(moments, np.arange(len(pcm)), pcm).astype(np.int16)
+    samples: Pcm = np.interp(moments, np.arange(len(pcm)), pcm).astype(np.int16)
+    return samples
 
 
 def _levels(windows: npt.NDArray[np.int16]) -> npt.NDArray[np.float64]:

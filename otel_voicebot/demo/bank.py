@@ -1,12 +1,12 @@
-"""The bank's systems: a core banking service with the waiting times of a network, and the tools that the bot uses it by."""
+"""The bank's systems: a core banking service (simulated: a network's waiting times) and the tools that use it."""
 
 import random
 from collections.abc import Callable
 from typing import Final, TypeVar
 
 import otel_voicebot as vb
-
-from .line import Pace
+from otel_voicebot import semconv
+from otel_voicebot.demo.line import Pace
 
 __all__ = ["CoreBanking", "Tools"]
 
@@ -87,6 +87,6 @@ class Tools:
                 with vb.api(_API):
                     return request()
             except TimeoutError:
-                vb.event("error", {"error.type": "TimeoutError"})
+                vb.event("error", {semconv.ERROR_TYPE: "TimeoutError"})
         with vb.api(_API):
             return request()

@@ -1,4 +1,7 @@
-"""The bank's voicebot: hears, understands, decides, answers. This is also how one instruments a bot with otel_voicebot."""
+"""The bank's voicebot: hears, understands, decides, answers.
+
+This is also how one instruments a bot: the telemetry in it is all that a bot has to say.
+"""
 
 import time
 from collections.abc import Callable, Sequence
@@ -7,19 +10,18 @@ from typing import Final
 
 import otel_voicebot as vb
 from otel_voicebot import semconv
-
-from .audio import RATE
-from .caller import Caller, Plan
-from .dialogue import Dialogue, Step
-from .ears import Ears
-from .knowledge import Knowledge, SemanticCache
-from .line import Line, Pace
-from .model import Prompt, TemplateModel
-from .mouth import Mouth
-from .recogniser import Recogniser
-from .results import CallResult, Utterance
-from .understanding import Understanding
-from .voice import Voice
+from otel_voicebot.demo.audio import RATE
+from otel_voicebot.demo.caller import Caller, Plan
+from otel_voicebot.demo.dialogue import Dialogue, Step
+from otel_voicebot.demo.ears import Ears
+from otel_voicebot.demo.knowledge import Knowledge, SemanticCache
+from otel_voicebot.demo.line import Line, Pace
+from otel_voicebot.demo.model import Prompt, TemplateModel
+from otel_voicebot.demo.mouth import Mouth
+from otel_voicebot.demo.recogniser import Recogniser
+from otel_voicebot.demo.results import CallResult, Utterance
+from otel_voicebot.demo.understanding import Understanding
+from otel_voicebot.demo.voice import Voice
 
 __all__ = ["Bot", "Equipment"]
 
@@ -53,7 +55,7 @@ class Ending:
 class Bot:
     """One call. ``turn_done`` is called after each exchange with what was said and understood."""
 
-    def __init__(  # noqa: PLR0913 - the parts of a bot
+    def __init__(
         self,
         equipment: Equipment,
         model: TemplateModel,

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from .dialogue import Question
-from .line import Line
-from .recordings import DATA, Recording
+from otel_voicebot.demo.dialogue import Question
+from otel_voicebot.demo.line import Line
+from otel_voicebot.demo.recordings import DATA, Recording
 
 __all__ = ["Caller", "Plan", "plans"]
 

@@ -8,19 +8,19 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Final, Self
 
-from .audio import Pcm
-from .bank import CoreBanking, Tools
-from .bot import Bot, Equipment
-from .caller import Caller, Plan, plans
-from .dialogue import Dialogue
-from .knowledge import Knowledge, SemanticCache
-from .line import Line, Pace
-from .model import TemplateModel, passages
-from .recogniser import Recogniser
-from .recordings import DATA, load
-from .results import CallEnded, CallResult, CallStarted, OnProgress, Progress, TurnDone
-from .understanding import Understanding
-from .voice import Espeak, Voice, pick
+from otel_voicebot.demo.audio import Pcm
+from otel_voicebot.demo.bank import CoreBanking, Tools
+from otel_voicebot.demo.bot import Bot, Equipment
+from otel_voicebot.demo.caller import Caller, Plan, plans
+from otel_voicebot.demo.dialogue import Dialogue
+from otel_voicebot.demo.knowledge import Knowledge, SemanticCache
+from otel_voicebot.demo.line import Line, Pace
+from otel_voicebot.demo.model import TemplateModel, passages
+from otel_voicebot.demo.recogniser import Recogniser
+from otel_voicebot.demo.recordings import DATA, load
+from otel_voicebot.demo.results import CallEnded, CallResult, CallStarted, OnProgress, Progress, TurnDone
+from otel_voicebot.demo.understanding import Understanding
+from otel_voicebot.demo.voice import Espeak, Voice, pick
 
 __all__ = ["CallCenter"]
 

@@ -1,9 +1,10 @@
 """A speech decoder in a process of its own: audio in on stdin, one JSON line per utterance out on stdout.
 
-pocketsphinx holds the interpreter lock while it decodes; in the bot's process it would stop every other call. The process ends
-when its stdin does, so it never outlives the bot, however the bot dies.
+pocketsphinx holds the interpreter lock while it decodes; in the bot's process it would stop every other call. The
+process ends when its stdin does, so it never outlives the bot, however the bot dies.
 
-A request is the length in bytes (uint32, little endian) and that much PCM. The answer is ``{"text": ..., "confidence": 0..1}``.
+A request is the length in bytes (uint32, little endian) and that much PCM; the answer is
+``{"text": ..., "confidence": 0..1}``.
 """
 
 import contextlib
@@ -11,6 +12,7 @@ import json
 import sys
 import tempfile
 import tomllib
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -34,16 +36,18 @@ def main() -> None:
         sys.stdout.flush()
 
 
-def _decoder() -> Any:  # noqa: ANN401 - pocketsphinx has no types
+def _decoder() -> Any:
     from pocketsphinx import Decoder, get_model_path  # noqa: PLC0415 - of the extra [demo]
 
     training = tomllib.loads(_TRAINING.read_text())
-    sentences = [words(line) for line in [*sum(training["intents"].values(), []), *training["outside"]["sentences"]]]
+    sentences = [words(line) for line in chain(*training["intents"].values(), training["outside"]["sentences"])]
     with tempfile.TemporaryDirectory() as folder:
         model, lm, dictionary = Path(get_model_path()) / "en-us", Path(folder, "lm"), Path(folder, "dict")
         lm.write_text(arpa(sentences))
         with (model / "cmudict-en-us.dict").open() as english:
-            dictionary.write_text("\n".join(cut_dictionary(english, {word for line in sentences for word in line})) + "\n")
+            dictionary.write_text(
+                "\n".join(cut_dictionary(english, {word for line in sentences for word in line})) + "\n"
+            )
         return Decoder(hmm=str(model / "en-us"), lm=str(lm), dict=str(dictionary), loglevel="FATAL", cmn="batch")
 
 
@@ -52,11 +56,11 @@ def _request(stream: BinaryIO) -> bytes:
     return stream.read(size)
 
 
-def _decode(decoder: Any, pcm: bytes) -> dict[str, Any]:  # noqa: ANN401
+def _decode(decoder: Any, pcm: bytes) -> dict[str, Any]:
     if not _speech(pcm):
         return {"text": "", "confidence": 0.0}
     decoder.start_utt()
-    decoder.process_raw(pcm, False, True)
+    decoder.process_raw(pcm, no_search=False, full_utt=True)
     decoder.end_utt()
     found = decoder.hyp()
     if found is None:
@@ -71,8 +75,8 @@ def _speech(pcm: bytes) -> bool:
 
     vad = Vad(mode=Vad.MEDIUM_STRICT)
     size = vad.frame_bytes
-    frames = [vad.is_speech(pcm[start : start + size]) for start in range(0, len(pcm) - size + 1, size)]
-    return sum(frames) >= _SPEECH_FRAMES
+    frames = [bool(vad.is_speech(pcm[start : start + size])) for start in range(0, len(pcm) - size + 1, size)]
+    return frames.count(True) >= _SPEECH_FRAMES
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the bot does next: loans (with disclosure and consent), payment plans, balances, complaints, common questions."""
+"""What the bot does next: loans (with disclosure and consent), payment plans, balances, complaints, questions."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -6,9 +6,8 @@ from typing import Final, Literal
 
 import otel_voicebot as vb
 from otel_voicebot import semconv
-
-from .bank import Tools
-from .understanding import Meaning
+from otel_voicebot.demo.bank import Tools
+from otel_voicebot.demo.understanding import Meaning
 
 __all__ = ["Dialogue", "Question", "Step"]
 
@@ -34,6 +33,19 @@ class Step:
     facts: Mapping[str, str] = field(default_factory=dict)
     handoff: Literal["caller", "bot"] | None = None
     compliance: str | None = None
+
+
+_FIRST_STEPS: Final = {
+    "loan": Step("disclosure", "consent", compliance="loan-disclosure-1"),
+    "payment_plan": Step("ask_months", "months"),
+    "balance": Step("ask_account", "account"),
+    "complaint": Step("complaint", "case"),
+    "yes": Step("what_else", "need"),
+    "no": Step("goodbye", None),
+    "goodbye": Step("goodbye", None),
+}
+_WORKFLOWS: Final = {"loan": "loan_application", "payment_plan": "payment_plan", "complaint": "complaint"}
+_NEEDS: Final = ("loan", "payment_plan", "balance", "complaint")
 
 
 class Dialogue:
@@ -78,36 +90,21 @@ class Dialogue:
         self._end_workflow("workflow_failed")
         return Step("trouble", None)
 
-    # ---- answers to the bot's questions; None: not understood ---------------------------------------------------------
+    # ---- answers to the bot's questions; None: not understood ------------------------------------------------------
 
     def _answer(self, meaning: Meaning) -> Step | None:
         return None if meaning.fallback else self._answers[self._expects](meaning)
 
     def _need(self, meaning: Meaning) -> Step | None:
         intent = meaning.intent or ""
-        if intent in ("loan", "payment_plan", "balance", "complaint") or intent.startswith("faq_"):
+        if intent in _NEEDS or intent.startswith("faq_"):
             self.intent = self.intent or intent
         if intent.startswith("faq_"):
             self.solved = True
             return Step("faq", "more")
-        match intent:
-            case "loan":
-                self._start_workflow("loan_application")
-                return Step("disclosure", "consent", compliance="loan-disclosure-1")
-            case "payment_plan":
-                self._start_workflow("payment_plan")
-                return Step("ask_months", "months")
-            case "balance":
-                return Step("ask_account", "account")
-            case "complaint":
-                self._start_workflow("complaint")
-                return Step("complaint", "case")
-            case "yes":
-                return Step("what_else", "need")
-            case "no" | "goodbye":
-                return Step("goodbye", None)
-            case _:
-                return None
+        if intent in _WORKFLOWS:
+            self._start_workflow(_WORKFLOWS[intent])
+        return _FIRST_STEPS.get(intent)
 
     def _consent(self, meaning: Meaning) -> Step | None:
         if meaning.intent == "yes":
@@ -156,7 +153,7 @@ class Dialogue:
         self.intent = self.intent or "agent"
         return Step("handoff", None, handoff="caller")
 
-    # ---- workflows ------------------------------------------------------------------------------------------------------
+    # ---- workflows -------------------------------------------------------------------------------------------------
 
     def _start_workflow(self, name: str) -> None:
         self._workflow = name

@@ -1,15 +1,18 @@
-"""Endpointing: when the caller begins to speak, when the caller is done. pocketsphinx's voice activity detection decides."""
+"""Endpointing: when the caller begins to speak and is done, by pocketsphinx's voice activity detection."""
 
 from typing import Final, Literal
 
-from .line import FRAME_S, Line
+from otel_voicebot.demo.line import FRAME_S, Line
 
 __all__ = ["Ears"]
 
-_HOLD_S: Final = 0.2
-"""Waited after the detector's own window (0.3 s) before the turn is taken: who goes on speaking meanwhile is not cut off."""
-_RESUMED_FRAMES: Final = 2
-"""Frames of speech in a row that mean: the caller goes on."""
+_HOLD: Final = round(0.2 / FRAME_S)
+"""Frames waited after the detector's own window (0.3 s) before the turn is taken,
+so that a caller who goes on is not cut off."""
+_HINT: Final = 2
+"""Frames of speech in a row that hint at a caller who goes on,"""
+_CONFIRM: Final = round(0.4 / FRAME_S)
+"""and within how many frames the detector must agree."""
 
 
 class Ears:
@@ -44,17 +47,20 @@ class Ears:
     def decide(self) -> Literal["committed", "resumed"]:
         """Wait a little longer until the turn is decided: the caller is done, or goes on after a pause."""
         speaking = 0
-        for _ in range(round(_HOLD_S / FRAME_S)):
+        for _ in range(_HOLD):
             speaking = speaking + 1 if self._vad.is_speech(self._take()) else 0
-            if speaking == _RESUMED_FRAMES:
-                self.wait_for_speech()
-                return "resumed"
+            if speaking == _HINT:
+                return "resumed" if self._confirmed() else "committed"
         return "committed"
 
     def utterance(self) -> bytes:
         """What was said since the last call, as PCM; the next one begins empty."""
         said, self._said = b"".join(self._said), []
         return said
+
+    def _confirmed(self) -> bool:
+        """Whether the frames just heard were the beginning of speech and no noise."""
+        return any(self.speech_starts() for _ in range(_CONFIRM))
 
     def _take(self) -> bytes:
         frame = self._line.frame()

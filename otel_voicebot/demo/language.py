@@ -1,6 +1,7 @@
 """What the recogniser knows of the language: a dictionary cut to the bank's words and an n-gram model of its sentences.
 
-Both are made from ``training.toml`` when a decoder starts. The dictionary of all English takes 3.5 s to load, the cut one 10 ms.
+Both are made from ``training.toml`` when a decoder starts. The dictionary of all English takes 3.5 s to load, the cut
+one 10 ms.
 """
 
 import math
@@ -24,7 +25,7 @@ def words(sentence: str) -> list[str]:
 
 
 def cut_dictionary(lines: Iterable[str], vocabulary: Iterable[str]) -> list[str]:
-    """The lines of a CMU pronunciation dictionary that pronounce the words of ``vocabulary``, with their alternatives."""
+    """The lines of a CMU pronunciation dictionary for the words of ``vocabulary``, with their alternatives."""
     wanted = set(vocabulary)
     return [line.rstrip("\n") for line in lines if line.split(" ", 1)[0].split("(", 1)[0] in wanted]
 

@@ -5,8 +5,8 @@ from typing import Final
 
 import numpy as np
 
-from .audio import RATE, Pcm, Span, noise_level
-from .recordings import Recording
+from otel_voicebot.demo.audio import RATE, Pcm, Span, noise_level
+from otel_voicebot.demo.recordings import Recording
 
 __all__ = ["FRAME_S", "Line", "Pace"]
 
@@ -32,8 +32,8 @@ class Pace:
 class Line:
     """One caller's end of the line.
 
-    It delivers audio without a gap: silence where nobody speaks, white noise ``snr`` decibels below the caller's voice where
-    noise was asked for. Times that it takes and gives are unix seconds.
+    It delivers audio without a gap: silence where nobody speaks, white noise ``snr`` decibels below the caller's
+    voice where noise was asked for. Times that it takes and gives are unix seconds.
     """
 
     def __init__(self, pace: Pace, *, snr: float | None = None, seed: int = 0) -> None:
@@ -50,11 +50,14 @@ class Line:
 
     def say(self, recording: Recording, *, after: float) -> None:
         """The caller says something, ``after`` seconds from now."""
-        start = round((self._now() + after) * RATE)
+        # At a frame's edge, so that the same recording gives the same frames in every run.
+        start = _FRAME * round((self._now() + after) * RATE / _FRAME)
         self._spoken = (start, recording)
         if self._snr is not None:
             self._noise = noise_level(recording.pcm, self._snr)
-        self.speech = tuple(Span(self._unix(start / RATE + s), self._unix(start / RATE + e)) for s, e in recording.speech)
+        self.speech = tuple(
+            Span(self._unix(start / RATE + s), self._unix(start / RATE + e)) for s, e in recording.speech
+        )
 
     def frame(self) -> bytes:
         """The next 30 ms of audio, as soon as they have been spoken."""

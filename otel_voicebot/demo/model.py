@@ -1,6 +1,7 @@
 """The stand-in for a language model: templates, streamed word by word with the waiting times of a remote model.
 
-It says what it is: provider `local-templates`. Its waiting times are simulated, and real on the clock: the spans measure them.
+It says what it is: provider `local-templates`. Its waiting times are simulated, and pass on the clock:
+the spans measure them.
 """
 
 import random
@@ -10,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from .line import Pace
-from .recordings import DATA
+from otel_voicebot.demo.line import Pace
+from otel_voicebot.demo.recordings import DATA
 
 __all__ = ["Prompt", "TemplateModel", "passages", "replies"]
 
@@ -36,13 +37,14 @@ class Prompt:
 
 
 class TemplateModel:
-    """One caller's model. ``thinks`` is the median wait before the first word in seconds; ``slower_by`` is added to the first waits, in order."""
+    """One caller's model.
+
+    ``thinks`` is the median wait before the first word in seconds; ``slower_by`` is added to the first waits, in order.
+    """
 
     provider: Final = "local-templates"
 
-    def __init__(
-        self, name: str, thinks: float, pace: Pace, *, seed: str, slower_by: Sequence[float] = ()
-    ) -> None:
+    def __init__(self, name: str, thinks: float, pace: Pace, *, seed: str, slower_by: Sequence[float] = ()) -> None:
         self.model = name
         self._thinks = thinks
         self._pace = pace

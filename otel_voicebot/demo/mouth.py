@@ -1,4 +1,4 @@
-"""Speaking: sentences become audio while the model still writes, and are played in real time until they end or are interrupted."""
+"""Speaking: sentences become audio while the model still writes, and are played until they end or are interrupted."""
 
 import contextvars
 import queue
@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 import otel_voicebot as vb
-
-from .audio import RATE, Pcm, audible, duration
-from .line import Pace
-from .voice import Voice
+from otel_voicebot import semconv
+from otel_voicebot.demo.audio import RATE, Pcm, audible, duration
+from otel_voicebot.demo.line import Pace
+from otel_voicebot.demo.voice import Voice
 
 __all__ = ["Mouth"]
 
@@ -100,7 +100,7 @@ class Mouth:
             try:
                 return _speak(voice, sentence)
             except RuntimeError:
-                vb.event("error", {"error.type": "RuntimeError"})
+                vb.event("error", {semconv.ERROR_TYPE: "RuntimeError"})
         return _speak(self._voices[-1], sentence)
 
     def _play(self) -> None:

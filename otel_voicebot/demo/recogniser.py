@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 __all__ = ["Recogniser", "Transcript"]
 
@@ -41,7 +41,9 @@ class Recogniser:
             self._free.put(process)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         for process in self._processes:
             process.communicate()
 
@@ -58,9 +60,7 @@ class Recogniser:
 
 
 def _start() -> Process:
-    return subprocess.Popen(
-        [sys.executable, "-c", _START, _ROOT], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
+    return subprocess.Popen([sys.executable, "-c", _START, _ROOT], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
 
 def _ask(process: Process, pcm: bytes) -> None:
@@ -70,9 +70,9 @@ def _ask(process: Process, pcm: bytes) -> None:
     process.stdin.flush()
 
 
-def _answer(process: Process) -> dict[str, str]:
+def _answer(process: Process) -> dict[str, Any]:
     line = process.stdout.readline() if process.stdout else b""
     if not line:
         raise RuntimeError("the speech decoder has died")
-    answer: dict[str, str] = json.loads(line)
+    answer: dict[str, Any] = json.loads(line)
     return answer

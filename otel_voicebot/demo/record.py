@@ -9,9 +9,9 @@ from typing import Final
 import numpy as np
 import soundfile
 
-from .audio import RATE, Pcm, audible, silence
-from .recordings import DATA, texts
-from .voice import Flite
+from otel_voicebot.demo.audio import RATE, Pcm, audible, silence
+from otel_voicebot.demo.recordings import DATA, texts
+from otel_voicebot.demo.voice import Flite
 
 __all__ = ["main"]
 

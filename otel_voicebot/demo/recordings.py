@@ -1,12 +1,11 @@
 """The callers' voices: what they say (``callers.toml``) and how it sounds (``callers/*.flac``)."""
 
 import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from .audio import RATE, Pcm, Span, audible
+from otel_voicebot.demo.audio import RATE, Pcm, Span, audible
 
 __all__ = ["DATA", "Recording", "load", "texts"]
 
@@ -32,7 +31,7 @@ class Recording:
 
 def texts(data: Path = DATA) -> dict[str, str]:
     """What is said in each recording, by name."""
-    voices: Mapping[str, Mapping[str, str]] = tomllib.loads((data / "callers.toml").read_text())["voices"]
+    voices: dict[str, dict[str, str]] = tomllib.loads((data / "callers.toml").read_text())["voices"]
     return {f"{voice}.{key}": text for voice, lines in voices.items() for key, text in lines.items()}
 
 

@@ -1,13 +1,16 @@
-"""What a run of the demo gives back, and what it tells while it runs. Light: nothing of the extra is needed to import it."""
+"""What a run of the demo gives back, and what it tells while it runs.
+
+Light: nothing of the extra is needed to import it.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from .wer import score
+from otel_voicebot.demo.wer import score
 
 if TYPE_CHECKING:
-    from .recordings import Recording
+    from otel_voicebot.demo.recordings import Recording
 
 __all__ = ["CallEnded", "CallResult", "CallStarted", "DemoResult", "OnProgress", "Progress", "TurnDone", "Utterance"]
 

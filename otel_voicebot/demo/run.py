@@ -5,9 +5,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+from otel_voicebot.demo.results import DemoResult, OnProgress
 from otel_voicebot.errors import MissingExtraError, UsageError
-
-from .results import DemoResult, OnProgress
 
 __all__ = ["FAST", "run"]
 
@@ -16,7 +15,7 @@ FAST: Final = 12.0
 _EXTRA: Final = ("espeakng_loader", "jiwer", "numpy", "pocketsphinx", "sklearn", "soundfile")
 
 
-def run(  # noqa: PLR0913 - the options of `otel-voicebot demo`
+def run(
     calls: int | None = None,
     concurrency: int = 6,
     snr: float | None = None,
@@ -40,7 +39,7 @@ def run(  # noqa: PLR0913 - the options of `otel-voicebot demo`
         UsageError: a number is out of range.
     """
     _check(calls, concurrency)
-    from .center import CallCenter  # noqa: PLC0415 - needs the extra
+    from otel_voicebot.demo.center import CallCenter  # noqa: PLC0415 - needs the extra
 
     began = time.monotonic()
     speed = 1.0 if real_time else FAST

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from .recordings import DATA
+from otel_voicebot.demo.recordings import DATA
 
 __all__ = ["FALLBACK_BELOW", "Meaning", "Understanding"]
 
@@ -58,7 +58,8 @@ class Understanding:
         labelled += [(text, _OUTSIDE) for text in training["outside"]["sentences"]]
         self.schema: str = training["schema"]
         self._classifier: Any = make_pipeline(
-            TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\S+"), LogisticRegression(C=60, max_iter=1000)
+            TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\S+"),  # noqa: S106 - words
+            LogisticRegression(C=60, max_iter=1000),
         )
         self._classifier.fit(*zip(*labelled, strict=True))
 

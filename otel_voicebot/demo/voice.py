@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
-from .audio import Pcm, resampled
+from otel_voicebot.demo.audio import Pcm, resampled
 
 __all__ = ["Espeak", "Flite", "Voice", "pick"]
 
@@ -64,7 +64,7 @@ class Espeak:
 
 
 def pick() -> Voice:
-    """flite where it is on PATH, else espeak-ng."""
+    """Flite where it is on PATH, else espeak-ng."""
     return Flite() if shutil.which("flite") else Espeak()
 
 
@@ -95,7 +95,7 @@ class _Engine:
     def speak(self, text: str, voice: str, first_chunk: Callable[[], object]) -> list[bytes]:
         chunks: list[bytes] = []
 
-        def take(samples: Any, count: int, _events: Any) -> int:  # noqa: ANN401 - ctypes
+        def take(samples: Any, count: int, _events: Any) -> int:
             if samples and count > 0:
                 if not chunks:
                     first_chunk()

@@ -2,7 +2,7 @@
 
 from typing import Final, NamedTuple
 
-from .language import words
+from otel_voicebot.demo.language import words
 
 __all__ = ["NORMALISER", "Score", "score"]
 

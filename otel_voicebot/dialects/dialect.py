@@ -21,7 +21,7 @@ class Dialect:
         marking_keys: attributes whose presence marks the dialect, whatever scope and name.
         operations: value of ``gen_ai.operation.name`` to component, where the span's name tells nothing.
         columns: column of the spans table to the attributes that fill it; the first that fits wins, the others stay
-            in the map. The column's type says what fits.
+            in the map. The column's type says what fits. An attribute may fill several columns.
         content: attributes that carry what people said or wrote.
     """
 

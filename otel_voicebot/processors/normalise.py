@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from otel_voicebot import semconv
 from otel_voicebot.dialects import DIALECTS, STAMPS, Dialect
+from otel_voicebot.processors.identifiers import are_identifiers
 from otel_voicebot.processors.promote import Promoter
 from otel_voicebot.processors.speech import speech_columns
 from otel_voicebot.spans.attributes import Attributes, Indices, Int32s, Kind, Mask
@@ -27,13 +28,16 @@ _RESOURCE: Final = {
 def normalise(batch: SpanBatch) -> SpanBatch:
     """The batch with dialect, component and what the dialect derives; ``unmapped`` counts the other spans by scope.
 
-    An attribute that a column holds leaves the map; one whose value does not fit its column stays there.
+    An attribute that a column holds leaves the map; one whose value does not fit its column stays there: a value of
+    another type, an empty text, a sentence where an identifier belongs.
     """
     dialect, component = _recognise(batch)
     promoter = Promoter(batch.attributes, len(batch))
     promoter.promote(STAMPS, None)
     for number, one in enumerate(DIALECTS):
-        promoter.promote(one.columns, dialect == number)
+        mine = dialect == number
+        if mine.any():
+            promoter.promote(one.columns, None if mine.all() else mine)
     columns: dict[str, pa.Array] = promoter.columns()
     names = pa.array([one.name for one in DIALECTS], pa.string())
     columns["dialect"] = names.take(pa.array(dialect, mask=dialect < 0))
@@ -53,6 +57,8 @@ def _recognise(batch: SpanBatch) -> tuple[Int32s, pa.StringArray]:
     dialect = np.full(len(batch), -1, np.int32)
     component = np.full(len(batch), semconv.COMPONENTS.index("other"), np.int32)
     for number, one in enumerate(DIALECTS):
+        if (dialect >= 0).all():
+            break
         mine = _per_value(scopes, partial(_matches, patterns=one.scopes))
         mine |= _per_value(names, partial(_matches, patterns=one.marking_names))
         for key in one.marking_keys:
@@ -169,7 +175,8 @@ def _error_type(batch: SpanBatch, stated: pa.Array) -> pa.Array:
     rows, values = _last_of_event(batch, semconv.EXCEPTION, semconv.EXCEPTION_TYPE, Kind.STRING)
     position = np.full(len(batch), -1, np.int64)
     position[rows] = values
-    raised = batch.events.attributes.text.take(pa.array(position, mask=position < 0))
+    types = batch.events.attributes.text.take(pa.array(position, mask=position < 0))
+    raised = pc.if_else(pa.array(are_identifiers(types)), types, pa.scalar(None, pa.string()))
     return pc.coalesce(stated, pc.if_else(failed, pc.coalesce(raised, "_OTHER"), pa.scalar(None, pa.string())))
 
 

@@ -1,24 +1,29 @@
 """Attributes that have a column of their own: from the flat table into typed columns."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 
 from otel_voicebot.dialects import DIALECTS, STAMPS
-from otel_voicebot.spans.attributes import Attributes, Kind, Mask
+from otel_voicebot.processors.identifiers import NAME_COLUMNS, are_identifiers, are_names
+from otel_voicebot.spans.attributes import Attributes, Int32s, Kind, Mask
 from otel_voicebot.spans.schema import SPANS
 
-__all__ = ["Promoter"]
+__all__ = ["CONTENT_COLUMNS", "Promoter"]
+
+CONTENT_COLUMNS: Final = ("user_text", "bot_text")
+"""Columns that take any text."""
 
 _EXACT: Final = float(2**53)
 """Doubles beyond this don't hold every integer."""
 
 
 class Promoter:
-    """Moves attributes into columns, entry by entry of a key at once. What doesn't fit its column stays.
+    """Moves attributes into columns, all entries of a key at once. What doesn't fit its column stays.
+
+    An attribute may fill several columns. An empty text and a number that is not finite fill none: they say nothing.
 
     Args:
         attributes: of the spans.
@@ -26,14 +31,16 @@ class Promoter:
     """
 
     def __init__(self, attributes: Attributes, size: int) -> None:
-        self._attributes = attributes
+        self._table = attributes
         self._size = size
         self._order = attributes.by_key()
-        codes = attributes.key[attributes.value[self._order]] if len(attributes) else np.zeros(0, np.int32)
-        starts = np.searchsorted(codes, np.arange(len(attributes.keys) + 1))
-        self._slices = {key: slice(starts[code], starts[code + 1]) for code, key in enumerate(attributes.keys)}
+        self._rows = attributes.row[self._order]
+        self._values = attributes.value[self._order]
+        ends = np.searchsorted(attributes.key[self._values], np.arange(len(attributes.keys) + 1))
+        self._slices = {key: slice(ends[code], ends[code + 1]) for code, key in enumerate(attributes.keys)}
         self._left = np.ones(len(attributes), dtype=bool)
-        self._filled: dict[str, tuple[np.ndarray, Mask]] = {}
+        self._filled: dict[str, Int32s] = {}
+        self._fits: dict[str, Mask] = {}
 
     def promote(self, columns: Mapping[str, Sequence[str]], rows: Mask | None) -> None:
         """Fill columns from the first of their attributes that fits, on these rows (None: on all)."""
@@ -41,77 +48,102 @@ class Promoter:
             for key in keys:
                 place = self._slices.get(key)
                 if place is not None and place.stop > place.start:
-                    self._fill(column, self._order[place], rows)
+                    self._fill(column, place, rows)
 
-    def _fill(self, column: str, entries: np.ndarray, rows: Mask | None) -> None:
-        values, known = self._filled.get(column) or self._fresh(column)
-        at = self._attributes.row[entries]
-        value = self._attributes.value[entries]
-        take = _FITS[_TYPES[column]](self._attributes)[value] & self._left[entries] & ~known[at]
+    def _fill(self, column: str, place: slice, rows: Mask | None) -> None:
+        at, values, entries = self._rows[place], self._values[place], self._order[place]
+        take = self._fitting(column)[values]
         if rows is not None:
             take &= rows[at]
-        at, value, entries = at[take], value[take], entries[take]
-        values[at] = value
-        known[at] = True
+        filled = self._filled.get(column)
+        if filled is None:
+            filled = self._filled[column] = np.full(self._size, -1, np.int32)
+        else:
+            take &= filled[at] < 0
+        if not take.all():
+            at, values, entries = at[take], values[take], entries[take]
+        filled[at] = values
         self._left[entries] = False
 
-    def _fresh(self, column: str) -> tuple[np.ndarray, Mask]:
-        self._filled[column] = np.zeros(self._size, np.int32), np.zeros(self._size, dtype=bool)
-        return self._filled[column]
+    def _fitting(self, column: str) -> Mask:
+        """Which values fit a column; worked out once for all columns that take the same."""
+        kind = _KINDS[column]
+        if kind not in self._fits:
+            self._fits[kind] = _FITS[kind](self._table)
+        return self._fits[kind]
 
     def columns(self) -> dict[str, pa.Array]:
         """The columns that were filled, and typed nulls for those that could have been."""
         return {
-            name: self._column(name, *self._filled[name]) if name in self._filled else pa.nulls(self._size, kind)
+            name: self._column(self._filled[name], kind) if name in self._filled else pa.nulls(self._size, kind)
             for name, kind in _TYPES.items()
         }
 
-    def _column(self, name: str, values: np.ndarray, known: Mask) -> pa.Array:
-        kind, table = _TYPES[name], self._attributes
-        missing = ~known
+    def _column(self, values: Int32s, kind: pa.DataType) -> pa.Array:
+        table, missing = self._table, values < 0
         if kind == pa.string():
             return table.text.take(pa.array(values, mask=missing))
+        if kind == pa.float64():
+            return pa.array(np.where(table.kind == Kind.DOUBLE, table.double, table.integer)[values], mask=missing)
         if kind == pa.bool_():
             return pa.array(table.integer[values] != 0, mask=missing)
-        numbers = np.where(table.kind == Kind.DOUBLE, table.double, table.integer)[values]
-        if kind == pa.float64():
-            return pa.array(numbers, mask=missing)
-        integers = np.where(table.kind == Kind.DOUBLE, 0, table.integer)[values]
-        whole = np.where((table.kind == Kind.DOUBLE)[values], numbers, 0).astype(np.int64) + integers
-        return pa.array(whole, mask=missing).cast(kind)
+        whole = np.where(_integral(table), table.double, 0).astype(np.int64) + table.integer
+        return pa.array(whole[values].astype(kind.to_pandas_dtype()), mask=missing)
 
     def rest(self) -> Attributes:
         """The attributes that have no column."""
-        return self._attributes.take(np.flatnonzero(self._left)).in_use()
+        return self._table.take(np.flatnonzero(self._left)).in_use()
 
 
-def _whole(attributes: Attributes, limit: float) -> Mask:
-    """Values that are whole numbers within the limit."""
-    doubles = attributes.double
-    integral = (
-        (attributes.kind == Kind.DOUBLE) & (np.floor(doubles) == doubles) & (np.abs(doubles) <= min(limit, _EXACT))
-    )
-    whole: Mask = integral | ((attributes.kind == Kind.INT) & (np.abs(attributes.integer.astype(np.float64)) <= limit))
+def _integral(table: Attributes) -> Mask:
+    doubles = np.where(table.kind == Kind.DOUBLE, table.double, np.nan)
+    integral: Mask = (np.floor(doubles) == doubles) & (np.abs(doubles) <= _EXACT)
+    return integral
+
+
+def _any_int64(table: Attributes) -> Mask:
+    whole: Mask = (table.kind == Kind.INT) | _integral(table)
     return whole
 
 
-def _finite(attributes: Attributes) -> Mask:
-    """Values that are numbers."""
-    numbers: Mask = ((attributes.kind == Kind.DOUBLE) & np.isfinite(attributes.double)) | (attributes.kind == Kind.INT)
+def _any_int32(table: Attributes) -> Mask:
+    number = np.where(table.kind == Kind.DOUBLE, table.double, table.integer)
+    whole: Mask = _any_int64(table) & (np.abs(number) < 2**31)
+    return whole
+
+
+def _any_double(table: Attributes) -> Mask:
+    numbers: Mask = ((table.kind == Kind.DOUBLE) & np.isfinite(table.double)) | (table.kind == Kind.INT)
     return numbers
 
 
-_FITS: Final[dict[pa.DataType, Callable[[Attributes], Mask]]] = {
-    pa.string(): lambda table: table.kind == Kind.STRING,
-    pa.bool_(): lambda table: table.kind == Kind.BOOL,
-    pa.float64(): _finite,
-    pa.int64(): partial(_whole, limit=float("inf")),
-    pa.int32(): partial(_whole, limit=float(2**31 - 1)),
+def _any_text(table: Attributes) -> Mask:
+    texts: Mask = table.kind == Kind.STRING
+    return texts
+
+
+_FITS: Final[dict[str, Callable[[Attributes], Mask]]] = {
+    "bool": lambda table: table.kind == Kind.BOOL,
+    "int32": _any_int32,
+    "int64": _any_int64,
+    "double": _any_double,
+    "content": _any_text,
+    "name": lambda table: _any_text(table) & are_names(table.text),
+    "identifier": lambda table: _any_text(table) & are_identifiers(table.text),
 }
-"""Which values a column of a type takes. Integers are taken for doubles, whole doubles for integers."""
+"""Which values a column of a kind takes. Integers are taken for doubles, whole doubles for integers."""
 
 _TYPES: Final = {
     name: SPANS.field(name).type
     for name in dict.fromkeys([*STAMPS, *(column for dialect in DIALECTS for column in dialect.columns)])
 }
 """The columns that attributes may fill."""
+
+
+def _kind(column: str) -> str:
+    if _TYPES[column] != pa.string():
+        return str(_TYPES[column])
+    return "content" if column in CONTENT_COLUMNS else "name" if column in NAME_COLUMNS else "identifier"
+
+
+_KINDS: Final = {column: _kind(column) for column in _TYPES}

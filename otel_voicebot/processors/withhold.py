@@ -4,7 +4,7 @@ A list of forbidden keys protects against what its author thought of; here unkno
 with the number of characters. Numbers and booleans always stay.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -15,7 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from otel_voicebot import semconv
-from otel_voicebot.dialects import DIALECTS
+from otel_voicebot.dialects import DIALECTS, STAMPS
+from otel_voicebot.dialects.native import NATIVE
+from otel_voicebot.processors.identifiers import NAME_COLUMNS, are_identifiers, are_names
 from otel_voicebot.spans.attributes import Attributes, Kind
 from otel_voicebot.spans.batch import SpanBatch
 
@@ -72,24 +74,17 @@ SAFE: Final[dict[str, str]] = {
 }
 """Keys or globs whose texts are identifiers, and why; beside our own names that hold no content (``semconv``)."""
 
-_LONGEST: Final = 200
-"""An identifier is no longer than this,"""
-_WORDY: Final = r"\S\s+\S+\s+\S"
-"""and has no three words: what looks like a sentence is withheld under any key."""
-
 _CONTENT: Final = frozenset().union(
     *(dialect.content for dialect in DIALECTS),
     (name for name, attribute in semconv.ATTRIBUTES.items() if attribute.content),
 )
 _OURS: Final = frozenset(semconv.ATTRIBUTES) - _CONTENT
-_COLUMNS: Final = ("user_text", "bot_text", "status_message")
-"""Columns that hold content."""
-_IDENTIFIERS: Final = (
-    *("error_type", "bot", "channel", "variant", "session_id", "user_hash", "provider", "model", "operation", "intent"),
-    *("end_reason", "outcome", "cache_name", "cache_level", "mos_kind", "handoff_target", "handoff_requested_by"),
-    *("agent", "decision", "adapter"),
+_KEYS: Final = {"user_text": semconv.USER_TEXT, "bot_text": semconv.BOT_TEXT}
+"""Content columns, and the attribute under which the number of their characters stays."""
+_NAMES: Final = frozenset(
+    key for column in NAME_COLUMNS for one in (STAMPS, NATIVE.columns) for key in one.get(column, ())
 )
-"""Columns that hold identifiers: a sentence there is a mistake of whoever wrote it, and is withheld too."""
+"""Keys of names that a developer configures."""
 
 
 def withhold(batch: SpanBatch, keep: Sequence[str] = ()) -> SpanBatch:
@@ -97,23 +92,15 @@ def withhold(batch: SpanBatch, keep: Sequence[str] = ()) -> SpanBatch:
 
     Args:
         batch: after ``normalise``.
-        keep: names or globs of attributes that may stay, beside those that we know.
+        keep: names or globs of attributes that may stay, beside those that we know. Attributes known to be content
+            don't: storing them is what content capture is for.
     """
-    count = 0
-    columns = {}
-    for name in (*_COLUMNS, *_IDENTIFIERS):
-        column = batch.columns.get(name)
-        if column is None or column.null_count == len(column):
-            continue
-        bad = pc.is_valid(column) if name in _COLUMNS else _sentence_rows(column)
-        if bad.true_count:
-            count += bad.true_count
-            columns[name] = pc.if_else(bad, pa.scalar(None, pa.string()), column)
+    columns, said, count = _content_columns(batch)
     kept = tuple(keep)
-    attributes, first = _clean(batch.attributes, kept)
+    attributes, first = _clean(_with_lengths(batch.attributes, said), kept)
     events, second = _clean(batch.events.attributes, kept)
     links, third = _clean(batch.links.attributes, kept)
-    resources, fourth = _clean(batch.resources, kept)
+    resources, fourth = _clean(batch.resources, kept, _NAME)
     return batch.with_columns(
         columns,
         attributes=attributes,
@@ -124,46 +111,50 @@ def withhold(batch: SpanBatch, keep: Sequence[str] = ()) -> SpanBatch:
     )
 
 
-def _clean(attributes: Attributes, keep: tuple[str, ...]) -> tuple[Attributes, int]:
-    if not len(attributes):
-        return attributes, 0
+def _content_columns(batch: SpanBatch) -> tuple[dict[str, pa.Array], dict[str, pa.StringArray], int]:
+    """Empty content columns, the texts that go back under their attribute's key, and how many have no key."""
+    empty = pa.nulls(len(batch), pa.string())
+    columns = dict.fromkeys((*_KEYS, "status_message"), empty)
+    texts = {key: batch.column(name) for name, key in _KEYS.items()}
+    said = {key: column for key, column in texts.items() if column.null_count < len(column)}
+    return columns, said, len(batch) - batch.column("status_message").null_count
+
+
+def _with_lengths(attributes: Attributes, said: Mapping[str, pa.StringArray]) -> Attributes:
+    for key, column in said.items():
+        attributes = attributes.with_texts(key, column)
+    return attributes
+
+
+def _clean(attributes: Attributes, keep: tuple[str, ...], at_least: int = 0) -> tuple[Attributes, int]:
+    """The attributes without unsafe texts, and how many those were; a safe key's texts are judged ``at_least`` so."""
     texts = (attributes.kind == Kind.STRING) | (attributes.kind == Kind.JSON)
-    if not texts.any():
+    texts &= np.asarray(pc.fill_null(pc.greater(pc.binary_length(attributes.text), 0), False))  # noqa: FBT003
+    if not len(attributes) or not texts.any():
         return attributes, 0
-    verdicts = np.array([_verdict(key, keep) for key in attributes.keys], dtype=np.int8)[attributes.key]
+    by_key = [_verdict(key, keep) for key in attributes.keys]
+    verdicts = np.array([verdict and max(verdict, at_least) for verdict in by_key], dtype=np.int8)[attributes.key]
     bad = texts & (verdicts == _NEVER)
-    doubtful = texts & (verdicts == _IDENTIFIER)
-    if doubtful.any():
-        bad |= doubtful & np.asarray(pc.fill_null(_sentences(attributes.text), False))  # noqa: FBT003
+    for verdict, fits in ((_IDENTIFIER, are_identifiers), (_NAME, are_names)):
+        judged = np.flatnonzero(texts & (verdicts == verdict))
+        if len(judged):
+            bad[judged] = ~fits(attributes.text.take(pa.array(judged)))
     if not bad.any():
         return attributes, 0
     return attributes.withheld(bad), int(bad[attributes.value].sum())
 
 
-_NEVER, _IDENTIFIER, _ALWAYS = range(3)
+_NEVER, _IDENTIFIER, _NAME, _ALWAYS = range(4)
 
 
 @lru_cache(maxsize=8192)
 def _verdict(key: str, keep: tuple[str, ...]) -> int:
-    """What may stay under a key: nothing, an identifier, or any text."""
-    if any(fnmatchcase(key, pattern) for pattern in keep):
-        return _ALWAYS
+    """What may stay under a key: nothing, an identifier, a name, or any text. Content never, whatever ``keep`` says."""
     if key in _CONTENT:
         return _NEVER
+    if any(fnmatchcase(key, pattern) for pattern in keep):
+        return _ALWAYS
+    if key in _NAMES:
+        return _NAME
     known = key in _OURS or any(fnmatchcase(key, pattern) for pattern in SAFE)
     return _IDENTIFIER if known else _NEVER
-
-
-def _sentence_rows(column: pa.StringArray) -> pa.BooleanArray:
-    """Which rows hold no identifier; each distinct value is looked at once."""
-    encoded = column.dictionary_encode()
-    distinct = _sentences(encoded.dictionary)
-    if not distinct.true_count:
-        return pa.array(np.zeros(len(column), dtype=bool))
-    return pc.fill_null(distinct.take(encoded.indices), False)  # noqa: FBT003
-
-
-def _sentences(texts: pa.StringArray) -> pa.BooleanArray:
-    """Which texts are no identifiers."""
-    long = pc.greater(pc.utf8_length(texts), _LONGEST)
-    return pc.fill_null(pc.or_(long, pc.match_substring_regex(texts, _WORDY)), False)  # noqa: FBT003

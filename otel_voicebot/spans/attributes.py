@@ -96,6 +96,26 @@ class Attributes:
             integer=np.where(values, lengths, self.integer),
         )
 
+    def with_texts(self, key: str, texts: pa.StringArray) -> Self:
+        """The same and these texts, one per owner, under one key; null is none. What was under the key is replaced."""
+        row = np.flatnonzero(np.asarray(texts.is_valid()))
+        added = len(row)
+        owners = np.concatenate([self.row, row.astype(np.int32)])
+        order = np.argsort(owners, kind="stable")
+        values = np.concatenate([self.value, np.arange(added, dtype=np.int32) + len(self.key)])
+        keys = [*self.keys, *(() if key in self.keys else (key,))]
+        return replace(
+            self,
+            row=owners[order],
+            value=values[order],
+            key=np.append(self.key, np.full(added, keys.index(key), dtype=np.int32)),
+            keys=keys,
+            kind=np.append(self.kind, np.full(added, Kind.STRING, dtype=np.uint8)),
+            text=pa.concat_arrays([self.text, texts.drop_null()]),
+            integer=np.append(self.integer, np.zeros(added, dtype=np.int64)),
+            double=np.append(self.double, np.zeros(added)),
+        ).last_of_each_key()
+
     def by_key(self) -> Indices:
         """Positions of the entries ordered by key; within a key they stay ascending."""
         # NumPy's stable sort of 16-bit integers is a radix sort, several times faster than that of wider ones

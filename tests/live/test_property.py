@@ -162,7 +162,15 @@ def test_any_order_door_and_batches_give_a_rebuild(call: int, order: int, batche
     assert fed.total(s.SESSIONS) == len(expected["sessions"])
     if not fed.restated:
         assert fed.total(s.TURNS) == sum(row["kind"] == "exchange" for row in expected["turns"].values())
-        assert fed.observations(s.OPERATION_DURATION) == sum(row["operations"] for row in expected["sessions"].values())
+        if not retried_outside_turns(spans):
+            operations = sum(row["operations"] for row in expected["sessions"].values())
+            assert fed.observations(s.OPERATION_DURATION) == operations
+
+
+def retried_outside_turns(spans: Sequence[wire.Span]) -> bool:
+    """Attempts outside turns may be counted before what they are attempts of has come (after LOOSE_GRACE_S)."""
+    loose = {(one.trace_id, one.span_id) for one in spans if s.TURN_INDEX not in one.attributes}
+    return any((one.trace_id, one.parent_id) in loose for one in spans)
 
 
 def test_generated_calls_are_counted_exactly(tmp_path: Path) -> None:

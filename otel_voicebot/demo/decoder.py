@@ -59,6 +59,7 @@ def _request(stream: BinaryIO) -> bytes:
 def _decode(decoder: Any, pcm: bytes) -> dict[str, Any]:
     if not _speech(pcm):
         return {"text": "", "confidence": 0.0}
+    decoder.start_stream()  # forget the noise of the last caller
     decoder.start_utt()
     decoder.process_raw(pcm, no_search=False, full_utt=True)
     decoder.end_utt()

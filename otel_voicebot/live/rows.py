@@ -1,12 +1,10 @@
-"""Spans of open sessions, in memory: the narrow columns that the models read, chunk by chunk as they came."""
+"""Rows of open sessions, in memory, chunk by chunk as they came."""
 
 from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-
-from otel_voicebot.models.prepared import NARROW
 
 __all__ = ["Part", "Rows"]
 
@@ -15,20 +13,25 @@ Part = tuple[int, NDArray[np.int64]]
 
 
 class Rows:
-    """Holds chunks of spans until nobody needs a row of them. For one thread."""
+    """Holds chunks of rows until nobody needs a row of them. For one thread.
 
-    def __init__(self) -> None:
+    Args:
+        schema: the columns that are kept; there is a ``session_id`` among them.
+    """
+
+    def __init__(self, schema: pa.Schema) -> None:
         self.held = 0
         """Rows in memory."""
+        self._schema = schema
         self._chunks: dict[int, pa.RecordBatch] = {}
         self._needed: dict[int, int] = {}
         self._next = 0
 
     def add(self, rows: pa.RecordBatch, needed: int) -> int:
-        """Take a chunk (schema SPANS) of which so many rows will be released one day; gives its number."""
+        """Take a chunk, of which so many rows will be released one day; gives its number."""
         number, self._next = self._next, self._next + 1
         if needed:
-            self._chunks[number] = rows.select(NARROW.names)
+            self._chunks[number] = rows.select(self._schema.names)
             self._needed[number] = needed
             self.held += rows.num_rows
         return number
@@ -41,15 +44,15 @@ class Rows:
             del self._needed[chunk]
 
     def gather(self, parts: Sequence[tuple[str | None, Part]]) -> pa.Table:
-        """The rows at these places, as a table (schema NARROW) with the session that each part belongs to."""
+        """The rows at these places, as a table, with the session that each part belongs to (None: null)."""
         by_chunk: dict[int, list[tuple[str | None, NDArray[np.int64]]]] = {}
         for name, (chunk, indexes) in parts:
             by_chunk.setdefault(chunk, []).append((name, indexes))
         batches = []
-        position = NARROW.get_field_index("session_id")
+        position = self._schema.get_field_index("session_id")
         for chunk, places in by_chunk.items():
             taken = self._chunks[chunk].take(pa.array(np.concatenate([indexes for _, indexes in places])))
             repeats = np.repeat(np.arange(len(places)), [len(indexes) for _, indexes in places])
             names = pa.array([name for name, _ in places], pa.string()).take(pa.array(repeats))
-            batches.append(taken.set_column(position, NARROW.field(position), names))
-        return pa.Table.from_batches(batches, NARROW)
+            batches.append(taken.set_column(position, self._schema.field(position), names))
+        return pa.Table.from_batches(batches, self._schema)

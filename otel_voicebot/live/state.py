@@ -23,7 +23,7 @@ from otel_voicebot import semconv
 from otel_voicebot.live import record
 from otel_voicebot.live.aggregate import Aggregator
 from otel_voicebot.live.rows import Part, Rows
-from otel_voicebot.models.prepared import Prepared
+from otel_voicebot.models.prepared import NARROW, Prepared
 from otel_voicebot.selfmetrics import SelfMetrics
 
 __all__ = ["Live"]
@@ -46,6 +46,8 @@ class _Turn:
     """Where its spans lie: see ``Rows``."""
     counted: int = 0
     """How many of the parts have been fed to metrics, where the turn was final."""
+    row: Part | None = None
+    """Where its own row lies, once it was computed."""
     revision: int = 0
     scheduled: bool = False
     renamed: bool = False
@@ -74,6 +76,8 @@ class _Session:
     """Some span carries the id; else it is the trace id."""
     ended: bool = False
     turns: dict[int, _Turn] = field(default_factory=dict)
+    facts: list[Part] = field(default_factory=list)
+    """Where the spans lie that the session's own row needs; the rest it has from its turns."""
 
 
 class Live:
@@ -108,7 +112,8 @@ class Live:
         self._max_spans = max_spans
         self._clock = clock
         self._models = Prepared()
-        self._rows = Rows()
+        self._rows = Rows(NARROW)
+        self._finished = Rows(self._models.turns)
         self._open: OrderedDict[str, _Session] = OrderedDict()  # longest idle first
         self._closed: OrderedDict[str, None] = OrderedDict()
         self._traces: OrderedDict[bytes, str] = OrderedDict()
@@ -141,7 +146,7 @@ class Live:
         order = order[~late[order]]
         chunk = self._rows.add(rows, len(order))
         cuts = np.flatnonzero(np.diff(codes[order]) | np.diff(turns[order])) + 1
-        bots = rows["bot"]
+        bots, facts = rows["bot"], _facts(rows)
         for part in np.split(order, cuts):
             if len(part):
                 session = self._session(ids[codes[part[0]]])
@@ -149,6 +154,8 @@ class Live:
                 session.explicit |= session.id not in unnamed
                 session.ended |= bool(session_span[part].any())
                 self._take(session, int(turns[part[0]]), (chunk, part), closing=bool(turn_span[part].any()))
+                if facts[part].any():
+                    session.facts.append((chunk, part[facts[part]]))
         self._bound()
 
     def _resolve(self, rows: pa.RecordBatch) -> tuple[list[str], set[str], NDArray[np.int64]]:
@@ -209,9 +216,12 @@ class Live:
         session.bot = session.bot or provisional.bot
         session.explicit = True
         session.ended |= provisional.ended
+        session.facts += provisional.facts
         for index, found in provisional.turns.items():
             turn = self._turn(session, index)
             turn.absorb(found)
+            if found.row is not None:
+                self._finished.release(found.row[0], 1)  # it is computed again, under the right name
             self._plan(session, index, turn, closing=found.scheduled)
 
     def _session(self, name: str) -> _Session:
@@ -304,13 +314,14 @@ class Live:
 
     def _finish_turns(self, turns: list[tuple[_Session, int]]) -> None:
         """Run operations and turns over these turns' spans; of what has no turn, over what is new."""
-        parts: list[tuple[str, Part]] = []
+        parts: list[tuple[str | None, Part]] = []
         revisions: dict[tuple[str, int], int] = {}
         changed = 0
         for session, index in turns:
             turn = session.turns[index]
             new = turn.parts[turn.counted :]
-            parts += [(session.id, part) for part in (new if index == _LOOSE else turn.parts)]
+            name = session.id if session.explicit else None  # as in batch, where the models fall back to the trace
+            parts += [(name, part) for part in (new if index == _LOOSE else turn.parts)]
             turn.counted = len(turn.parts)
             turn.renamed = False
             if index != _LOOSE:
@@ -327,17 +338,30 @@ class Live:
             computed = self._models.run("turns")
             record.record_turns(self._aggregator, _without(computed, restated))
             self._restate("turn", changed)
-            keys = zip(computed["session_id"].to_pylist(), computed["turn_index"].to_pylist(), strict=True)
+            keys = list(zip(computed["session_id"].to_pylist(), computed["turn_index"].to_pylist(), strict=True))
+            self._keep(keys, computed)
             numbers = pa.array([revisions.get(key, 1) for key in keys], pa.int32())
             self._emit("turns", computed.append_column("revision", numbers))
+
+    def _keep(self, keys: list[tuple[str, int]], computed: pa.Table) -> None:
+        """Keep turns for the row of their session."""
+        chunk = self._finished.add(computed.combine_chunks().to_batches()[0], len(keys))
+        for place, (name, index) in enumerate(keys):
+            turn = self._open[name].turns[index]
+            if turn.row is not None:
+                self._finished.release(turn.row[0], 1)
+            turn.row = (chunk, np.array([place]))
 
     def _finish_sessions(self, sessions: list[_Session], *, complete: bool) -> None:
         if not sessions:
             return
-        # Without an id of its own a session's rows have none, as in batch: the models say that it is the trace's.
         named = [(one.id if one.explicit else None, one) for one in sessions]
-        parts = [(name, part) for name, one in named for turn in one.turns.values() for part in turn.parts]
-        self._models.load(self._rows.gather(parts))
+        self._models.load(self._rows.gather([(name, part) for name, one in named for part in one.facts]))
+        finished = [(one.id, turn.row) for one in sessions for turn in one.turns.values() if turn.row is not None]
+        turns = self._finished.gather(finished)
+        sources = ["explicit" if self._open[name].explicit else "trace" for name in turns["session_id"].to_pylist()]
+        position = turns.schema.get_field_index("session_source")
+        self._models.load_turns(turns.set_column(position, "session_source", pa.array(sources, pa.string())))
         computed = self._models.run("sessions")
         if not complete:
             position = computed.schema.get_field_index("complete")
@@ -358,6 +382,8 @@ class Live:
         for turn in session.turns.values():
             for chunk, indexes in turn.parts:
                 self._rows.release(chunk, len(indexes))
+            if turn.row is not None:
+                self._finished.release(turn.row[0], 1)
 
     def _late(self, spans: int, sessions: int) -> None:
         if spans:
@@ -384,10 +410,18 @@ class Live:
         self._models.close()
 
 
+def _facts(rows: pa.RecordBatch) -> NDArray[np.bool_]:
+    """Which spans the model ``sessions`` reads itself (it filters again): all that a turn's row doesn't tell."""
+    own = pc.or_(pc.is_null(rows["turn_index"]), pc.less(pc.fill_null(rows["turn_index"], 0), 1))
+    for name in ("csat", "nps", "mos", "user_hash"):
+        own = pc.or_(own, pc.is_valid(rows[name]))
+    return np.asarray(pc.or_(own, pc.is_in(rows["component"], pa.array(["session", "handoff"]))))
+
+
 def _without(rows: pa.Table, keys: Iterable[tuple[str, int]]) -> pa.Table:
     """The rows whose (session, turn) is not among ``keys``."""
     unwanted = set(keys)
     if not unwanted:
         return rows
     pairs = zip(rows["session_id"].to_pylist(), rows["turn_index"].to_pylist(), strict=True)
-    return rows.filter(pa.array([pair not in unwanted for pair in pairs]))
+    return rows.filter(pa.array([pair not in unwanted for pair in pairs], pa.bool_()))

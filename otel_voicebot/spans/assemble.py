@@ -197,8 +197,9 @@ def _ids(array: pa.BinaryArray, width: int) -> tuple[pa.FixedSizeBinaryArray, Ma
     else:
         ids = np.zeros((count, width), dtype=np.uint8)
         ids[good] = data[ends[:-1][good][:, None] + np.arange(width)]
-    good &= ids.any(axis=1)
-    buffers = [validity(good), pa.py_buffer(np.ascontiguousarray(ids))]
+    words = ids.view(np.uint64)
+    good &= (words[:, 0] | words[:, -1]) != 0
+    buffers = [validity(good), pa.py_buffer(ids)]
     return pa.Array.from_buffers(pa.binary(width), count, buffers), good
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,9 @@ __all__ = ["Attributes", "Indices", "Int32s", "Kind", "Mask", "renumbered"]
 Int32s = npt.NDArray[np.int32]
 Indices = npt.NDArray[np.intp]
 Mask = npt.NDArray[np.bool_]
+
+_CELLS: Final = 1 << 20
+"""Owners times keys that are marked in a table whatever the number of entries; a megabyte."""
 
 
 class Kind(IntEnum):
@@ -124,14 +127,24 @@ class Attributes:
 
     def last_of_each_key(self) -> Self:
         """The same without repeated keys: of an owner's entries with one key the last stays."""
+        if not self._repeats_keys():
+            return self
         order = self.by_key()
         key, row = self.key[self.value[order]], self.row[order]
         repeated = (key[1:] == key[:-1]) & (row[1:] == row[:-1])
-        if not repeated.any():
-            return self
         keep = np.ones(len(self), dtype=bool)
         keep[order[:-1][repeated]] = False
         return self.take(np.flatnonzero(keep))
+
+    def _repeats_keys(self) -> bool:
+        """Whether an owner may have a key twice."""
+        owners, keys = int(self.row.max(initial=-1)) + 1, len(self.keys)
+        if owners * keys > _CELLS + 16 * len(self):
+            return True
+        # marks in a table of owners and keys: a tenth of the cost of sorting
+        marks = np.zeros(owners * keys, dtype=bool)
+        marks[self.row * keys + self.key[self.value]] = True
+        return int(np.count_nonzero(marks)) < len(self)
 
     def of_rows(self, keep: Mask) -> Self:
         """The attributes of the owners in ``keep``, which are then counted anew."""

@@ -30,7 +30,7 @@ _SCALARS: Final = {
     "uint32": _Field.TYPE_UINT32,
 }
 # Messages of opentelemetry/proto/{resource,trace}/v1 as we want to see them: "number name type", * is repeated.
-# Fields that we don't read are declared too, because ptars is slower with unknown ones.
+# Fields that we don't read are declared too where senders fill them: ptars is slower with unknown ones.
 _MESSAGES: Final = {
     "Event": ("1 time fixed64", "2 name bytes", "3 attributes bytes*", "4 dropped uint32"),
     "Link": (
@@ -40,9 +40,8 @@ _MESSAGES: Final = {
     "Status": ("2 message bytes", "3 code int32"),
     "Span": (
         *("1 trace_id bytes", "2 span_id bytes", "3 trace_state bytes", "4 parent_span_id bytes", "5 name bytes"),
-        *("6 kind int32", "7 start fixed64", "8 end fixed64", "9 attributes bytes*", "10 dropped uint32"),
-        *("11 events Event*", "12 dropped_events uint32", "13 links Link*", "14 dropped_links uint32"),
-        *("15 status Status", "16 flags fixed32"),
+        *("6 kind int32", "7 start fixed64", "8 end fixed64", "9 attributes bytes*"),
+        *("11 events Event*", "13 links Link*", "15 status Status", "16 flags fixed32"),
     ),
     "Scope": ("1 name bytes", "2 version bytes", "3 attributes bytes*", "4 dropped uint32"),
     "ScopeSpans": ("1 scope Scope", "2 spans Span*", "3 schema_url bytes"),

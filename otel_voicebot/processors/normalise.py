@@ -41,16 +41,16 @@ def normalise(batch: SpanBatch) -> SpanBatch:
     columns: dict[str, pa.Array] = promoter.columns()
     names = pa.array([one.name for one in DIALECTS], pa.string())
     columns["dialect"] = names.take(pa.array(dialect, mask=dialect < 0))
-    columns["component"] = component
+    columns["component"] = pa.array(semconv.COMPONENTS, pa.string()).take(pa.array(component))
     columns |= _of_resource(batch)
     columns |= _of_feedback(batch, columns)
     columns["error_type"] = _error_type(batch, columns["error_type"])
-    columns |= speech_columns(batch, np.asarray(pc.equal(component, "turn")))
+    columns |= speech_columns(batch, component == semconv.COMPONENTS.index("turn"))
     return batch.with_columns(columns, attributes=promoter.rest(), unmapped=_unmapped(batch, dialect))
 
 
-def _recognise(batch: SpanBatch) -> tuple[Int32s, pa.StringArray]:
-    """Index of each span's dialect (-1: none) and its component."""
+def _recognise(batch: SpanBatch) -> tuple[Int32s, Int32s]:
+    """Index of each span's dialect (-1: none) and of its component."""
     names = batch.column("name").dictionary_encode()
     scopes = batch.column("scope_name").dictionary_encode()
     operation = _operation_names(batch)
@@ -70,7 +70,7 @@ def _recognise(batch: SpanBatch) -> tuple[Int32s, pa.StringArray]:
             by_operation = _components(operation, one.operations.get)
             found = np.where(by_name >= 0, by_name, by_operation)
             component = np.where(mine & (found >= 0), found, component)
-    return dialect, pa.array(semconv.COMPONENTS, pa.string()).take(pa.array(component))
+    return dialect, component
 
 
 def _matches(name: str, patterns: Iterable[str]) -> bool:

@@ -1,9 +1,11 @@
 """Attributes that have a column of their own: from the flat table into typed columns."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from otel_voicebot.dialects import DIALECTS, STAMPS
@@ -84,11 +86,23 @@ class Promoter:
         if kind == pa.string():
             return table.text.take(pa.array(values, mask=missing))
         if kind == pa.float64():
-            return pa.array(np.where(table.kind == Kind.DOUBLE, table.double, table.integer)[values], mask=missing)
+            return pa.array(self._doubles[values], mask=missing)
         if kind == pa.bool_():
             return pa.array(table.integer[values] != 0, mask=missing)
-        whole = np.where(_integral(table), table.double, 0).astype(np.int64) + table.integer
-        return pa.array(whole[values].astype(kind.to_pandas_dtype()), mask=missing)
+        return pa.array(self._integers[values].astype(kind.to_pandas_dtype(), copy=False), mask=missing)
+
+    @cached_property
+    def _doubles(self) -> npt.NDArray[np.float64]:
+        doubles: npt.NDArray[np.float64] = np.where(
+            self._table.kind == Kind.DOUBLE, self._table.double, self._table.integer
+        )
+        return doubles
+
+    @cached_property
+    def _integers(self) -> npt.NDArray[np.int64]:
+        whole = np.where(_integral(self._table), self._table.double, 0).astype(np.int64)
+        integers: npt.NDArray[np.int64] = whole + self._table.integer
+        return integers
 
     def rest(self) -> Attributes:
         """The attributes that have no column."""

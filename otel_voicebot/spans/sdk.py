@@ -18,7 +18,7 @@ from otel_voicebot.spans.values import nested_text
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
-    from opentelemetry.trace import SpanContext
+    from opentelemetry.trace import TraceState
 
 __all__ = ["collect"]
 
@@ -46,7 +46,9 @@ def collect(spans: "Sequence[ReadableSpan]") -> SpanBatch:
     contexts = [span.context for span in spans]
     resources, resource = _distinct([span.resource for span in spans])
     scopes, scope = _distinct([span.instrumentation_scope for span in spans])
-    statuses = [span.status for span in spans]
+    kinds, kind = _distinct([span.kind for span in spans])
+    statuses, status = _distinct([span.status for span in spans])
+    states, state = _distinct([context and context.trace_state for context in contexts])
     return assemble(
         Plain(
             trace_id=pa.array([_id(context.trace_id, 16) if context else b"" for context in contexts], pa.binary()),
@@ -54,13 +56,13 @@ def collect(spans: "Sequence[ReadableSpan]") -> SpanBatch:
             parent_span_id=pa.array(
                 [_id(parent.span_id, 8) if (parent := span.parent) else b"" for span in spans], pa.binary()
             ),
-            trace_state=_texts([_trace_state(context) for context in contexts]),
+            trace_state=_texts([_trace_state(found) for found in states]).take(pa.array(state)),
             name=_texts([span.name for span in spans]),
-            kind=np.array([span.kind.value + 1 for span in spans], dtype=np.int32),  # OTLP starts at "unspecified"
+            kind=_numbers([found.value + 1 for found in kinds])[kind],  # OTLP starts at "unspecified"
             start=_times([span.start_time for span in spans]),
             end=_times([span.end_time for span in spans]),
-            status=np.array([status.status_code.value for status in statuses], dtype=np.int32),
-            status_message=_texts([status.description or "" for status in statuses]),
+            status=_numbers([found.status_code.value for found in statuses])[status],
+            status_message=_texts([found.description or "" for found in statuses]).take(pa.array(status)),
             scope=scope,
             scope_names=_texts([(found and found.name) or "" for found in scopes]),
             scope_versions=_texts([(found and found.version) or "" for found in scopes]),
@@ -132,7 +134,7 @@ def _kind(value: object) -> int:
 
 
 def _dict(mapping: "Mapping[str, Any] | None") -> dict[str, Any]:
-    if not mapping:
+    if mapping is None:
         return {}
     try:
         return cast("dict[str, Any]", mapping.copy())  # type: ignore[attr-defined] # no Python per item, unlike dict()
@@ -141,15 +143,15 @@ def _dict(mapping: "Mapping[str, Any] | None") -> dict[str, Any]:
 
 
 def _distinct(found: list[Any]) -> tuple[list[Any], Int32s]:
-    index: dict[int, int] = {}
-    distinct: list[Any] = []
-    codes = np.empty(len(found), dtype=np.int32)
-    for place, item in enumerate(found):
-        code = index.setdefault(id(item), len(distinct))
-        if code == len(distinct):
-            distinct.append(item)
-        codes[place] = code
-    return distinct, codes
+    """The objects, each once (by identity, which asks no Python of them), and where each place's stands."""
+    ids = list(map(id, found))
+    objects = dict(zip(ids, found, strict=True))
+    position = dict(zip(objects, range(len(objects)), strict=True))
+    return list(objects.values()), _numbers(list(map(position.__getitem__, ids)))
+
+
+def _numbers(numbers: list[int]) -> Int32s:
+    return np.array(numbers, dtype=np.int32)
 
 
 def _id(number: int, width: int) -> bytes:
@@ -159,8 +161,7 @@ def _id(number: int, width: int) -> bytes:
         return b""
 
 
-def _trace_state(context: "SpanContext | None") -> str:
-    state = context and context.trace_state
+def _trace_state(state: "TraceState | None") -> str:
     return ",".join(f"{key}={value}" for key, value in state.items()) if state else ""
 
 

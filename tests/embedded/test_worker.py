@@ -254,6 +254,7 @@ def test_a_consumer_that_fails_is_contained(bench: Bench, stage: str, caplog: py
     worker.session_started("s", "bank")
     for _ in range(3):
         worker.put(bench.span())
+        worker.flush(10)
         worker.flush(10, drain=True)
     worker.close(10)
     counted = {"started": "sessions"}.get(stage, stage)

@@ -53,7 +53,6 @@ def _recognise(batch: SpanBatch) -> tuple[Int32s, Int32s]:
     """Index of each span's dialect (-1: none) and of its component."""
     names = batch.column("name").dictionary_encode()
     scopes = batch.column("scope_name").dictionary_encode()
-    operation = _operation_names(batch)
     dialect = np.full(len(batch), -1, np.int32)
     component = np.full(len(batch), semconv.COMPONENTS.index("other"), np.int32)
     for number, one in enumerate(DIALECTS):
@@ -67,7 +66,7 @@ def _recognise(batch: SpanBatch) -> tuple[Int32s, Int32s]:
         if mine.any():
             dialect[mine] = number
             by_name = _components(names, partial(_by_name, dialect=one))
-            by_operation = _components(operation, one.operations.get)
+            by_operation = _components_by_operation(batch.attributes, one, len(batch))
             found = np.where(by_name >= 0, by_name, by_operation)
             component = np.where(mine & (found >= 0), found, component)
     return dialect, component
@@ -93,12 +92,24 @@ def _per_value(column: pa.DictionaryArray, says: Callable[[str], bool]) -> Mask:
 
 
 def _components(column: pa.DictionaryArray, says: Callable[[str], str | None]) -> Int32s:
-    numbers = [
-        semconv.COMPONENTS.index(found) if (found := says(value)) else -1 for value in column.dictionary.to_pylist()
-    ]
-    values = np.array([*numbers, -1], dtype=np.int32)
+    values = np.array([*(_number(says(value)) for value in column.dictionary.to_pylist()), -1], dtype=np.int32)
     components: Int32s = values[np.asarray(pc.fill_null(column.indices, len(values) - 1))]
     return components
+
+
+def _components_by_operation(attributes: Attributes, dialect: Dialect, owners: int) -> Int32s:
+    components = np.full(owners, -1, np.int32)
+    entries = _entries(attributes, semconv.OPERATION_NAME, Kind.STRING)
+    distinct, place = np.unique(attributes.value[entries], return_inverse=True)
+    words = attributes.text.take(pa.array(distinct)).to_pylist()
+    components[attributes.row[entries]] = np.array([_number(dialect.operations.get(word)) for word in words], np.int32)[
+        place
+    ]
+    return components
+
+
+def _number(component: str | None) -> int:
+    return -1 if component is None else semconv.COMPONENTS.index(component)
 
 
 def _entries(attributes: Attributes, key: str, kind: Kind) -> Indices:
@@ -123,10 +134,6 @@ def _texts(attributes: Attributes, key: str, owners: int) -> pa.StringArray:
     position = np.full(owners, -1, np.int32)
     position[attributes.row[entries]] = attributes.value[entries]
     return attributes.text.take(pa.array(position, mask=position < 0))
-
-
-def _operation_names(batch: SpanBatch) -> pa.DictionaryArray:
-    return _texts(batch.attributes, semconv.OPERATION_NAME, len(batch)).dictionary_encode()
 
 
 def _of_resource(batch: SpanBatch) -> dict[str, pa.Array]:

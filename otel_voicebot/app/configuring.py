@@ -27,6 +27,8 @@ from otel_voicebot.store import Commit
 __all__ = ["Handle", "configure"]
 
 _log = logging.getLogger("otel_voicebot")
+_ROUND_S: Final = 2.0
+"""Seconds between two looks at the queue, at most. A round costs about 10 ms, however few spans it finds."""
 _LOOK_S: Final = 0.5
 """Seconds between two looks for a tracer provider that is set up after us."""
 
@@ -49,7 +51,7 @@ class Handle:
             partial(Pipeline, settings, self.metrics, on_commit),
             self.metrics,
             size=settings.queue_size,
-            interval_s=min(1.0, settings.tick_interval),
+            interval_s=min(_ROUND_S, settings.tick_interval),
         )
         self._sessions = SessionProcessor(self.metrics)
         self._attached: weakref.ref[TracerProvider] | None = None

@@ -75,6 +75,8 @@ class _Session:
     explicit: bool = False
     """Some span carries the id; else it is the trace id."""
     ended: bool = False
+    operations: int = 0
+    """How many were fed to metrics."""
     turns: dict[int, _Turn] = field(default_factory=dict)
     facts: list[Part] = field(default_factory=list)
     """Where the spans lie that the session's own row needs; the rest it has from its turns."""
@@ -217,6 +219,7 @@ class Live:
         session.explicit = True
         session.ended |= provisional.ended
         session.facts += provisional.facts
+        session.operations += provisional.operations
         for index, found in provisional.turns.items():
             turn = self._turn(session, index)
             turn.absorb(found)
@@ -333,6 +336,8 @@ class Live:
         restated = {key for key, revision in revisions.items() if revision > 1}
         operations = _without(self._models.run("operations"), restated)
         record.record_operations(self._aggregator, operations)
+        for name in operations["session_id"].to_pylist():
+            self._open[name].operations += 1
         record.record_handoffs(self._aggregator, _without(rows, restated))
         if revisions:
             computed = self._models.run("turns")
@@ -367,7 +372,15 @@ class Live:
             position = computed.schema.get_field_index("complete")
             computed = computed.set_column(position, "complete", pa.array([False] * computed.num_rows))
         record.record_sessions(self._aggregator, computed)
+        self._compare(computed)
         self._emit("sessions", computed.append_column("revision", pa.array([1] * computed.num_rows, pa.int32())))
+
+    def _compare(self, computed: pa.Table) -> None:
+        """Say how many operations were counted that a rebuild counts otherwise: attempts whose parent came later."""
+        for name, operations in zip(
+            computed["session_id"].to_pylist(), computed["operations"].to_pylist(), strict=True
+        ):
+            self._restate("operation", abs(self._open[name].operations - int(operations)))
 
     def _close(self, session: _Session) -> None:
         self._open.pop(session.id, None)

@@ -16,6 +16,8 @@ __all__ = ["Caller", "Plan", "plans"]
 
 _REACTION_S: Final = (0.25, 0.6)
 """How long a caller takes to answer."""
+_REPEATS: Final = 2
+"""So often a caller says the last thing again before giving up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +64,10 @@ class Caller:
             self._say(question, after)
 
     def bot_ended(self, question: Question) -> None:
-        """The bot has asked something: answer, or hang up when there is nothing to say."""
+        """The bot has asked something: answer, or hang up when there is nothing to say or it was all said in vain."""
         if self._line.speech and self._line.speech[-1].end > time.time():
             return  # already speaking
-        if question in self._plan.says:
+        if question in self._plan.says and self._said.get(question, 0) < len(self._plan.says[question]) + _REPEATS:
             self._say(question, self._random.uniform(*_REACTION_S))
         else:
             self._line.leave(after=_REACTION_S[1])

@@ -52,6 +52,7 @@ class Understanding:
         from sklearn.feature_extraction.text import TfidfVectorizer  # noqa: PLC0415 - of the extra [demo]
         from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
         from sklearn.pipeline import make_pipeline  # noqa: PLC0415
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # noqa: PLC0415 - comes with scikit-learn
 
         training = tomllib.loads((data / "training.toml").read_text())
         labelled = [(text, intent) for intent, texts in training["intents"].items() for text in texts]
@@ -61,7 +62,8 @@ class Understanding:
             TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\S+"),  # noqa: S106 - words
             LogisticRegression(C=60, max_iter=1000),
         )
-        self._classifier.fit(*zip(*labelled, strict=True))
+        with threadpool_limits(1):  # threads that wait for each other make so small a fit ten times as slow
+            self._classifier.fit(*zip(*labelled, strict=True))
 
     def read(self, text: str) -> Meaning:
         """What ``text`` means; an empty one means nothing."""

@@ -555,7 +555,7 @@ def test_a_fork_in_the_middle_of_a_query_is_clean() -> None:
             connections.append(engine())
             here = connections[-1]
             def tick():
-                if len(connections) == 1:
+                if len(connections) == 1 and not ticked.is_set():
                     here.execute("SELECT count(*) FROM range(50_000_000) a WHERE a.range % 7 = 3")
                     ticked.set()
                 else:
@@ -564,16 +564,16 @@ def test_a_fork_in_the_middle_of_a_query_is_clean() -> None:
         ticked = threading.Event()
         worker = bench.worker(make)
         worker.put(bench.span())
-        wait_for(lambda: worker.consumer is not None and "tick" in worker.consumer.calls)
+        wait_for(lambda: worker.consumer is not None and "tick" in worker.consumer.calls, 30)
         pid = os.fork()
         if pid == 0:
             worker.put(bench.span("child"))
-            assert worker.flush(10)
+            assert worker.flush(30)
             assert [span.name for span in worker.consumer.spans] == ["child"]
             sys.exit(0)
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
         assert ticked.wait(30)
-        assert worker.close(10)
+        assert worker.close(30)
         print("done")
     """)
     assert said(ended) == (0, "done\n", "")

@@ -26,6 +26,10 @@ _TAKE_UNTIL, _INTERRUPT_AFTER = 0.6, 0.8
 """Shares of the time for closing, after which no more spans are taken, and after which queries are broken off."""
 
 
+_FORK_WAITS_S: Final = 2.0
+"""A fork waits so long for a round to end. Forked in the middle of the engine's first query, a child's engine hangs."""
+
+
 class Consumer(Protocol):
     """What the worker feeds. Made, used and closed on the worker's thread; only ``interrupt`` comes from another.
 
@@ -62,7 +66,8 @@ class Worker(Generic[C]):
     """Takes spans from any thread in constant time, and hands them to a consumer on a thread of its own.
 
     The queue is bounded: a span that finds it full is dropped and counted (reason ``queue_full``). The thread starts
-    with the first span. After a fork the child starts clean: empty queue, a consumer of its own.
+    with the first span. A fork waits a moment for the worker's round to end, so that no lock of the engine is copied
+    while it is held; the child starts clean: empty queue, a consumer of its own.
 
     Args:
         make: makes the consumer.
@@ -82,7 +87,7 @@ class Worker(Generic[C]):
         self._interval_s = interval_s
         self._closed = False
         self._reset()
-        _reset_in_children(self)
+        _attend_forks(self)
 
     def _reset(self) -> None:
         self.consumer: C | None = None
@@ -93,6 +98,7 @@ class Worker(Generic[C]):
         # Not an Event: a garbage collection inside `set` may end a span, and `put` must not wait for itself.
         self._wake: SimpleQueue[None] = SimpleQueue()
         self._stop_by: float | None = None
+        self._busy = threading.RLock()
         self._answers = threading.Condition()
         self._asked = 0
         self._answered = 0
@@ -186,7 +192,8 @@ class Worker(Generic[C]):
 
     def _run(self) -> None:
         try:
-            consumer = self.consumer = self._make()
+            with self._busy:
+                consumer = self.consumer = self._make()
         except Exception as error:  # noqa: BLE001 - the bot goes on without us
             self._metrics.contained("start", error)
             self._closed = True
@@ -205,6 +212,10 @@ class Worker(Generic[C]):
         """One look at the queue, and all that follows from it; True when it was the last."""
         with contextlib.suppress(Empty):
             self._wake.get(timeout=0 if self._stop_by is not None else self._interval_s)
+        with self._busy:
+            return self._look(consumer)
+
+    def _look(self, consumer: C) -> bool:
         stop = self._stop_by is not None
         with self._answers:
             asked, drain, self._drain = self._asked, self._drain, False
@@ -256,17 +267,28 @@ class Worker(Generic[C]):
             self._metrics.add(SELF_DROPPED, lost, reason)
 
 
-def _reset_in_children(worker: Worker[C]) -> None:
+def _attend_forks(worker: Worker[C]) -> None:
     reference = weakref.ref(worker)
 
-    def reset() -> None:
+    def before() -> None:
+        alive = reference()
+        if alive is not None:
+            alive._busy.acquire(timeout=_FORK_WAITS_S)  # noqa: SLF001 - this module's own class
+
+    def in_parent() -> None:
+        alive = reference()
+        if alive is not None:
+            with contextlib.suppress(RuntimeError):  # the round took too long, the fork went on without
+                alive._busy.release()  # noqa: SLF001
+
+    def in_child() -> None:
         alive = reference()
         if alive is not None:
             _keep(alive.consumer)
-            alive._reset()  # noqa: SLF001 - this module's own class
+            alive._reset()  # noqa: SLF001
 
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=reset)
+        os.register_at_fork(before=before, after_in_parent=in_parent, after_in_child=in_child)
 
 
 def _keep(inherited: object) -> None:

@@ -556,7 +556,7 @@ def test_a_fork_in_the_middle_of_a_query_is_clean() -> None:
             here = connections[-1]
             def tick():
                 if len(connections) == 1 and not ticked.is_set():
-                    here.execute("SELECT count(*) FROM range(50_000_000) a WHERE a.range % 7 = 3")
+                    here.execute("SELECT count(*) FROM range(10_000_000) a WHERE a.range % 7 = 3")
                     ticked.set()
                 else:
                     here.execute("SELECT count(*) FROM range(1000)")

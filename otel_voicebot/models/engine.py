@@ -15,13 +15,14 @@ __all__ = ["Engine", "Selection", "Source"]
 
 # What the KPIs and sections of a report read; the rest is left null. Full turns cost a second a million spans more.
 _BRIEF: Final = {
-    "turns": """session_id, turn_index, bot, channel, variant, environment, start_nano, end_nano, kind, outcome,
-        response_gap_s, interrupted, words,
-        NULL AS trace_id, NULL AS session_source, NULL AS intent, NULL::BIGINT AS operations, NULL::BIGINT AS errors,
-        NULL::BIGINT AS wer_errors, NULL::BIGINT AS wer_words""",
-    "sessions": """session_id, bot, channel, variant, environment, start_time, duration_s, turns, answered, outcome,
-        end_reason, escalated_by, planned_handoff, csat, nps""",
+    "turns": """session_id, turn_index, {labels}, start_nano, end_nano, kind, outcome, response_gap_s, interrupted,
+        words, NULL AS trace_id, NULL AS session_source, NULL AS intent, NULL::BIGINT AS operations,
+        NULL::BIGINT AS errors, NULL::BIGINT AS wer_errors, NULL::BIGINT AS wer_words""",
+    "sessions": """session_id, {labels}, start_time, duration_s, turns, answered, outcome, end_reason, escalated_by,
+        planned_handoff, csat, nps""",
 }
+_LABELS: Final = ("bot", "channel", "variant", "environment")
+"""Where nothing is selected by them a brief engine leaves them out: four strings a span."""
 _COMPUTED: Final = frozenset(
     {"repeats", "nested", "traces", "once", "steps", "turns", "sessions", "operations", "components"}
 )
@@ -74,7 +75,7 @@ class Engine:
         try:
             self._connection.execute("SET TimeZone = 'UTC'")
             self._connection.execute("SET VARIABLE short_session_s = ?", [short_session_s])
-            self._define(source, selection or Selection(), _BRIEF if brief else {})
+            self._define(source, selection or Selection(), brief=brief)
         except duckdb.Error as error:
             self.close()
             raise UnreadableDataError(f"the spans can't be read: {_first_line(error)}") from error
@@ -82,7 +83,7 @@ class Engine:
             self.close()
             raise
 
-    def _define(self, source: Source, selection: Selection, brief: dict[str, str]) -> None:
+    def _define(self, source: Source, selection: Selection, *, brief: bool) -> None:
         run = self._connection.execute
         run(f"CREATE VIEW spans AS {source.sql(SPAN_COLUMNS, raw_ids=True)}")
         for name in ("repeats", "nested", "traces"):
@@ -91,9 +92,12 @@ class Engine:
         repeated = self._connection.execute("SELECT count(*) FROM repeats").fetchone() != (0,)
         run(f"CREATE VIEW once AS {MODELS['once'].text if repeated else 'SELECT * FROM spans'}")
         run(f"CREATE VIEW steps AS {MODELS['steps'].text}")
+        selected = any(getattr(selection, label) is not None for label in _LABELS)
+        labels = ", ".join(label if selected else f"NULL::VARCHAR AS {label}" for label in _LABELS)
         # Each model reads the one before as a table, so that it is computed once.
         for name in ("turns", "sessions"):
-            run(f"CREATE TEMP TABLE {name}_all AS SELECT {brief.get(name, '*')} FROM ({MODELS[name].text})")
+            columns = _BRIEF[name].format(labels=labels) if brief else "*"
+            run(f"CREATE TEMP TABLE {name}_all AS SELECT {columns} FROM ({MODELS[name].text})")
             run(f"CREATE VIEW {name} AS SELECT * FROM {name}_all")
         run(f"CREATE VIEW operations_all AS {MODELS['operations'].text}")
         run("CREATE VIEW operations AS SELECT * FROM operations_all")

@@ -15,6 +15,7 @@ from bench.figures import Figure, Section
 
 __all__ = ["run"]
 
+_CLOCKS: Final = ("wall_us", "cpu_us")
 _STEADY_VARIANTS: Final = ("bare", "stock+encoding", "ours")
 
 
@@ -46,7 +47,7 @@ def run(*, quick: bool, tell: Callable[[str], None]) -> Section:
     saturated_turns = 1600 if quick else 4000
     steady_turns = 48 if quick else 112
     medians = _Medians()
-    thread = []
+    thread: _Thread = []
     for number in range(1, (2 if quick else 5) + 1):
         tell(f"bot: the calling thread, round {number}")
         thread.append(child("thread_child", 300 if quick else 600))
@@ -59,29 +60,40 @@ def run(*, quick: bool, tell: Callable[[str], None]) -> Section:
         for variant in _STEADY_VARIANTS:
             tell(f"bot: 50 spans/s, {variant}, round {number}")
             medians.add(variant, "steady", child("bot_child", variant, "steady", steady_turns))
-    rows: list[list[str | float]] = [
-        ["one process", name, statistics.median(run[name]["span_us"] for run in thread), "", "", ""]
-        for name in thread[0]
-    ]
-    added = {name: statistics.median(run[name]["added_us"] for run in thread) for name in thread[0]}
     spans = burst_turns // workload.TURNS_A_CALL * workload.SPANS_A_CALL
-    return _section(medians, rows, _thread_figures(added), (rounds, spans))
+    return _section(medians, _thread_rows(thread), _thread_figures(thread), (rounds, spans))
 
 
-def _thread_figures(added: dict[str, float]) -> list[Figure]:
-    stock = added["stock"]
-    return [
-        Figure("calling thread, stock adds", stock, "µs"),
-        Figure("calling thread, added: our queue / stock", added["ours, queue alone"] / stock, "", "<", 1, 0.5),
-        Figure(
-            "calling thread, added: all of ours, with the session's stamp / stock",
-            added["ours"] / stock,
-            "",
-            "<",
-            1,
-            0.5,
-        ),
-    ]
+_Thread = list[dict[str, dict[str, dict[str, float]]]]
+"""What each run of ``thread_child`` printed."""
+
+
+def _thread_rows(thread: _Thread) -> list[list[str | float]]:
+    rows: list[list[str | float]] = []
+    for kind, variants in thread[0].items():
+        for name in variants:
+            wall, cpu = (statistics.median(run[kind][name][clock] for run in thread) for clock in _CLOCKS)
+            rows.append([f"one process, {kind}", name, wall, cpu, "", ""])
+    return rows
+
+
+def _thread_figures(thread: _Thread) -> list[Figure]:
+    def ratio(kind: str, name: str, clock: str = "cpu") -> float:
+        key = f"added_{clock}_us"
+        return statistics.median(run[kind][name][key] / run[kind]["stock"][key] for run in thread)
+
+    figures = []
+    for kind in thread[0]:
+        added = statistics.median(run[kind]["stock"]["added_cpu_us"] for run in thread)
+        figures += [
+            Figure(f"calling thread, stock adds ({kind})", added, "µs"),
+            Figure(f"calling thread, added: ours / stock ({kind})", ratio(kind, "ours"), "", "<", 1, 0.5),
+            Figure("the same in wall time", ratio(kind, "ours", "wall"), "", "<", 1, 0.5),
+            Figure("the same with the whole pipeline behind it", ratio(kind, "configure()"), "", "<", 1, 0.5),
+            Figure("of it our queue alone / stock", ratio(kind, "ours, queue alone")),
+            Figure("of it the session's stamp alone / stock", ratio(kind, "ours, stamp alone")),
+        ]
+    return figures
 
 
 def _section(medians: _Medians, rows: list[list[str | float]], figures: list[Figure], size: tuple[int, int]) -> Section:

@@ -1,7 +1,9 @@
 """What each processor adds to a span on the bot's thread: ``python -m bench.thread_child ROUNDS``.
 
 All variants live in one process and take turns every 50 spans, so that a busy machine hits each of them alike; workers
-get time to empty their queues between the rounds. Prints one JSON object: µs a span, by variant.
+get time to empty their queues between the rounds. `ours` is both processors with a worker that forgets the spans, as
+the stock processor's exporter does; `configure()` has the whole pipeline behind it. Prints one JSON object: µs a span,
+by kind of span (of other libraries: to be stamped; of our API: born with the stamp) and variant.
 """
 
 import json
@@ -11,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -24,9 +27,11 @@ from bench.bot_child import Null
 from otel_voicebot.embedded.processor import PipelineProcessor
 from otel_voicebot.embedded.session_processor import SessionProcessor
 from otel_voicebot.embedded.worker import Worker
+from otel_voicebot.instrument.runtime import runtime
 from otel_voicebot.selfmetrics import SelfMetrics
 
-VARIANTS: Final = ("bare", "stock", "ours, queue alone", "ours, stamp alone", "ours")
+VARIANTS: Final = ("bare", "stock", "ours, queue alone", "ours, stamp alone", "ours", "configure()")
+KINDS: Final = ("other libraries", "our API")
 SPANS: Final = 50
 PAUSE_S: Final = 0.004
 
@@ -46,43 +51,55 @@ class _Nothing:
     flush = drain = interrupt = close = tick
 
 
+def _worker() -> Worker[_Nothing]:
+    return Worker(_Nothing, SelfMetrics(), size=65_536, interval_s=1.0)
+
+
 def _providers(data: Path) -> dict[str, TracerProvider]:
     providers = {name: TracerProvider() for name in VARIANTS}
-    worker = Worker(_Nothing, SelfMetrics(), size=65_536, interval_s=1.0)
     providers["stock"].add_span_processor(BatchSpanProcessor(Null()))
-    providers["ours, queue alone"].add_span_processor(PipelineProcessor(worker))
+    providers["ours, queue alone"].add_span_processor(PipelineProcessor(_worker()))
     providers["ours, stamp alone"].add_span_processor(SessionProcessor(SelfMetrics()))
-    trace.set_tracer_provider(providers["ours"])
-    vb.configure(data=data, metrics_addr="127.0.0.1:0")
+    providers["ours"].add_span_processor(PipelineProcessor(_worker(), SessionProcessor(SelfMetrics())))
+    trace.set_tracer_provider(providers["configure()"])
+    vb.configure(data=data, metrics_addr="none")
     return providers
 
 
-def measure(rounds: int, data: Path) -> dict[str, dict[str, float]]:
-    """µs a span by variant: the median over the rounds, and what it adds to that of the bare SDK."""
+def _block(kind: str, tracer: trace.Tracer) -> tuple[float, float]:
+    """µs a span of the calling thread: wall time, CPU."""
+    operation = partial(workload.operation, tracer) if kind == "other libraries" else workload.component
+    wall, cpu = time.perf_counter(), time.thread_time()
+    for _ in range(SPANS):
+        operation()
+    cpu, wall = time.thread_time() - cpu, time.perf_counter() - wall
+    return wall / SPANS * 1e6, cpu / SPANS * 1e6
+
+
+def measure(rounds: int, data: Path) -> dict[str, dict[str, dict[str, float]]]:
+    """µs a span by kind and variant: medians, and what a variant adds to the bare SDK of the same round."""
     providers = _providers(data)
-    tracers = {name: provider.get_tracer("bench.bot") for name, provider in providers.items()}
-    taken: dict[str, list[float]] = {name: [] for name in tracers}
-    names = list(tracers)
+    taken: dict[str, dict[str, list[tuple[float, float]]]] = {kind: {name: [] for name in VARIANTS} for kind in KINDS}
     with vb.session(bot="bank", channel="phone"), vb.turn():
         for number in range(rounds):
             # who is first after a pause finds cold caches: that is a place's cost, so every variant has every place
-            order = [names[(number + place) % len(names)] for place in range(len(names))]
-            for name in order:
-                tracer = tracers[name]
-                start = time.perf_counter()
-                for _ in range(SPANS):
-                    workload.operation(tracer)
-                taken[name].append((time.perf_counter() - start) / SPANS * 1e6)
+            for place in range(len(VARIANTS)):
+                name = VARIANTS[(number + place) % len(VARIANTS)]
+                with runtime.using(providers[name], time.time_ns, capture_content=False):
+                    for kind in KINDS:
+                        taken[kind][name].append(_block(kind, providers[name].get_tracer("bench.bot")))
             time.sleep(PAUSE_S)
     for provider in providers.values():
         provider.shutdown()
-    bare = taken["bare"]
+    return {kind: {name: _medians(own, by["bare"]) for name, own in by.items()} for kind, by in taken.items()}
+
+
+def _medians(own: list[tuple[float, float]], bare: list[tuple[float, float]]) -> dict[str, float]:
     return {
-        name: {
-            "span_us": statistics.median(own),
-            "added_us": statistics.median(own) - statistics.median(bare),
-        }
-        for name, own in taken.items()
+        "wall_us": statistics.median(wall for wall, _ in own),
+        "cpu_us": statistics.median(cpu for _, cpu in own),
+        "added_wall_us": statistics.median(wall - base for (wall, _), (base, _) in zip(own, bare, strict=True)),
+        "added_cpu_us": statistics.median(cpu - base for (_, cpu), (_, base) in zip(own, bare, strict=True)),
     }
 
 

@@ -83,8 +83,7 @@ class Handle:
             return False
         with self._attaching:
             if self._attached is None:
-                provider.add_span_processor(self._sessions)
-                provider.add_span_processor(PipelineProcessor(self._worker))
+                provider.add_span_processor(PipelineProcessor(self._worker, self._sessions))
                 self._attached = weakref.ref(provider)
         return True
 

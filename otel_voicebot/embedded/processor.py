@@ -1,39 +1,58 @@
 """The span processor that feeds the pipeline."""
 
-from typing import Any
+from typing import Any, Final
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 
-from otel_voicebot import semconv
+from otel_voicebot.embedded.ended import ended
+from otel_voicebot.embedded.session_processor import SessionProcessor
 from otel_voicebot.embedded.worker import Worker
+from otel_voicebot.semconv import BOT, SESSION_ID, SPAN_SESSION
 
 __all__ = ["PipelineProcessor"]
 
+_SHUTDOWN_S: Final = 10.0
+
 
 class PipelineProcessor(SpanProcessor):
-    """Hands every span that ends to a worker. O(1); never raises.
+    """Hands what is worth keeping of every span that ends to a worker. O(1); never raises.
 
     Args:
         worker: does the work, on its own thread.
+        sessions: stamps spans as they start; one processor costs the bot less than two. None when it is added by
+            itself, or not wanted.
         shutdown_s: seconds that ``shutdown`` may take.
     """
 
-    def __init__(self, worker: Worker[Any], shutdown_s: float = 10.0) -> None:
+    def __init__(
+        self, worker: Worker[Any], sessions: SessionProcessor | None = None, shutdown_s: float = _SHUTDOWN_S
+    ) -> None:
         self._worker = worker
+        self._put = worker.put
+        self._sessions = sessions
+        self._stamp = SpanProcessor().on_start if sessions is None else sessions.on_start
         self._shutdown_s = shutdown_s
 
-    def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002 - the SDK's signature
-        """Note sessions that begin, so that they count as active before any of their spans ends."""
-        if span.name == semconv.SPAN_SESSION:
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Stamp the span, and note sessions that begin: they are active before any of their spans ends."""
+        self._stamp(span, parent_context)
+        try:
+            name = span._name  # noqa: SLF001 - the property costs more than all else here
+        except AttributeError:
+            name = span.name
+        if name == SPAN_SESSION:
             attributes = span.attributes or {}
-            session_id = attributes.get(semconv.SESSION_ID)
+            session_id = attributes.get(SESSION_ID)
             if isinstance(session_id, str):
-                self._worker.session_started(session_id, str(attributes.get(semconv.BOT) or ""))
+                self._worker.session_started(session_id, str(attributes.get(BOT) or ""))
 
     def on_end(self, span: ReadableSpan) -> None:
         """Take the span."""
-        self._worker.put(span)
+        kept = ended(span)
+        self._put(kept)
+        if kept.parent is None and self._sessions is not None:
+            self._sessions.on_end(span)
 
     def shutdown(self) -> None:
         """Work off what waits, within the deadline. Idempotent."""

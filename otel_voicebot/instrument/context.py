@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from otel_voicebot.instrument.sessions import Session
     from otel_voicebot.instrument.turns import Turn
 
-__all__ = ["STAMPED", "Scope", "Stamp", "enter", "inherited", "scope_of", "stamp_of"]
+__all__ = ["SCOPE_KEY", "STAMPED", "Scope", "Stamp", "enter", "inherited", "scope_of", "stamp_of"]
 
 Stamp = Mapping[str, AttributeValue]
 """The attributes that mark a span as part of a session; never changed once made."""
@@ -28,7 +28,9 @@ Stamp = Mapping[str, AttributeValue]
 STAMPED = (semconv.SESSION_ID, semconv.TURN_INDEX, semconv.BOT, semconv.CHANNEL, semconv.VARIANT)
 """The keys of a stamp."""
 
-_KEY = otel_context.create_key("otel_voicebot.scope")
+SCOPE_KEY = otel_context.create_key("otel_voicebot.scope")
+"""Where ``scope_of`` looks; for the one place where a call counts."""
+
 _NOTHING: Stamp = {}
 
 
@@ -48,13 +50,13 @@ class Scope(NamedTuple):
 
 def scope_of(context: Context) -> Scope | None:
     """What the context says; None outside."""
-    scope = context.get(_KEY)
+    scope = context.get(SCOPE_KEY)
     return scope if isinstance(scope, Scope) else None
 
 
 def enter(scope: Scope, context: Context) -> Context:
     """A context like ``context`` with that scope."""
-    return otel_context.set_value(_KEY, scope, context)
+    return otel_context.set_value(SCOPE_KEY, scope, context)
 
 
 def inherited(attributes: Stamp | None) -> Stamp | None:

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from opentelemetry import context, trace
 from opentelemetry.context import Context
-from opentelemetry.sdk.trace import SpanLimits, TracerProvider
+from opentelemetry.sdk.trace import Span, SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
 import otel_voicebot as vb
 from otel_voicebot import semconv
 from otel_voicebot.embedded import session_processor
 from otel_voicebot.embedded.session_processor import SessionProcessor
+from otel_voicebot.instrument.context import Scope, enter
 from otel_voicebot.selfmetrics import SelfMetrics
 from otel_voicebot.testing import DeterministicClock, Recording, recording
 
@@ -168,40 +169,59 @@ def test_the_map_is_bounded_and_drops_the_one_unused_longest(record: Recording, 
     assert bench.metrics.get(semconv.SELF_FAILURES, "stamp_forgotten") == 1
 
 
-def test_a_failure_is_counted_and_never_reaches_the_bot(
-    record: Recording, bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failure_is_counted_and_never_reaches_the_bot(record: Recording, bench: Bench) -> None:
     """When stamping itself breaks, the span is started without a stamp and the failure counted."""
-
-    def broken(_: Context) -> None:
-        raise RuntimeError("broken")
-
-    monkeypatch.setattr(session_processor, "scope_of", broken)
-    record.provider.get_tracer("other").start_span("x").end()
+    broken: Any = object()
+    tracer = record.provider.get_tracer("other")
+    tracer.start_span("x", context=enter(Scope(broken, broken, broken), remote(tracer.start_span("y")))).end()
     assert record.sink.attributes("x") == {}
     assert bench.metrics.get(semconv.SELF_FAILURES, "stamp") == 1
 
 
-def test_the_fast_way_and_the_public_way_give_the_same_span(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+class Public:
+    """A span that shows what the SDK documents, and nothing else."""
+
+    def __init__(self, span: Any) -> None:
+        self.name, self.parent, self.instrumentation_scope = span.name, span.parent, span.instrumentation_scope
+        self.attributes, self.set_attributes = span.attributes, span.set_attributes
+
+
+class ByPublicWay(SpanProcessor):
+    """Lets a processor see no more than that."""
+
+    def __init__(self, processor: SpanProcessor) -> None:
+        self.processor = processor
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Stamp."""
+        shown: Any = Public(span)
+        self.processor.on_start(shown, parent_context)
+
+
+def test_the_fast_way_and_the_public_way_give_the_same_span(bench: Bench) -> None:
     """Writing into the SDK's own dict gives what ``set_attributes`` gives, also at the SDK's limits."""
     results = []
     limits = (SpanLimits(), SpanLimits(max_span_attributes=4), SpanLimits(max_span_attribute_length=2))
-    for held in (session_processor._held, lambda _: None):
-        monkeypatch.setattr(session_processor, "_held", held)
+    for way in (bench.processor, ByPublicWay(bench.processor)):
         for limit in limits:
             provider = TracerProvider(span_limits=limit, shutdown_on_exit=False)
-            provider.add_span_processor(bench.processor)
+            provider.add_span_processor(way)
             with recording(processors=[bench.processor]), call(), vb.turn():
                 span: Any = provider.get_tracer("other").start_span("x", attributes={"a": 1, "b": "xyz"})
                 results.append((dict(span.attributes), span.dropped_attributes))
     assert results[:3] == results[3:]
     assert results[0][0] == {"a": 1, "b": "xyz", **STAMP, "voicebot.turn.index": 1}
+    assert bench.metrics.get(semconv.SELF_FAILURES, "stamp") == 0
 
 
 def test_the_sdk_still_keeps_attributes_where_the_fast_way_looks() -> None:
     """An SDK that keeps them otherwise is still right, but slower: this tells us."""
     provider = TracerProvider(shutdown_on_exit=False)
-    assert session_processor._held(provider.get_tracer("x").start_span("x")) == {}
+    tracer = provider.get_tracer("x")
+    span: Any = tracer.start_span("x")
+    child: Any = tracer.start_span("y", context=trace.set_span_in_context(span))
+    assert session_processor._held(span) == {}
+    assert child._parent[0] == span.get_span_context().trace_id
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

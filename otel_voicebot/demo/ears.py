@@ -9,6 +9,8 @@ __all__ = ["Ears"]
 _HOLD: Final = round(0.2 / FRAME_S)
 """Frames waited after the detector's own window (0.3 s) before the turn is taken,
 so that a caller who goes on is not cut off."""
+_SILENT: Final = round(15 / FRAME_S)
+"""Frames of silence after which the bot takes it that nobody is there any more."""
 _HINT: Final = 2
 """Frames of speech in a row that hint at a caller who goes on,"""
 _CONFIRM: Final = round(0.4 / FRAME_S)
@@ -32,12 +34,14 @@ class Ears:
         return bool(self._endpointer.in_speech)
 
     def wait_for_speech(self) -> bool:
-        """Listen until somebody speaks; False when the caller hangs up instead."""
-        while not self._endpointer.in_speech:
+        """Listen until somebody speaks; False when the caller hangs up instead, or says nothing for 15 s."""
+        for _ in range(_SILENT):
+            if self._endpointer.in_speech:
+                return True
             if self._line.gone:
                 return False
             self._take()
-        return True
+        return bool(self._endpointer.in_speech)
 
     def wait_for_silence(self) -> None:
         """Listen until nobody speaks any more."""

@@ -10,7 +10,7 @@ from otel_voicebot.errors import MissingExtraError, UsageError
 
 __all__ = ["FAST", "run"]
 
-FAST: Final = 12.0
+FAST: Final = 8.0
 """Speed of a run that is not in real time."""
 _EXTRA: Final = ("espeakng_loader", "jiwer", "numpy", "pocketsphinx", "sklearn", "soundfile")
 

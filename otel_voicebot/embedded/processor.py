@@ -5,8 +5,8 @@ from typing import Any, Final
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 
-from otel_voicebot.embedded.ended import ended
-from otel_voicebot.embedded.session_processor import SessionProcessor
+from otel_voicebot.embedded.ended import kept
+from otel_voicebot.embedded.session_processor import SessionProcessor, stamped_at_once
 from otel_voicebot.embedded.worker import Worker
 from otel_voicebot.semconv import BOT, SESSION_ID, SPAN_SESSION
 
@@ -31,17 +31,15 @@ class PipelineProcessor(SpanProcessor):
         self._worker = worker
         self._put = worker.put
         self._sessions = sessions
-        self._stamp = SpanProcessor().on_start if sessions is None else sessions.on_start
         self._shutdown_s = shutdown_s
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Stamp the span, and note sessions that begin: they are active before any of their spans ends."""
-        self._stamp(span, parent_context)
-        try:
-            name = span._name  # noqa: SLF001 - the property costs more than all else here
-        except AttributeError:
-            name = span.name
-        if name == SPAN_SESSION:
+        if self._sessions is not None:
+            if stamped_at_once(span, parent_context):
+                return  # a child of its session: no session itself
+            self._sessions.on_start(span, parent_context)
+        if span.name == SPAN_SESSION:
             attributes = span.attributes or {}
             session_id = attributes.get(SESSION_ID)
             if isinstance(session_id, str):
@@ -49,9 +47,9 @@ class PipelineProcessor(SpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         """Take the span."""
-        kept = ended(span)
-        self._put(kept)
-        if kept.parent is None and self._sessions is not None:
+        parent = span.parent
+        self._put(kept(span))
+        if parent is None and self._sessions is not None:
             self._sessions.on_end(span)
 
     def shutdown(self) -> None:

@@ -10,10 +10,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from opentelemetry.sdk.trace import ReadableSpan
 
+from otel_voicebot.embedded.ended import ended
 from otel_voicebot.selfmetrics import SelfMetrics
 from otel_voicebot.semconv import SELF_DROPPED, SELF_QUEUE
 
@@ -91,7 +92,7 @@ class Worker(Generic[C]):
 
     def _reset(self) -> None:
         self.consumer: C | None = None
-        self._queue: deque[ReadableSpan] = deque()
+        self._queue: deque[ReadableSpan | tuple[Any, ...]] = deque()
         self._starts: deque[tuple[str, str]] = deque(maxlen=self._size)
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
@@ -108,8 +109,8 @@ class Worker(Generic[C]):
 
     # ---- the bot's threads ---------------------------------------------------------------------------------------
 
-    def put(self, span: ReadableSpan) -> None:
-        """Take a span. Constant time; never blocks, never raises."""
+    def put(self, span: ReadableSpan | tuple[Any, ...]) -> None:
+        """Take a span, whole or as ``kept``. Constant time; never blocks, never raises."""
         queue = self._queue
         if len(queue) >= self._size or self._closed:
             self._metrics.add(SELF_DROPPED, 1, "shut_down" if self._closed else "queue_full")
@@ -247,7 +248,7 @@ class Worker(Generic[C]):
         spans: list[ReadableSpan] = []
         with contextlib.suppress(IndexError):  # `close` gave up and discarded the rest
             for _ in range(count):
-                spans.append(self._queue.popleft())  # noqa: PERF401 - a comprehension would lose them all
+                spans.append(ended(self._queue.popleft()))  # noqa: PERF401 - a comprehension would lose them all
         return spans
 
     def _guard(self, stage: str, call: Callable[[], bool | None]) -> bool:

@@ -88,10 +88,10 @@ def _thread_figures(thread: _Thread) -> list[Figure]:
         figures += [
             Figure(f"calling thread, stock adds ({kind})", added, "µs"),
             Figure(f"calling thread, added: ours / stock ({kind})", ratio(kind, "ours"), "", "<", 1, 0.5),
-            Figure("the same in wall time", ratio(kind, "ours", "wall"), "", "<", 1, 0.5),
-            Figure("the same with the whole pipeline behind it", ratio(kind, "configure()"), "", "<", 1, 0.5),
-            Figure("of it our queue alone / stock", ratio(kind, "ours, queue alone")),
-            Figure("of it the session's stamp alone / stock", ratio(kind, "ours, stamp alone")),
+            Figure(f"the same in wall time ({kind})", ratio(kind, "ours", "wall"), "", "<", 1, 0.5),
+            Figure(f"the same with configure() ({kind})", ratio(kind, "configure()"), "", "<", 1, 0.5),
+            Figure(f"of it our queue alone / stock ({kind})", ratio(kind, "ours, queue alone")),
+            Figure(f"of it the stamp alone / stock ({kind})", ratio(kind, "ours, stamp alone")),
         ]
     return figures
 

@@ -9,18 +9,23 @@ import os
 import threading
 import traceback
 import weakref
+from typing import Final
 
 from otel_voicebot.conventions import Metric
 from otel_voicebot.errors import CannotStartError
-from otel_voicebot.semconv import SELF_FAILURES
+from otel_voicebot.semconv import OVERFLOW, SELF_FAILURES
 
 __all__ = ["SelfMetrics"]
 
 _log = logging.getLogger("otel_voicebot")
+_SERIES_KEPT: Final = 1000
+"""Counters and gauges, all together: the label of some is a name that senders make up (an instrumentation scope)."""
 
 
 class SelfMetrics:
     """Counters and gauges, by metric and one label value. Safe to use from any thread; never blocks for long.
+
+    Bounded: beyond 1000 of them what has a new label goes to the label ``_overflow``.
 
     A forked child starts from zero: what the parent counted is the parent's.
     """
@@ -39,6 +44,8 @@ class SelfMetrics:
         if amount:
             key = (metric.name, label)
             with self._lock:
+                if label and len(self._values) >= _SERIES_KEPT and key not in self._values:
+                    key = (metric.name, OVERFLOW)
                 self._values[key] = self._values.get(key, 0) + amount
 
     def set(self, metric: Metric, value: float, label: str = "") -> None:

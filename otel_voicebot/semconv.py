@@ -229,6 +229,9 @@ for _name, _meaning in TRACKED_EVENTS.items():
 
 # ---- metrics ------------------------------------------------------------------------------------------------------
 
+OVERFLOW: Final = "_overflow"
+"""Label value of the series that takes what came after a metric had too many."""
+
 # Every threshold people set (0.5, 0.8, 1, 1.5, 2, 3, 3.5, 5, 8 s) is an edge, and for lognormal gaps (median 0.6-2 s,
 # sigma 0.4-0.8) Prometheus' linear interpolation reads p50, p95 and p99 within 1 %.
 GAP_BUCKETS: Final = (
@@ -365,6 +368,13 @@ SELF_LATE: Final = _metric("voicebot.spans.late", "counter", "{span}", "", "Span
 SELF_UNMAPPED: Final = _metric(
     "voicebot.spans.unmapped", "counter", "{span}", "scope", "Spans that no dialect recognises."
 )
+SELF_ROWS_DROPPED: Final = _metric(
+    "voicebot.rows.dropped",
+    "counter",
+    "{row}",
+    "table",
+    "Turn and session rows lost while the disk refused; spans tell.",
+)
 SELF_WITHHELD: Final = _metric(
     "voicebot.values.withheld", "counter", "{value}", "", "Texts not stored because content capture is off."
 )
@@ -373,5 +383,9 @@ SELF_FAILURES: Final = _metric(
 )
 SELF_QUEUE: Final = _metric("voicebot.queue.depth", "gauge", "{span}", "", "Spans waiting for the worker.")
 SELF_EVICTED: Final = _metric(
-    "voicebot.sessions.evicted", "counter", "{session}", "", "Open sessions given up because too many were open."
+    "voicebot.sessions.evicted",
+    "counter",
+    "{session}",
+    "",
+    "Open sessions given up: too many were open, or they could not be computed.",
 )

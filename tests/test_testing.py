@@ -189,5 +189,5 @@ def test_ids_and_clock_don_t_lose_counts_between_threads() -> None:
 
 
 def test_the_public_names_exist() -> None:
-    """``__all__`` lists exactly what is documented."""
+    """What ``__all__`` lists can be imported."""
     assert all(hasattr(testing, name) for name in testing.__all__)

@@ -37,6 +37,7 @@ UNMOVED = {
     s.RESTATED: "no span came after its turn or session was counted",
     s.SERIES_OVERFLOW: "no metric has thousands of series",
     s.SELF_REJECTED: "every span has ids and times",
+    s.SELF_ROWS_DROPPED: "the disk refuses nothing",
     s.SELF_DROPPED: "the queue never filled",
     s.SELF_LATE: "no span came after its session was closed",
     s.SELF_UNMAPPED: "only our own API made spans",

@@ -15,6 +15,7 @@ from otel_voicebot.errors import CannotStartError
 from otel_voicebot.live import Aggregator, Live
 from otel_voicebot.processors import prepare
 from otel_voicebot.selfmetrics import SelfMetrics
+from otel_voicebot.semconv import SELF_ROWS_DROPPED
 from otel_voicebot.settings import Settings
 from otel_voicebot.spans import TABLES, collect
 from otel_voicebot.store import Commit, GroupCommit, SpanStore
@@ -52,7 +53,7 @@ class Pipeline:
         )
         self._tick_interval_s = settings.tick_interval
         self._tick_at = time.monotonic()
-        self._computed = _Computed(self._store, settings.commit_interval)
+        self._computed = _Computed(self._store, metrics, settings.commit_interval)
         self._live = Live(
             self.aggregator,
             metrics,
@@ -142,11 +143,12 @@ class _LazyStore:
 class _Computed:
     """Turn and session rows on their way to the disk.
 
-    Bounded: while the disk refuses the oldest are dropped, as they can be computed again from spans.
+    Bounded: while the disk refuses the oldest are dropped and counted; they can be computed again from spans.
     """
 
-    def __init__(self, store: _LazyStore, max_age_s: float) -> None:
+    def __init__(self, store: _LazyStore, metrics: SelfMetrics, max_age_s: float) -> None:
         self._store = store
+        self._metrics = metrics
         self._max_age_s = max_age_s
         self._writer = f"embedded-{os.getpid()}"
         self._waiting: dict[Table, list[pa.Table]] = {"turns": [], "sessions": []}
@@ -164,7 +166,7 @@ class _Computed:
         waiting = self._waiting[table]
         waiting.append(pa.table([known[field.name].cast(field.type) for field in schema], schema=schema))
         while sum(part.num_rows for part in waiting) > _ROWS_KEPT:
-            waiting.pop(0)
+            self._metrics.add(SELF_ROWS_DROPPED, waiting.pop(0).num_rows, table)
         self._due_at = min(self._due_at, time.monotonic() + self._max_age_s)
 
     def due(self) -> bool:

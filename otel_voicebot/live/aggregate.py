@@ -2,9 +2,8 @@
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -12,12 +11,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from otel_voicebot.conventions import Metric
-from otel_voicebot.semconv import SERIES_OVERFLOW
+from otel_voicebot.semconv import OVERFLOW, SERIES_OVERFLOW
 
 __all__ = ["Aggregator", "Series"]
-
-OVERFLOW: Final = "_overflow"
-"""Label value of the series that takes what came after a metric had too many."""
 
 
 @dataclass(slots=True)
@@ -38,7 +34,7 @@ class Aggregator:
         clock: unix seconds, for the time a series was created.
     """
 
-    def __init__(self, max_series: int = 2000, clock: Any = time.time) -> None:
+    def __init__(self, max_series: int = 2000, clock: Callable[[], float] = time.time) -> None:
         self._lock = threading.Lock()
         self._max_series = max_series
         self._clock = clock
@@ -55,7 +51,7 @@ class Aggregator:
             amounts: how much each row adds (null: unknown, adds nothing; a 0 is known); None counts rows.
             rows: number of rows, where ``amounts`` is None.
         """
-        values = np.ones(rows) if amounts is None else _floats(amounts, np.nan)
+        values = np.ones(rows) if amounts is None else _floats(amounts)
         known = ~np.isnan(values)
         for key, indexes in _groups(metric, labels, len(values)):
             chosen = indexes[known[indexes]]
@@ -65,7 +61,7 @@ class Aggregator:
 
     def observe(self, metric: Metric, labels: Mapping[str, object], column: pa.ChunkedArray) -> None:
         """Put the values of a column into a histogram; nulls are left out."""
-        values = _floats(column, np.nan)
+        values = _floats(column)
         buckets = np.searchsorted(np.asarray(metric.buckets), values)
         known = ~np.isnan(values)
         for key, indexes in _groups(metric, labels, len(values)):
@@ -97,8 +93,9 @@ class Aggregator:
             }
 
 
-def _floats(column: pa.ChunkedArray, missing: float) -> NDArray[np.float64]:
-    filled = pc.fill_null(pc.cast(column, pa.float64()), missing)
+def _floats(column: pa.ChunkedArray) -> NDArray[np.float64]:
+    """The values; NaN where null. An integer beyond 2**53 is rounded: a sender's nonsense must not stop the others."""
+    filled = pc.fill_null(pc.cast(column, pa.float64(), safe=False), np.nan)
     return np.asarray(filled.to_numpy(), dtype=np.float64)
 
 

@@ -8,8 +8,8 @@ from otel_voicebot.live.aggregate import Aggregator
 
 __all__ = ["record_handoffs", "record_operations", "record_sessions", "record_turns"]
 
-_SESSION_LABELS = ("bot", "channel", "variant", "environment")
-_OPERATION_LABELS = ("bot", "component", "provider", "model")
+_SESSION_LABELS = s.RESPONSE_GAP.labels
+_OPERATION_LABELS = s.OPERATION_DURATION.labels
 
 
 def record_operations(into: Aggregator, rows: pa.Table) -> None:

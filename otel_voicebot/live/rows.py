@@ -1,12 +1,13 @@
 """Rows of open sessions, in memory, chunk by chunk as they came."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-__all__ = ["Part", "Rows"]
+__all__ = ["Part", "Rows", "facts", "without"]
 
 Part = tuple[int, NDArray[np.int64]]
 """A chunk's number and row indexes in it."""
@@ -56,3 +57,20 @@ class Rows:
             names = pa.array([name for name, _ in places], pa.string()).take(pa.array(repeats))
             batches.append(taken.set_column(position, self._schema.field(position), names))
         return pa.Table.from_batches(batches, self._schema)
+
+
+def facts(rows: pa.RecordBatch) -> NDArray[np.bool_]:
+    """Which spans the model ``sessions`` reads itself (it filters again): all that a turn's row doesn't tell."""
+    own = pc.or_(pc.is_null(rows["turn_index"]), pc.less(pc.fill_null(rows["turn_index"], 0), 1))
+    for name in ("csat", "nps", "mos", "user_hash"):
+        own = pc.or_(own, pc.is_valid(rows[name]))
+    return np.asarray(pc.or_(own, pc.is_in(rows["component"], pa.array(["session", "handoff"]))))
+
+
+def without(rows: pa.Table, keys: Iterable[tuple[str, int]]) -> pa.Table:
+    """The rows whose (session, turn) is not among ``keys``."""
+    unwanted = set(keys)
+    if not unwanted:
+        return rows
+    pairs = zip(rows["session_id"].to_pylist(), rows["turn_index"].to_pylist(), strict=True)
+    return rows.filter(pa.array([pair not in unwanted for pair in pairs], pa.bool_()))

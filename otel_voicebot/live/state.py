@@ -10,8 +10,7 @@ import heapq
 import itertools
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Final, Literal
 
 import numpy as np
@@ -22,7 +21,8 @@ from numpy.typing import NDArray
 from otel_voicebot import semconv
 from otel_voicebot.live import record
 from otel_voicebot.live.aggregate import Aggregator
-from otel_voicebot.live.rows import Part, Rows
+from otel_voicebot.live.calls import OpenSession, OpenTurn
+from otel_voicebot.live.rows import Part, Rows, facts, without
 from otel_voicebot.models.prepared import NARROW, Prepared
 from otel_voicebot.selfmetrics import SelfMetrics
 
@@ -38,48 +38,6 @@ _LOOSE: Final = 0
 """Key of what has no turn; turns count from 1."""
 
 Emit = Callable[[Literal["turns", "sessions"], pa.Table], None]
-
-
-@dataclass(slots=True)
-class _Turn:
-    parts: list[Part] = field(default_factory=list)
-    """Where its spans lie: see ``Rows``."""
-    counted: int = 0
-    """How many of the parts have been fed to metrics, where the turn was final."""
-    row: Part | None = None
-    """Where its own row lies, once it was computed."""
-    revision: int = 0
-    scheduled: bool = False
-    renamed: bool = False
-    """Its row was written while its session was known by the trace id only: it has to be written again."""
-
-    @property
-    def unseen(self) -> bool:
-        """Whether it has spans that no computation has seen, or was computed under another name."""
-        return self.renamed or self.counted < len(self.parts)
-
-    def absorb(self, other: "_Turn") -> None:
-        """Take over another's parts, what was counted first, so that nothing is counted again."""
-        counted = self.parts[: self.counted] + other.parts[: other.counted]
-        self.parts = counted + self.parts[self.counted :] + other.parts[other.counted :]
-        self.counted = len(counted)
-        self.renamed |= other.revision > 0
-        self.revision = max(self.revision, other.revision)
-
-
-@dataclass(slots=True)
-class _Session:
-    id: str
-    seen: float
-    bot: str = ""
-    explicit: bool = False
-    """Some span carries the id; else it is the trace id."""
-    ended: bool = False
-    operations: int = 0
-    """How many were fed to metrics."""
-    turns: dict[int, _Turn] = field(default_factory=dict)
-    facts: list[Part] = field(default_factory=list)
-    """Where the spans lie that the session's own row needs; the rest it has from its turns."""
 
 
 class Live:
@@ -116,7 +74,7 @@ class Live:
         self._models = Prepared()
         self._rows = Rows(NARROW)
         self._finished = Rows(self._models.turns)
-        self._open: OrderedDict[str, _Session] = OrderedDict()  # longest idle first
+        self._open: OrderedDict[str, OpenSession] = OrderedDict()  # longest idle first
         self._closed: OrderedDict[str, None] = OrderedDict()
         self._traces: OrderedDict[bytes, str] = OrderedDict()
         self._bots: dict[str, None] = {}
@@ -148,7 +106,7 @@ class Live:
         order = order[~late[order]]
         chunk = self._rows.add(rows, len(order))
         cuts = np.flatnonzero(np.diff(codes[order]) | np.diff(turns[order])) + 1
-        bots, facts = rows["bot"], _facts(rows)
+        bots, needed = rows["bot"], facts(rows)
         for part in np.split(order, cuts):
             if len(part):
                 session = self._session(ids[codes[part[0]]])
@@ -156,8 +114,8 @@ class Live:
                 session.explicit |= session.id not in unnamed
                 session.ended |= bool(session_span[part].any())
                 self._take(session, int(turns[part[0]]), (chunk, part), closing=bool(turn_span[part].any()))
-                if facts[part].any():
-                    session.facts.append((chunk, part[facts[part]]))
+                if needed[part].any():
+                    session.facts.append((chunk, part[needed[part]]))
         self._bound()
 
     def _resolve(self, rows: pa.RecordBatch) -> tuple[list[str], set[str], NDArray[np.int64]]:
@@ -207,7 +165,7 @@ class Live:
             else:
                 self._closed[name] = None
 
-    def _merge(self, provisional: _Session, name: str) -> None:
+    def _merge(self, provisional: OpenSession, name: str) -> None:
         """A session that was known by its trace id only turns out to be this one."""
         if name in self._closed:
             parts = [part for turn in provisional.turns.values() for part in turn.parts]
@@ -227,29 +185,29 @@ class Live:
                 self._finished.release(found.row[0], 1)  # it is computed again, under the right name
             self._plan(session, index, turn, closing=found.scheduled)
 
-    def _session(self, name: str) -> _Session:
+    def _session(self, name: str) -> OpenSession:
         session = self._open.get(name)
         if session is None:
-            session = self._open[name] = _Session(name, self._clock())
+            session = self._open[name] = OpenSession(name, self._clock())
         session.seen = self._clock()
         self._open.move_to_end(name)
         return session
 
-    def _take(self, session: _Session, index: int, part: Part, *, closing: bool) -> None:
+    def _take(self, session: OpenSession, index: int, part: Part, *, closing: bool) -> None:
         turn = self._turn(session, index)
         turn.parts.append(part)
         self._plan(session, index, turn, closing=closing)
 
-    def _turn(self, session: _Session, index: int) -> _Turn:
+    def _turn(self, session: OpenSession, index: int) -> OpenTurn:
         turn = session.turns.get(index)
         if turn is None:
-            turn = session.turns[index] = _Turn()
+            turn = session.turns[index] = OpenTurn()
             for earlier, other in session.turns.items():
                 if _LOOSE < earlier < index:
                     self._schedule(session, earlier, other, TURN_GRACE_S)
         return turn
 
-    def _plan(self, session: _Session, index: int, turn: _Turn, *, closing: bool) -> None:
+    def _plan(self, session: OpenSession, index: int, turn: OpenTurn, *, closing: bool) -> None:
         """Note when the turn, and the session, may be final."""
         if index == _LOOSE:
             self._schedule(session, index, turn, LOOSE_GRACE_S)
@@ -258,7 +216,7 @@ class Live:
         if session.ended:
             self._push(SESSION_GRACE_S, session.id, None)
 
-    def _schedule(self, session: _Session, index: int, turn: _Turn, grace: float) -> None:
+    def _schedule(self, session: OpenSession, index: int, turn: OpenTurn, grace: float) -> None:
         if not turn.scheduled and turn.unseen:
             turn.scheduled = True
             self._push(grace, session.id, index)
@@ -268,9 +226,11 @@ class Live:
 
     def _bound(self) -> None:
         while self._open and (len(self._open) > self._max_sessions or self._rows.held > self._max_spans):
-            name = next(iter(self._open))
-            self._metrics.add(semconv.SELF_EVICTED)
-            self._finish([], [self._open[name]], complete=False)
+            # Several at once, where many are open: each computation has a fixed cost.
+            count = max(len(self._open) - self._max_sessions, len(self._open) // 16, 1)
+            evicted = list(itertools.islice(self._open.values(), count))
+            self._metrics.add(semconv.SELF_EVICTED, len(evicted))
+            self._finish([], evicted, complete=False)
 
     # ---- what goes out ------------------------------------------------------------------------------------------
 
@@ -287,8 +247,8 @@ class Live:
             drain: don't wait: every turn whose spans are here, and every session whose own span is here, is final now.
         """
         now = float("inf") if drain else self._clock()
-        turns: list[tuple[_Session, int]] = []
-        sessions: dict[str, _Session] = {}
+        turns: list[tuple[OpenSession, int]] = []
+        sessions: dict[str, OpenSession] = {}
         while self._due and self._due[0][0] <= now:
             _, _, name, index = heapq.heappop(self._due)
             session = self._open.get(name)
@@ -305,7 +265,20 @@ class Live:
             sessions[session.id] = session
         self._finish([(one, index) for one, index in turns if one.id not in sessions], list(sessions.values()))
 
-    def _finish(self, turns: list[tuple[_Session, int]], sessions: list[_Session], *, complete: bool = True) -> None:
+    def _finish(
+        self, turns: list[tuple[OpenSession, int]], sessions: list[OpenSession], *, complete: bool = True
+    ) -> None:
+        try:
+            self._compute(turns, sessions, complete=complete)
+        except BaseException:
+            # What can't be computed would fail at each tick, and hold memory: these sessions are given up.
+            for session in {one.id: one for one in (*sessions, *(one for one, _ in turns))}.values():
+                if self._open.get(session.id) is session:
+                    self._metrics.add(semconv.SELF_EVICTED, 1 if complete else 0)  # else it is counted already
+                    self._close(session)
+            raise
+
+    def _compute(self, turns: list[tuple[OpenSession, int]], sessions: list[OpenSession], *, complete: bool) -> None:
         turns = turns + [(session, index) for session in sessions for index in session.turns]
         fresh = [(session, index) for session, index in turns if session.turns[index].unseen]
         if fresh:
@@ -315,7 +288,7 @@ class Live:
             for session in sessions:
                 self._close(session)
 
-    def _finish_turns(self, turns: list[tuple[_Session, int]]) -> None:
+    def _finish_turns(self, turns: list[tuple[OpenSession, int]]) -> None:
         """Run operations and turns over these turns' spans; of what has no turn, over what is new."""
         parts: list[tuple[str | None, Part]] = []
         revisions: dict[tuple[str, int], int] = {}
@@ -334,14 +307,14 @@ class Live:
         rows = self._rows.gather(parts)
         self._models.load(rows)
         restated = {key for key, revision in revisions.items() if revision > 1}
-        operations = _without(self._models.run("operations"), restated)
+        operations = without(self._models.run("operations"), restated)
         record.record_operations(self._aggregator, operations)
         for name in operations["session_id"].to_pylist():
             self._open[name].operations += 1
-        record.record_handoffs(self._aggregator, _without(rows, restated))
+        record.record_handoffs(self._aggregator, without(rows, restated))
         if revisions:
             computed = self._models.run("turns")
-            record.record_turns(self._aggregator, _without(computed, restated))
+            record.record_turns(self._aggregator, without(computed, restated))
             self._restate("turn", changed)
             keys = list(zip(computed["session_id"].to_pylist(), computed["turn_index"].to_pylist(), strict=True))
             self._keep(keys, computed)
@@ -357,7 +330,7 @@ class Live:
                 self._finished.release(turn.row[0], 1)
             turn.row = (chunk, np.array([place]))
 
-    def _finish_sessions(self, sessions: list[_Session], *, complete: bool) -> None:
+    def _finish_sessions(self, sessions: list[OpenSession], *, complete: bool) -> None:
         if not sessions:
             return
         named = [(one.id if one.explicit else None, one) for one in sessions]
@@ -382,7 +355,7 @@ class Live:
         ):
             self._restate("operation", abs(self._open[name].operations - int(operations)))
 
-    def _close(self, session: _Session) -> None:
+    def _close(self, session: OpenSession) -> None:
         self._open.pop(session.id, None)
         self._closed[session.id] = None
         if len(self._closed) > _CLOSED_KEPT:
@@ -391,7 +364,7 @@ class Live:
             self._bots[session.bot] = None
         self._release(session)
 
-    def _release(self, session: _Session) -> None:
+    def _release(self, session: OpenSession) -> None:
         for turn in session.turns.values():
             for chunk, indexes in turn.parts:
                 self._rows.release(chunk, len(indexes))
@@ -421,20 +394,3 @@ class Live:
     def close(self) -> None:
         """Free the engine. Idempotent."""
         self._models.close()
-
-
-def _facts(rows: pa.RecordBatch) -> NDArray[np.bool_]:
-    """Which spans the model ``sessions`` reads itself (it filters again): all that a turn's row doesn't tell."""
-    own = pc.or_(pc.is_null(rows["turn_index"]), pc.less(pc.fill_null(rows["turn_index"], 0), 1))
-    for name in ("csat", "nps", "mos", "user_hash"):
-        own = pc.or_(own, pc.is_valid(rows[name]))
-    return np.asarray(pc.or_(own, pc.is_in(rows["component"], pa.array(["session", "handoff"]))))
-
-
-def _without(rows: pa.Table, keys: Iterable[tuple[str, int]]) -> pa.Table:
-    """The rows whose (session, turn) is not among ``keys``."""
-    unwanted = set(keys)
-    if not unwanted:
-        return rows
-    pairs = zip(rows["session_id"].to_pylist(), rows["turn_index"].to_pylist(), strict=True)
-    return rows.filter(pa.array([pair not in unwanted for pair in pairs], pa.bool_()))

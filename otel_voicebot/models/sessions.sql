@@ -35,8 +35,8 @@ whole AS (
         max(CASE WHEN component = 'session' THEN intent END) AS reported_intent,
         arg_max(csat, CASE WHEN csat IS NOT NULL THEN end_unix_nano END) AS csat,
         arg_max(nps, CASE WHEN nps IS NOT NULL THEN end_unix_nano END) AS nps,
-        sum(CASE WHEN turn_index IS NULL AND operates THEN wer_errors END) AS wer_errors,
-        sum(CASE WHEN turn_index IS NULL AND operates THEN wer_words END) AS wer_words,
+        try_cast(sum(CASE WHEN turn_index IS NULL AND operates THEN wer_errors END) AS BIGINT) AS wer_errors,
+        try_cast(sum(CASE WHEN turn_index IS NULL AND operates THEN wer_words END) AS BIGINT) AS wer_words,
         avg(mos) AS mos,
         min(CASE WHEN mos IS NOT NULL THEN coalesce(mos_kind, '') END) AS mos_kind,
         max(CASE WHEN mos IS NOT NULL THEN coalesce(mos_kind, '') END) AS other_mos_kind,
@@ -57,11 +57,11 @@ spoken AS (
         count(CASE WHEN kind = 'exchange' THEN 1 END) AS turns,
         count(CASE WHEN outcome = 'answered' THEN 1 END) AS answered,
         arg_min(intent, CASE WHEN intent IS NOT NULL THEN start_nano END) AS intent,
-        sum(words) AS words,
-        sum(wer_errors) AS wer_errors,
-        sum(wer_words) AS wer_words,
-        sum(operations) AS operations,
-        sum(errors) AS errors
+        try_cast(sum(words) AS BIGINT) AS words,
+        try_cast(sum(wer_errors) AS BIGINT) AS wer_errors,
+        try_cast(sum(wer_words) AS BIGINT) AS wer_words,
+        try_cast(sum(operations) AS BIGINT) AS operations,
+        try_cast(sum(errors) AS BIGINT) AS errors
     FROM turns
     GROUP BY session_id
 ),
@@ -82,9 +82,9 @@ calls AS (
         coalesce(w.reported_intent, s.intent) AS intent,
         w.csat, w.nps,
         CASE WHEN w.wer_errors IS NOT NULL OR s.wer_errors IS NOT NULL
-            THEN coalesce(w.wer_errors, 0) + coalesce(s.wer_errors, 0) END AS wer_errors,
+            THEN try_cast(coalesce(w.wer_errors, 0)::HUGEINT + coalesce(s.wer_errors, 0) AS BIGINT) END AS wer_errors,
         CASE WHEN w.wer_words IS NOT NULL OR s.wer_words IS NOT NULL
-            THEN coalesce(w.wer_words, 0) + coalesce(s.wer_words, 0) END AS wer_words,
+            THEN try_cast(coalesce(w.wer_words, 0)::HUGEINT + coalesce(s.wer_words, 0) AS BIGINT) END AS wer_words,
         CASE WHEN w.mos_kind = w.other_mos_kind THEN w.mos END AS mos,
         CASE WHEN w.mos_kind = w.other_mos_kind THEN nullif(w.mos_kind, '') END AS mos_kind,
         s.words,

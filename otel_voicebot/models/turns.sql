@@ -5,6 +5,7 @@
 -- wait_s: of an abandoned exchange, the caller's end of speech to the end of the turn: a lower bound (right-censored).
 -- kind: an exchange has a caller's utterance that the bot was to answer (its endpointing, if any, committed);
 --   a greeting has bot audio only.
+-- A sum beyond 64 bits is null: what a sender made up must not stop the query.
 WITH parts AS (
     SELECT
         session_id, turn_index,
@@ -56,12 +57,12 @@ WITH parts AS (
         count(CASE WHEN operates AND status = 'error' THEN 1 END) AS errors,
         count(CASE WHEN component IN ('llm', 'tts') AND operates AND status = 'error' THEN 1 END) AS reply_errors,
         count(CASE WHEN component = 'handoff' THEN 1 END) > 0 AS handoff,
-        sum(CASE WHEN operates THEN input_tokens END) AS input_tokens,
-        sum(CASE WHEN operates THEN output_tokens END) AS output_tokens,
+        try_cast(sum(CASE WHEN operates THEN input_tokens END) AS BIGINT) AS input_tokens,
+        try_cast(sum(CASE WHEN operates THEN output_tokens END) AS BIGINT) AS output_tokens,
         sum(CASE WHEN component = 'stt' AND operates THEN audio_s END) AS audio_s,
-        sum(CASE WHEN component = 'tts' AND operates THEN characters END) AS characters,
-        sum(CASE WHEN operates THEN wer_errors END) AS wer_errors,
-        sum(CASE WHEN operates THEN wer_words END) AS wer_words
+        try_cast(sum(CASE WHEN component = 'tts' AND operates THEN characters END) AS BIGINT) AS characters,
+        try_cast(sum(CASE WHEN operates THEN wer_errors END) AS BIGINT) AS wer_errors,
+        try_cast(sum(CASE WHEN operates THEN wer_words END) AS BIGINT) AS wer_words
     FROM steps
     WHERE turn_index IS NOT NULL AND component <> 'session'
     GROUP BY session_id, turn_index
@@ -109,7 +110,7 @@ SELECT
     tts_ns / 1e9 AS tts_s,
     stt_provider, stt_model, llm_provider, llm_model, tts_provider, tts_model,
     input_tokens, output_tokens, audio_s, characters,
-    CASE WHEN user_words IS NOT NULL OR bot_words IS NOT NULL THEN coalesce(user_words, 0) + coalesce(bot_words, 0) END AS words,
+    try_cast(CASE WHEN user_words IS NOT NULL OR bot_words IS NOT NULL THEN coalesce(user_words, 0)::HUGEINT + coalesce(bot_words, 0) END AS BIGINT) AS words,
     tool_calls, operations, errors, error_type, handoff, intent, wer_errors, wer_words,
     CASE
         WHEN turn_span_id IS NULL AND kind = 'exchange' AND unmarked THEN ['no_turn_span', 'no_speech_marks']

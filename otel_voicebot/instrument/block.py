@@ -131,6 +131,7 @@ class SpanBlock:
             self._span.end(_moment(at))
         except Exception as problem:  # noqa: BLE001 - a span processor that fails must not end a call
             runtime.contained("end of a span", problem)
+        self._let_go()
 
     def active(self) -> "wrapping.Attached":
         """``with block.active():`` makes the open span current for code that runs apart from its start."""
@@ -203,6 +204,10 @@ class SpanBlock:
 
     def _close(self) -> None:
         """Called once, just before the span ends."""
+
+    def _let_go(self) -> None:
+        """The context holds the block, and so its span: without this they would wait for the garbage collector."""
+        self._context = Context()
 
     def _ended_by(self, error: BaseException) -> None:
         if isinstance(error, Exception):

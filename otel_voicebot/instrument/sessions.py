@@ -116,6 +116,9 @@ class Session(SpanBlock):
         outer = trace.get_current_span(around).get_span_context()
         return [trace.Link(outer)] if outer.is_valid else []
 
+    def _let_go(self) -> None:
+        """Nothing: work that outlives the call may still open a turn in its context."""
+
     def _ended_by(self, error: BaseException) -> None:
         super()._ended_by(error)
         if isinstance(error, Exception):

@@ -39,19 +39,22 @@ def ingest(payloads: Iterable[bytes], settings: Settings) -> Ingested:
     metrics, policy = SelfMetrics(), policy_of(settings)
     store = SpanStore(settings.data, metrics=metrics)
     commits = GroupCommit(store, metrics, max_rows=_COMMIT_ROWS, max_age_s=86_400.0)
-    sessions: dict[str, str] = {}
+    named: set[str] = set()
+    traces: dict[bytes, bool] = {}
     spans = 0
     try:
         for payload in payloads:
             rows = prepare(decode(payload), policy, metrics, "import", time.time_ns() // 1000)
             spans += rows.num_rows
-            ids = pc.fill_null(rows["session_id"], "")
-            for trace, session in zip(rows["trace_id"].to_pylist(), ids.to_pylist(), strict=True):
-                sessions[trace] = max(session, sessions.get(trace, ""))
+            explicit = rows["session_id"].is_valid()
+            named.update(pc.unique(rows["session_id"].drop_null()).to_pylist())
+            for trace in pc.unique(rows["trace_id"]).to_pylist():
+                traces.setdefault(trace, False)
+            traces.update(dict.fromkeys(pc.unique(rows["trace_id"].filter(explicit)).to_pylist(), True))
             commits.add(rows)
             if commits.due():
                 commits.flush()
     finally:
         commits.flush()
     rejected = {label: int(count) for (name, label), count in metrics.read().items() if name == SELF_REJECTED.name}
-    return Ingested(spans, rejected, len({session or trace for trace, session in sessions.items()}))
+    return Ingested(spans, rejected, len(named) + sum(not explicit for explicit in traces.values()))

@@ -19,7 +19,7 @@ Answer = TypeVar("Answer")
 
 
 def ask(question: Question, now: datetime, compute: "Callable[[Opened], Answer]", *, brief: bool = False) -> Answer:
-    """The answer from the question's data. Raises what :func:`otel_voicebot.reports.source.ask` raises."""
+    """The answer from the question's data. Raises what ``reports.source.ask`` raises."""
     from otel_voicebot.reports import source  # noqa: PLC0415 - not for --help
 
     return source.ask(question.settings().data, question.selection(now), now, compute, brief=brief)

@@ -114,11 +114,6 @@ class Question:
             raise UsageError(msg)
         return Selection(since, until, self.bot, self.channel, self.variant, self.environment)
 
-    def filters(self) -> dict[str, str]:
-        """The filters that are set, by name."""
-        named = {name: getattr(self, name) for name in ("bot", "channel", "variant", "environment")}
-        return {name: value for name, value in named.items() if value is not None}
-
 
 def chosen_format(named: str | None, default: str, **short: bool) -> str:
     """The format that ``--format`` names or that a short flag (``json=True``) stands for.

@@ -1,7 +1,7 @@
 """Reports: each computes a frozen dataclass from tables and renders it.
 
 ``report`` has the KPIs of a window, ``slow`` the slowest turns, ``trace`` one call or turn as a waterfall, ``charts``
-pictures. They read tables by name through :class:`Tables`, so that a report knows neither where rows come from nor who
+pictures. They read tables by name through ``Tables``, so that a report knows neither where rows come from nor who
 asks.
 """
 

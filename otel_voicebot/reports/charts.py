@@ -1,9 +1,10 @@
 """Pictures of turn latencies, as PNG. Drawn without a display."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 
 from otel_voicebot.errors import CannotStartError, NoDataError
@@ -75,14 +76,6 @@ def _abandoned(row: Row) -> bool:
     return row.get("response_gap_s") is None
 
 
-def quantile(ordered: Sequence[float], q: float) -> float:
-    """The linearly interpolated quantile of sorted values, as the SQL models' ``quantile_cont`` has it."""
-    at = q * (len(ordered) - 1)
-    low = int(at)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (at - low)
-
-
 def _bars(axes: "Axes", rows: list[Row], gaps: list[float]) -> None:
     """One bar a turn, in the order in which they happened."""
     shown = sorted(
@@ -96,7 +89,7 @@ def _bars(axes: "Axes", rows: list[Row], gaps: list[float]) -> None:
         else:
             axes.bar(index, wait, color=_ANSWERED, width=0.8)
     for q, name in _QUANTILES if gaps else ():
-        value = quantile(gaps, q)
+        value = float(np.quantile(gaps, q))  # linear, as quantile_cont in the SQL models
         axes.axhline(value, color=_INK, linestyle="--" if q < 0.9 else ":", linewidth=1)
         label = axes.annotate(
             f"{name} {value:.2f} s",
@@ -138,7 +131,7 @@ def _share(axes: "Axes", rows: list[Row], gaps: list[float]) -> None:
     if gaps:
         axes.ecdf(gaps, color=_ANSWERED, linewidth=2)
         for q, name in _QUANTILES:
-            value = quantile(gaps, q)
+            value = float(np.quantile(gaps, q))
             axes.vlines(value, 0, q, color=_INK, linestyle="--" if q < 0.9 else ":", linewidth=1)
             near: dict[str, Any] = {"xytext": (5, -11), "textcoords": "offset points", "fontsize": 9, "color": _INK}
             axes.annotate(f"{name} {value:.2f} s", (value, q), **near).set_in_layout(False)

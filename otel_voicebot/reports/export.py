@@ -34,18 +34,12 @@ def rows(opened: Opened, table: str) -> pa.Table:
 def _as(found: pa.Table, schema: pa.Schema) -> pa.Table:
     """In exactly the columns of ``schema``; one that isn't there is null."""
     columns = [
-        _cast(found.column(field.name), field.type)
+        found.column(field.name).cast(field.type)
         if field.name in found.column_names
         else pa.nulls(len(found), field.type)
         for field in schema
     ]
     return pa.table(columns, schema=schema)
-
-
-def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
-    if column.type == pa.binary() and pa.types.is_string(kind):  # the models carry ids as bytes
-        return pa.chunked_array([pa.array([None if id_ is None else id_.hex() for id_ in column.to_pylist()], kind)])
-    return column.cast(kind)
 
 
 def encode(table: pa.Table, kind: str) -> Iterator[bytes]:
@@ -86,7 +80,7 @@ def _plain(column: pa.Array) -> list[object]:
 
 
 def _cells(values: list[object], kind: pa.DataType) -> list[object]:
-    """As :func:`otel_voicebot.reports.grid.cell` has it."""
+    """As ``reports.grid.cell`` has it."""
     if pa.types.is_boolean(kind):
         return [None if value is None else "true" if value else "false" for value in values]
     return [None if value is None else _json(value) for value in values] if pa.types.is_nested(kind) else values

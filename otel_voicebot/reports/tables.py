@@ -8,8 +8,8 @@ __all__ = ["Tables"]
 
 
 class Tables(Protocol):
-    """Gives the models' tables of one window as Arrow tables. :class:`otel_voicebot.models.Engine` is one."""
+    """Gives the models' tables of one window as Arrow tables. ``models.Engine`` is one."""
 
     def table(self, name: str) -> pa.Table:
-        """The rows of model ``name``: operations, turns, sessions, kpis, components, errors."""
+        """The rows of model ``name``: operations, turns, sessions, kpis, components, outcomes, errors."""
         ...

@@ -26,7 +26,7 @@ def duration(seconds: float | None) -> str:
 def quantity(value: object, unit: str = "") -> str:
     """A KPI's value with its unit; ``-`` when it is unknown.
 
-    Units are those of the KPI table: ``s``, ``ratio`` (written as a percentage), ``usd``, anything else as a number.
+    Units are those of the KPI table: ``s``, ``ratio`` (written as a percentage), anything else as a number.
     """
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return MISSING
@@ -43,10 +43,8 @@ def _number(value: float, unit: str) -> str:
     match unit:
         case "s":
             return duration(float(value))
-        case "ratio" | "share" | "%":
+        case "ratio":
             return f"{value * 100:.1f} %"
-        case "usd" | "USD":
-            return f"{value:.4f} USD" if abs(value) < 1 else f"{value:.2f} USD"
     return f"{value:.0f}" if float(value).is_integer() else f"{value:.2f}"
 
 

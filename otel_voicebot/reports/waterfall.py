@@ -1,6 +1,6 @@
 """A trace drawn with characters: a line a span, bars on one axis, marks where the caller stops and the bot begins.
 
-Lines are made of (text, style) pieces; :func:`as_text` joins them, :func:`as_rich` colours them. Nothing is drawn
+Lines are made of (text, style) pieces; ``as_text`` joins them, ``as_rich`` colours them. Nothing is drawn
 outside ``width`` columns.
 """
 

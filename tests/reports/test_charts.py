@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from otel_voicebot.errors import CannotStartError, NoDataError
@@ -34,10 +33,3 @@ def test_unwritable(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(CannotStartError, match="can't write the picture"):
         charts.turn_latencies(turns(*ANSWERED), tmp_path / "file" / "picture.png")
-
-
-@pytest.mark.parametrize("q", [0.0, 0.5, 0.95, 1.0])
-def test_quantiles_interpolate(q: float) -> None:
-    """The lines in the picture are the linearly interpolated quantiles that the report prints."""
-    values = sorted(np.random.default_rng(1).lognormal(size=37).tolist())
-    assert charts.quantile(values, q) == pytest.approx(float(np.quantile(values, q)))

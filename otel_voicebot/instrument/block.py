@@ -57,12 +57,12 @@ class SpanBlock:
     """One span that the bot opens and closes.
 
     Used as ``with`` or ``async with`` it is the current span inside; as a decorator each call makes a span of its
-    own; where start and end
-    lie in different callbacks, use ``start()``, ``end()`` and ``with block.active():`` between them.
+    own; where start and end lie in different callbacks, use ``start()``, ``end()`` and ``with block.active():`` between
+    them.
 
     An ``Exception`` that leaves the block marks the span failed and goes on. Any other ``BaseException`` (a cancelled
-    task, a closed
-    generator, Ctrl-C) is no failure of the component: the status stays unset and ``voicebot.cancelled`` is set.
+    task, a closed generator, Ctrl-C) is no failure of the component: the status stays unset and ``voicebot.cancelled``
+    is set.
     """
 
     def __init__(self, name: str, attributes: Attributes | None = None, *, start: float | None = None) -> None:

@@ -1,8 +1,7 @@
 """The session in the OpenTelemetry context: which call, which turn, which operation code is running for.
 
 It travels under one key of ours in the OTel context, so it follows tasks, threads and executors wherever the context
-does, and
-never in baggage, which HTTP clients send to providers.
+does, and never in baggage, which HTTP clients send to providers.
 """
 
 from collections.abc import Mapping
@@ -70,8 +69,7 @@ def stamp_of(context: Context) -> Stamp:
     """The stamp of a span that starts in ``context``; empty outside of sessions.
 
     The parent is asked first only when it belongs to another trace than the session: code that continues a foreign
-    span must not
-    be booked on the call that happens to run around it.
+    span must not be booked on the call that happens to run around it.
     """
     scope = scope_of(context)
     parent = trace.get_current_span(context)

@@ -1,8 +1,8 @@
 """Process-wide settings of the instrumentation: where spans go, which clock they use, what they may carry.
 
 The composition root sets them once with ``runtime.configure``. Nothing here raises into the bot: what fails is
-contained, and the
-first failure of each kind is logged by its class only, because its text may quote what a caller said.
+contained, and the first failure of each kind is logged by its class only, because its text may quote what a caller
+said.
 """
 
 import hashlib
@@ -64,7 +64,7 @@ class Runtime:
             capture_content: put texts on spans.
             hash_key: HMAC key of ``user.hash``; without one no caller is marked at all.
             on_session_start: called in the bot's thread before each session starts; keep it cheap. A failure is
-            contained.
+                contained.
         """
         self.capture_content = capture_content
         self._hash_key = hash_key or None

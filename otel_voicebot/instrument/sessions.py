@@ -147,7 +147,7 @@ def session(
         channel: phone, web, app, ...
         variant: variant of an experiment that the call runs under.
         caller: who calls, e.g. the number; it becomes ``user.hash`` when a hash key is configured and is never
-        recorded in clear.
+            recorded in clear.
         session_id: the id that other systems know the call by; 32 random hex digits by default.
         attributes: more for the session's span, e.g. ``voicebot.tenant``.
     """

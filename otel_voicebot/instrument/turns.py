@@ -19,8 +19,7 @@ class Turn(SpanBlock):
     """One exchange, or the bot's greeting.
 
     Speech events carry the time at which audio was audible to the caller, in unix seconds: the response gap is
-    measured from
-    the end of the user's speech to the next start of the bot's.
+    measured from the end of the user's speech to the next start of the bot's.
 
     Attributes:
         index: counts up from 1 within the session; 0 before the start, and outside of a session.

@@ -1,10 +1,8 @@
 """Decorated callables: each call gets a block of its own, and behaves as the callable did.
 
 A generator's span covers its first ``next()`` to its exhaustion or close. The OTel context is attached while the
-generator's own code runs
-and detached before each item is handed out, so that it never leaks into the consumer; what the generator's code
-attached itself is
-kept for its next resumption.
+generator's own code runs and detached before each item is handed out, so that it never leaks into the consumer; what
+the generator's code attached itself is kept for its next resumption.
 """
 
 import functools

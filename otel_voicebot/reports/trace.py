@@ -1,6 +1,7 @@
 """One call, or one turn of it, as a tree of spans with the marks of speech: what ``trace`` shows."""
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -192,7 +193,7 @@ def _bar(row: Row, depth: int) -> Bar:
         depth=depth,
         start=start,
         end=end if end is not None and end >= start else None,
-        first_chunk=start + round(first * 1e9) if isinstance(first, float) else None,
+        first_chunk=start + round(first * 1e9) if isinstance(first, float) and math.isfinite(first * 1e9) else None,
     )
 
 

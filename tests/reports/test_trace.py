@@ -122,6 +122,12 @@ def test_broken_spans_are_drawn() -> None:
     assert "?" in waterfall.as_text(waterfall.draw(found, 80, waterfall.ASCII))
 
 
+def test_a_first_chunk_beyond_all_time_is_no_mark() -> None:
+    """A number that a sender made up draws nothing and stops nothing."""
+    made = trace.compute(spans(span("01", "llm", 0, 1, time_to_first_chunk_s=1.7e308)), SCOPE, "call-1")
+    assert made.bars[0].first_chunk is None
+
+
 def test_what_stands_below() -> None:
     """Under the picture stand what spans say, what was said, and the events."""
     found = trace.compute(CALL, SCOPE, "call-1", 2)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 
-from otel_voicebot.reports.values import plain, quantity
+from otel_voicebot.reports.values import plain, quantity, shown
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -64,7 +64,9 @@ class Grid:
 
     def cells(self) -> list[list[str]]:
         """The values as a person reads them, one line each."""
-        return [[" ".join(column.show(row.get(column.key)).split()) for column in self.columns] for row in self.rows]
+        return [
+            [shown(" ".join(column.show(row.get(column.key)).split())) for column in self.columns] for row in self.rows
+        ]
 
     def keys(self) -> list[str]:
         """What machine formats hold: every key of the rows as they first appear, but those made for people (``_…``)."""

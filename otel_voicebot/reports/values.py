@@ -5,9 +5,15 @@ import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-__all__ = ["duration", "instant", "plain", "quantity"]
+__all__ = ["duration", "instant", "plain", "quantity", "shown"]
 
 MISSING = "-"
+_CONTROLS = dict.fromkeys((*range(32), *range(127, 160)), "?")
+
+
+def shown(text: str) -> str:
+    """Text of a sender without control characters, which a terminal would obey."""
+    return text.translate(_CONTROLS)
 
 
 def duration(seconds: float | None) -> str:

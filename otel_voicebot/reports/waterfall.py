@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from otel_voicebot.reports.trace import Bar, Speech, Trace
-from otel_voicebot.reports.values import duration, instant
+from otel_voicebot.reports.values import duration, instant, shown
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -262,11 +262,11 @@ def _legend(trace: Trace, glyphs: Glyphs) -> str:
 
 def as_text(lines: list[Line]) -> str:
     """Without colour."""
-    return "\n".join("".join(text for text, _ in line).rstrip() for line in lines)
+    return "\n".join("".join(shown(text) for text, _ in line).rstrip() for line in lines)
 
 
 def as_rich(lines: list[Line]) -> "Text":
     """With colour."""
     from rich.text import Text  # noqa: PLC0415 - only where a terminal shows it
 
-    return Text("\n").join(Text.assemble(*line) for line in lines)
+    return Text("\n").join(Text.assemble(*((shown(text), style) for text, style in line)) for line in lines)

@@ -128,6 +128,16 @@ def test_a_first_chunk_beyond_all_time_is_no_mark() -> None:
     assert made.bars[0].first_chunk is None
 
 
+def test_a_terminal_obeys_no_sender() -> None:
+    """Control characters in names and values are shown as question marks, in the picture and in the tables."""
+    odd = spans(span("01", "other", 0, 1) | {"name": "a\x1b[2J\nb", "provider": "\x9b2J\x07"})
+    found = trace.compute(odd, SCOPE, "call-1")
+    lines = waterfall.draw(found, 80, waterfall.ASCII)
+    texts = [waterfall.as_text(lines), waterfall.as_rich(lines).plain, as_text(details.details(found))]
+    assert "a?[2J?b" in texts[0]
+    assert not any(set("\x1b\x9b\x07") & set(text) for text in texts)
+
+
 def test_what_stands_below() -> None:
     """Under the picture stand what spans say, what was said, and the events."""
     found = trace.compute(CALL, SCOPE, "call-1", 2)

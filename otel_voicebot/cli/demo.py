@@ -1,5 +1,7 @@
 """``otel-voicebot demo``."""
 
+import shutil
+import sys
 import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -15,7 +17,7 @@ from otel_voicebot.cli.trace import show
 from otel_voicebot.errors import NoDataError
 
 if TYPE_CHECKING:
-    from otel_voicebot.demo.results import DemoResult
+    from otel_voicebot.demo.results import CallResult, DemoResult
     from otel_voicebot.reports.report import Report
     from otel_voicebot.reports.source import Opened
     from otel_voicebot.reports.trace import Trace
@@ -70,14 +72,14 @@ def demo(
     pipeline = app.configure(settings, create_provider=True, resource_attributes=_RESOURCE)
     try:
         _say_where(settings, pipeline.metrics_url)
-        with Calls(calls) as watcher:
+        with Calls(calls, texts=settings.capture_content) as watcher:
             held = run(calls, concurrency, snr, seed, real_time=not fast, on_progress=watcher)
         out.note("the calls are over; writing what they left")
         if not pipeline.drain(_DRAIN_S):
             out.note(f"writing takes longer than {_DRAIN_S:g} s; what follows may lack the last spans")
         found = _look(settings, began)
         if json:
-            out.write_json(_document(held, found, pipeline.metrics_url), None)
+            out.write_json(_document(held, found, pipeline.metrics_url, texts=settings.capture_content), None)
         else:
             _print(held, found)
         if linger:
@@ -150,9 +152,15 @@ def _print(held: "DemoResult", found: _Found) -> None:
         f"picture          {found.picture or 'none: no turn has a wait'}",
         "",
         "next",
-        *(f"  otel-voicebot {command}" for command in _next(found)),
+        *(f"  {_program()} {command}" for command in _next(found)),
     ]
     out.write("\n" + "\n".join(lines) + "\n", None)
+
+
+def _program() -> str:
+    """How this program can be called from here: by its name where that is found, else as it was called."""
+    called = Path(sys.argv[0])
+    return called.name if shutil.which(called.name) else sys.argv[0]
 
 
 def _conditions(held: "DemoResult") -> str:
@@ -168,7 +176,7 @@ def _next(found: _Found) -> list[str]:
     return commands if found.slowest is None else [*commands, f"trace {found.slowest.session_id}{data}"]
 
 
-def _document(held: "DemoResult", found: _Found, url: str | None) -> dict[str, object]:
+def _document(held: "DemoResult", found: _Found, url: str | None, *, texts: bool) -> dict[str, object]:
     from otel_voicebot.reports import report, trace  # noqa: PLC0415 - not for --help
 
     return {
@@ -181,7 +189,16 @@ def _document(held: "DemoResult", found: _Found, url: str | None) -> dict[str, o
         "voice": held.voice,
         "snr_db": held.snr_db,
         "wer": {"value": held.wer, "errors": held.wer_errors, "words": held.wer_words},
-        "calls": [asdict(call) for call in held.calls],
+        "calls": [_call(call, texts=texts) for call in held.calls],
         "report": report.document(found.report),
         "slowest_turn": trace.document(found.slowest) if found.slowest else None,
     }
+
+
+def _call(call: "CallResult", *, texts: bool) -> dict[str, Any]:
+    """One call; what was said in it only where texts may be kept."""
+    document = asdict(call)
+    if not texts:
+        for utterance in document["utterances"]:
+            del utterance["reference"], utterance["hypothesis"]
+    return document

@@ -56,10 +56,16 @@ class Counter:
 
 
 class Calls:
-    """Shows the calls of a demo as they go. Called by one thread at a time."""
+    """Shows the calls of a demo as they go. Called by one thread at a time.
 
-    def __init__(self, total: int | None) -> None:
+    Args:
+        total: how many calls there will be, where that is known.
+        texts: say what was heard also where it may be kept, as in a log; on a terminal it is always shown.
+    """
+
+    def __init__(self, total: int | None, *, texts: bool) -> None:
         self._total = total
+        self._texts = texts or sys.stderr.isatty()
         self._ended = 0
         self._live: Any = None
         self._all: Any = None
@@ -93,8 +99,9 @@ class Calls:
             case results.CallStarted():
                 self._say(call, f"call {call:2}  {progress.plan}: ringing")
             case results.TurnDone():
-                heard = progress.utterance.hypothesis or "(nothing)"
-                self._say(call, f"call {call:2}  {progress.plan}: heard “{heard}”")
+                heard = progress.utterance.hypothesis
+                shown = f"“{heard or '(nothing)'}”" if self._texts else f"{len(heard.split())} words"
+                self._say(call, f"call {call:2}  {progress.plan}: heard {shown}")
             case results.CallEnded():
                 self._ended += 1
                 result = progress.result

@@ -29,23 +29,25 @@ def test_end_for_people(data: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert "word error rate  0.250 (1 of 4 words wrong)\n" in out
     assert f"Parquet data     {data / 'hot'}\n" in out
     assert f"picture          {data / 'pictures' / 'turn-latencies.png'}\n" in out
-    assert f"  otel-voicebot trace call-2 --data {data}\n" in out
+    assert f" trace call-2 --data {data}\n" in out
     assert (data / "pictures" / "turn-latencies.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_end_for_machines(data: Path) -> None:
-    """Its JSON document has the report, the slowest turn, the paths, and every reference with what was understood."""
-    found = json.loads(json.dumps(demo._document(HELD, demo._look(Settings(data=data), NOON), "http://x/metrics")))
+    """Its JSON document has the report, the slowest turn, the paths, and, where texts may be kept, what was understood."""
+    look = demo._look(Settings(data=data), NOON)
+    found = json.loads(json.dumps(demo._document(HELD, look, "http://x/metrics", texts=True)))
     assert found["wer"] == {"value": 0.25, "errors": 1, "words": 4}
     assert found["calls"][0]["utterances"][0]["hypothesis"] == "i want a lone"
     assert found["report"]["kpis"]["sessions"]["value"] == 2
     assert found["slowest_turn"]["session_id"] == "call-2"
     assert found["metrics_url"] == "http://x/metrics"
+    assert "lone" not in json.dumps(demo._document(HELD, look, None, texts=False))
 
 
 def test_plain_progress(capfd: pytest.CaptureFixture[str]) -> None:
     """Where stderr is no terminal, each step of a call is a line there; stdout stays empty."""
-    with Calls(1) as watcher:
+    with Calls(1, texts=False) as watcher:
         watcher(CallStarted(1, "loan"))
         watcher(TurnDone(1, "loan", SAID))
         watcher(CallEnded(1, CALL))
@@ -53,7 +55,7 @@ def test_plain_progress(capfd: pytest.CaptureFixture[str]) -> None:
     assert out == ""
     assert err.splitlines() == [
         "call  1  loan: ringing",
-        "call  1  loan: heard “i want a lone”",
+        "call  1  loan: heard 4 words",
         "call  1  loan: resolved after 12 s (1 of 1 calls)",
     ]
 

@@ -40,10 +40,13 @@ class PipelineProcessor(SpanProcessor):
                 return  # a child of its session: no session itself
             self._sessions.on_start(span, parent_context)
         if span.name == SPAN_SESSION:
-            attributes = span.attributes or {}
-            session_id = attributes.get(SESSION_ID)
-            if isinstance(session_id, str):
-                self._worker.session_started(session_id, str(attributes.get(BOT) or ""))
+            try:
+                attributes = span.attributes or {}
+                session_id = attributes.get(SESSION_ID)
+                if isinstance(session_id, str):
+                    self._worker.session_started(session_id, str(attributes.get(BOT) or ""))
+            except Exception as error:  # noqa: BLE001 - a gauge that lags must not end a call
+                self._worker.contained("session start", error)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Take the span."""

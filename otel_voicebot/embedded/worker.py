@@ -122,11 +122,15 @@ class Worker(Generic[C]):
             self._wake.put(None)
 
     def session_started(self, session_id: str, bot: str) -> None:
-        """Note that a session began. As ``put``."""
+        """Note that a session began. As ``put``; a note that is pushed out is made up for by the session's first span."""
         if not self._closed:
             self._starts.append((session_id, bot))
             if self._thread is None:
                 self._start()
+
+    def contained(self, stage: str, error: Exception) -> None:
+        """Count a failure that was kept from the bot."""
+        self._metrics.contained(stage, error)
 
     def _start(self) -> None:
         if not self._starting.acquire(blocking=False):

@@ -17,29 +17,29 @@ WITH s AS (
 se AS (
     SELECT
         count(*) AS n,
-        count(*) FILTER (WHERE short) AS short,
-        count(*) FILTER (WHERE eligible) AS eligible,
-        count(*) FILTER (WHERE eligible AND escalated_by IS NOT NULL) AS escalated,
-        count(*) FILTER (WHERE eligible AND escalated_by IS NULL AND outcome NOT IN ('abandoned', 'failed', 'escalated')) AS contained,
-        count(*) FILTER (WHERE outcome = 'abandoned' AND NOT short) AS abandoned,
-        count(*) FILTER (WHERE answered > 0) AS handled,
-        sum(duration_s) FILTER (WHERE answered > 0) AS handle_s,
+        count(CASE WHEN short THEN 1 END) AS short,
+        count(CASE WHEN eligible THEN 1 END) AS eligible,
+        count(CASE WHEN eligible AND escalated_by IS NOT NULL THEN 1 END) AS escalated,
+        count(CASE WHEN eligible AND escalated_by IS NULL AND outcome NOT IN ('abandoned', 'failed', 'escalated') THEN 1 END) AS contained,
+        count(CASE WHEN outcome = 'abandoned' AND NOT short THEN 1 END) AS abandoned,
+        count(CASE WHEN answered > 0 THEN 1 END) AS handled,
+        sum(CASE WHEN answered > 0 THEN duration_s END) AS handle_s,
         count(csat) AS rated,
-        count(*) FILTER (WHERE csat >= 4) AS satisfied,
+        count(CASE WHEN csat >= 4 THEN 1 END) AS satisfied,
         sum(csat) AS csat,
         count(nps) AS nps,
-        count(*) FILTER (WHERE nps >= 9) AS promoters,
-        count(*) FILTER (WHERE nps <= 6) AS detractors
+        count(CASE WHEN nps >= 9 THEN 1 END) AS promoters,
+        count(CASE WHEN nps <= 6 THEN 1 END) AS detractors
     FROM s
 ),
 tu AS (
     SELECT
-        count(*) FILTER (WHERE kind = 'exchange') AS exchanges,
-        count(*) FILTER (WHERE outcome = 'abandoned') AS abandoned,
-        count(*) FILTER (WHERE kind = 'greeting' OR outcome = 'answered') AS replies,
-        count(*) FILTER (WHERE interrupted AND (kind = 'greeting' OR outcome = 'answered')) AS interrupted,
+        count(CASE WHEN kind = 'exchange' THEN 1 END) AS exchanges,
+        count(CASE WHEN outcome = 'abandoned' THEN 1 END) AS abandoned,
+        count(CASE WHEN kind = 'greeting' OR outcome = 'answered' THEN 1 END) AS replies,
+        count(CASE WHEN interrupted AND (kind = 'greeting' OR outcome = 'answered') THEN 1 END) AS interrupted,
         count(response_gap_s) AS gaps,
-        count(*) FILTER (WHERE outcome = 'answered' AND response_gap_s IS NULL) AS unmarked,
+        count(CASE WHEN outcome = 'answered' AND response_gap_s IS NULL THEN 1 END) AS unmarked,
         quantile_cont(response_gap_s, 0.5) AS p50,
         quantile_cont(response_gap_s, 0.95) AS p95,
         quantile_cont(response_gap_s, 0.99) AS p99

@@ -122,7 +122,7 @@ class Worker(Generic[C]):
             self._wake.put(None)
 
     def session_started(self, session_id: str, bot: str) -> None:
-        """Note that a session began. As ``put``; a note that is pushed out is made up for by the session's first span."""
+        """Note that a session began. As ``put``; a note that is pushed out is made up for by the first span."""
         if not self._closed:
             self._starts.append((session_id, bot))
             if self._thread is None:

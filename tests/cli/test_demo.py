@@ -34,7 +34,7 @@ def test_end_for_people(data: Path, capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_end_for_machines(data: Path) -> None:
-    """Its JSON document has the report, the slowest turn, the paths, and what was understood where texts may be kept."""
+    """Its JSON document has the report, the slowest turn, the paths, and what was heard where texts may be kept."""
     look = demo._look(Settings(data=data), NOON)
     found = json.loads(json.dumps(demo._document(HELD, look, "http://x/metrics", texts=True)))
     assert found["wer"] == {"value": 0.25, "errors": 1, "words": 4}

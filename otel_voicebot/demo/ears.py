@@ -11,6 +11,7 @@ _HOLD: Final = round(0.2 / FRAME_S)
 so that a caller who goes on is not cut off."""
 _SILENT: Final = round(15 / FRAME_S)
 """Frames of silence after which the bot takes it that nobody is there any more."""
+_ENDLESS: Final = round(60 / FRAME_S)
 _HINT: Final = 2
 """Frames of speech in a row that hint at a caller who goes on,"""
 _CONFIRM: Final = round(0.4 / FRAME_S)
@@ -44,8 +45,10 @@ class Ears:
         return bool(self._endpointer.in_speech)
 
     def wait_for_silence(self) -> None:
-        """Listen until nobody speaks any more."""
-        while self._endpointer.in_speech:
+        """Listen until nobody speaks any more, or somebody has spoken for a minute: then it is noise."""
+        for _ in range(_ENDLESS):
+            if not self._endpointer.in_speech:
+                return
             self._take()
 
     def decide(self) -> Literal["committed", "resumed"]:

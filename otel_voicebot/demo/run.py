@@ -38,7 +38,7 @@ def run(
         MissingExtraError: packages of the extra ``demo`` are not installed.
         UsageError: a number is out of range.
     """
-    _check(calls, concurrency)
+    _check(calls, concurrency, snr)
     from otel_voicebot.demo.center import CallCenter  # noqa: PLC0415 - needs the extra
 
     began = time.monotonic()
@@ -50,10 +50,12 @@ def run(
     return DemoResult(held, speed, center.voice.provider, snr, time.monotonic() - began)
 
 
-def _check(calls: int | None, concurrency: int) -> None:
+def _check(calls: int | None, concurrency: int, snr: float | None) -> None:
     if calls is not None and calls < 1:
         raise UsageError(f"calls must be at least 1, not {calls}")
     if concurrency < 1:
         raise UsageError(f"concurrency must be at least 1, not {concurrency}")
+    if snr is not None and not -20 <= snr <= 100:
+        raise UsageError(f"snr must be from -20 to 100 dB, not {snr}")
     if any(importlib.util.find_spec(package) is None for package in _EXTRA):
         raise MissingExtraError("the demo", "demo")

@@ -15,6 +15,7 @@ from otel_voicebot.demo.audio import Pcm, resampled
 __all__ = ["Espeak", "Flite", "Voice", "pick"]
 
 _WAV_HEADER: Final = 44
+_making: Final = threading.Lock()
 
 
 class Voice(Protocol):
@@ -68,8 +69,13 @@ def pick() -> Voice:
     return Flite() if shutil.which("flite") else Espeak()
 
 
-@functools.cache
 def _espeak() -> "_Engine":
+    with _making:  # the cache alone would let two calls that begin together set the library up twice
+        return _engine()
+
+
+@functools.cache
+def _engine() -> "_Engine":
     return _Engine()
 
 

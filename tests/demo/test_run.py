@@ -144,3 +144,20 @@ def test_a_missing_package_is_one_clear_sentence(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "pocketsphinx" else object())
     with pytest.raises(errors.MissingExtraError, match=r"pip install 'otel-voicebot\[demo\]'"):
         run()
+
+
+@pytest.mark.parametrize("snr", [float("nan"), float("inf"), -1000.0])
+def test_a_noise_that_is_none_is_refused(snr):
+    """What is no signal-to-noise ratio is named before any call."""
+    with pytest.raises(errors.UsageError, match="snr must be from"):
+        run(calls=1, snr=snr)
+
+
+def test_calls_are_held_without_flite(monkeypatch, tmp_path):
+    """With flite hidden from PATH several calls at once are held in the voice of the wheel."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    result = run(calls=3, concurrency=3, real_time=False)
+    assert result.voice == "espeak-ng"
+    assert len(result.calls) == 3
+    assert result.wer is not None
+    assert result.wer < 0.5

@@ -1,6 +1,8 @@
 """The bot's voice, with flite and without."""
 
 import shutil
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -64,3 +66,22 @@ def test_threads_may_speak_at_once():
     for thread in threads:
         thread.join()
     assert lengths == pytest.approx([alone] * 4, rel=0.05)
+
+
+def test_threads_may_speak_first_at_once():
+    """The library is set up once, also when the first sentences of a process come from several threads together."""
+    program = """
+import threading
+from otel_voicebot.demo.voice import Espeak
+start, spoken = threading.Barrier(6), []
+def speak():
+    start.wait()
+    spoken.append(len(Espeak().speak("Please hold the line.", bool)))
+threads = [threading.Thread(target=speak) for _ in range(6)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+assert len(spoken) == 6 and 0 < max(spoken) < 1.3 * min(spoken), spoken
+"""
+    for _ in range(3):
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+        assert (done.returncode, done.stderr) == (0, "")

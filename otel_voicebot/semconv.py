@@ -62,6 +62,9 @@ OPERATIONS: Final = ("stt", "llm", "tts", "nlu", "rag", "tool", "cache", "api")
 """The components whose spans are operations: what latencies, errors and rates are counted over."""
 
 OUTCOMES: Final = ("resolved", "unresolved", "escalated", "abandoned", "failed")
+ENDPOINTING_OUTCOMES: Final = ("committed", "resumed", "dropped")
+REQUESTERS: Final = ("caller", "bot")
+"""Who may ask for a handoff."""
 
 # ---- resource -----------------------------------------------------------------------------------------------------
 

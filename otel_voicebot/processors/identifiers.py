@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from otel_voicebot.spans.attributes import Mask
 
-__all__ = ["NAME_COLUMNS", "are_identifiers", "are_names"]
+__all__ = ["NAME_COLUMNS", "are_identifiers", "are_short"]
 
 _LONGEST: Final = 200
 """Characters: what names something is no longer,"""
@@ -23,15 +23,15 @@ NAME_COLUMNS: Final = frozenset({"agent", "bot", "channel", "model", "provider",
 """Columns of names that a developer configures: "First National Bank" and "Whisper Large v3" are names."""
 
 
-def are_names(texts: pa.StringArray) -> Mask:
+def are_short(texts: pa.StringArray) -> Mask:
     """Which texts may be a configured name: not empty, not long. A null may not."""
     length = pc.fill_null(pc.utf8_length(texts), 0)
-    names: Mask = np.asarray(pc.and_(pc.greater(length, 0), pc.less_equal(length, _LONGEST)))
-    return names
+    short: Mask = np.asarray(pc.and_(pc.greater(length, 0), pc.less_equal(length, _LONGEST)))
+    return short
 
 
 def are_identifiers(texts: pa.StringArray) -> Mask:
     """Which texts may be an identifier: a name of at most two words. A null may not."""
     sentence = pc.fill_null(pc.match_substring_regex(texts, _THREE_WORDS), False)  # noqa: FBT003
-    identifiers: Mask = are_names(texts) & ~np.asarray(sentence)
+    identifiers: Mask = are_short(texts) & ~np.asarray(sentence)
     return identifiers

@@ -12,6 +12,7 @@ from otel_voicebot import semconv
 from otel_voicebot.dialects import DIALECTS, STAMPS, Dialect
 from otel_voicebot.processors.identifiers import are_identifiers
 from otel_voicebot.processors.promote import Promoter
+from otel_voicebot.processors.ranges import RANGES, rule_of, with_rules, within
 from otel_voicebot.processors.speech import speech_columns
 from otel_voicebot.spans.attributes import Attributes, Indices, Int32s, Kind, Mask
 from otel_voicebot.spans.batch import SpanBatch
@@ -29,7 +30,7 @@ def normalise(batch: SpanBatch) -> SpanBatch:
     """The batch with dialect, component and what the dialect derives; ``unmapped`` counts the other spans by scope.
 
     An attribute that a column holds leaves the map; one whose value does not fit its column stays there: a value of
-    another type, an empty text, a sentence where an identifier belongs.
+    another type, an empty text, a sentence where an identifier belongs, a number out of range (`quality` names it).
     """
     dialect, component = _recognise(batch)
     promoter = Promoter(batch.attributes, len(batch))
@@ -43,9 +44,11 @@ def normalise(batch: SpanBatch) -> SpanBatch:
     columns["dialect"] = names.take(pa.array(dialect, mask=dialect < 0))
     columns["component"] = pa.array(semconv.COMPONENTS, pa.string()).take(pa.array(component))
     columns |= _of_resource(batch)
-    columns |= _of_feedback(batch, columns)
+    columns |= _of_feedback(batch, columns, promoter.broken)
     columns["error_type"] = _error_type(batch, columns["error_type"])
     columns |= speech_columns(batch, component == semconv.COMPONENTS.index("turn"))
+    if promoter.broken:
+        columns["quality"] = with_rules(batch.column("quality"), promoter.broken)
     return batch.with_columns(columns, attributes=promoter.rest(), unmapped=_unmapped(batch, dialect))
 
 
@@ -147,27 +150,33 @@ def _of_resource(batch: SpanBatch) -> dict[str, pa.Array]:
     return columns
 
 
-def _last_of_event(batch: SpanBatch, event: str, key: str, kind: Kind) -> tuple[Indices, Indices]:
-    """Rows whose events of this name carry the key, and the value's index in the events' attributes; the last wins."""
+def _of_events(batch: SpanBatch, event: str, key: str, kind: Kind) -> tuple[Indices, Indices]:
+    """Each time an event of this name carries the key: the span's row, the value's index in the events' attributes."""
     named = np.asarray(pc.fill_null(pc.equal(batch.events.columns["name"], event), False))  # noqa: FBT003
     if not named.any():
         return np.zeros(0, np.intp), np.zeros(0, np.intp)
     entries = _entries(batch.events.attributes, key, kind)
     entries = entries[named[batch.events.attributes.row[entries]]]
-    value = np.full(len(batch), -1, np.int64)
-    value[batch.events.row[batch.events.attributes.row[entries]]] = batch.events.attributes.value[entries]
-    rows = np.flatnonzero(value >= 0)
-    return rows, value[rows]
+    rows: Indices = batch.events.row[batch.events.attributes.row[entries]].astype(np.intp)
+    return rows, batch.events.attributes.value[entries].astype(np.intp)
 
 
-def _of_feedback(batch: SpanBatch, columns: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
-    """Survey answers that stand on an event, where the span itself has none."""
+def _of_feedback(batch: SpanBatch, columns: Mapping[str, pa.Array], broken: dict[str, Mask]) -> dict[str, pa.Array]:
+    """Survey answers that stand on an event, where the span itself has none; the last in range counts.
+
+    ``broken`` is given the rows with an answer that is out of range.
+    """
     found = {}
     for column, key in (("csat", semconv.CSAT), ("nps", semconv.NPS)):
-        rows, values = _last_of_event(batch, semconv.FEEDBACK, key, Kind.INT)
+        rows, values = _of_events(batch, semconv.FEEDBACK, key, Kind.INT)
+        given = batch.events.attributes.integer[values]
+        good = within(given, RANGES[column])
+        if not good.all():
+            broken.setdefault(rule_of(column), np.zeros(len(batch), dtype=bool))[rows[~good]] = True
+            rows, given = rows[good], given[good]
         if len(rows):
             answers = np.zeros(len(batch), np.int64)
-            answers[rows] = batch.events.attributes.integer[values]
+            answers[rows] = given
             missing = np.ones(len(batch), dtype=bool)
             missing[rows] = False
             found[column] = pc.coalesce(columns[column], pa.array(answers, mask=missing))
@@ -179,7 +188,7 @@ def _error_type(batch: SpanBatch, stated: pa.Array) -> pa.Array:
     failed = pc.equal(batch.column("status"), "error")
     if not failed.true_count:
         return stated
-    rows, values = _last_of_event(batch, semconv.EXCEPTION, semconv.EXCEPTION_TYPE, Kind.STRING)
+    rows, values = _of_events(batch, semconv.EXCEPTION, semconv.EXCEPTION_TYPE, Kind.STRING)
     position = np.full(len(batch), -1, np.int64)
     position[rows] = values
     types = batch.events.attributes.text.take(pa.array(position, mask=position < 0))

@@ -7,9 +7,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from otel_voicebot.dialects import DIALECTS, STAMPS
-from otel_voicebot.processors.identifiers import NAME_COLUMNS, are_identifiers, are_names
+from otel_voicebot.processors.identifiers import NAME_COLUMNS, are_identifiers, are_short
+from otel_voicebot.processors.ranges import CHOICES, RANGES, rule_of, within
 from otel_voicebot.spans.attributes import Attributes, Int32s, Kind, Mask
 from otel_voicebot.spans.schema import SPANS
 
@@ -42,7 +44,9 @@ class Promoter:
         self._slices = {key: slice(ends[code], ends[code + 1]) for code, key in enumerate(attributes.keys)}
         self._left = np.ones(len(attributes), dtype=bool)
         self._filled: dict[str, Int32s] = {}
-        self._fits: dict[str, Mask] = {}
+        self._fits: dict[tuple[object, ...], Mask] = {}
+        self.broken: dict[str, Mask] = {}
+        """Quality rule to the rows that break it: they carry a value that its column may not hold."""
 
     def promote(self, columns: Mapping[str, Sequence[str]], rows: Mask | None) -> None:
         """Fill columns from the first of their attributes that fits, on these rows (None: on all)."""
@@ -50,11 +54,14 @@ class Promoter:
             for key in keys:
                 place = self._slices.get(key)
                 if place is not None and place.stop > place.start:
-                    self._fill(column, place, rows)
+                    self._fill(column, key, rows)
 
-    def _fill(self, column: str, place: slice, rows: Mask | None) -> None:
+    def _fill(self, column: str, key: str, rows: Mask | None) -> None:
+        place = self._slices[key]
         at, values, entries = self._rows[place], self._values[place], self._order[place]
-        take = self._fitting(column)[values]
+        take = self._allowed(column, key)[values]
+        if not take.all() and (column in RANGES or key in CHOICES):
+            self._note(column, values, at, take, rows)
         if rows is not None:
             take &= rows[at]
         filled = self._filled.get(column)
@@ -70,9 +77,32 @@ class Promoter:
     def _fitting(self, column: str) -> Mask:
         """Which values fit a column; worked out once for all columns that take the same."""
         kind = _KINDS[column]
-        if kind not in self._fits:
-            self._fits[kind] = _FITS[kind](self._table)
-        return self._fits[kind]
+        if (kind,) not in self._fits:
+            self._fits[kind,] = _FITS[kind](self._table)
+        return self._fits[kind,]
+
+    def _allowed(self, column: str, key: str) -> Mask:
+        """Which values fit a column and are in its range or among its words; once for all with the same bounds."""
+        choices, bounds = CHOICES.get(key), RANGES.get(column)
+        if choices is None and bounds is None:
+            return self._fitting(column)
+        name = (_KINDS[column], choices or bounds)
+        if name not in self._fits:
+            if choices is not None:
+                fits = np.asarray(pc.fill_null(pc.is_in(self._table.text, pa.array(choices)), False))  # noqa: FBT003
+            else:
+                assert bounds is not None
+                fits = within(self._doubles if _TYPES[column] == pa.float64() else self._integers, bounds)
+            self._fits[name] = self._fitting(column) & fits
+        return self._fits[name]
+
+    def _note(self, column: str, values: Int32s, at: Int32s, taken: Mask, rows: Mask | None) -> None:
+        """Remember the rows with a value of the column's type that it may not hold."""
+        strange = at[self._fitting(column)[values] & ~taken]
+        if rows is not None:
+            strange = strange[rows[strange]]
+        if len(strange):
+            self.broken.setdefault(rule_of(column), np.zeros(self._size, dtype=bool))[strange] = True
 
     def columns(self) -> dict[str, pa.Array]:
         """The columns that were filled, and typed nulls for those that could have been."""
@@ -142,7 +172,7 @@ _FITS: Final[dict[str, Callable[[Attributes], Mask]]] = {
     "int64": _any_int64,
     "double": _any_double,
     "content": _any_text,
-    "name": lambda table: _any_text(table) & are_names(table.text),
+    "name": lambda table: _any_text(table) & are_short(table.text),
     "identifier": lambda table: _any_text(table) & are_identifiers(table.text),
 }
 """Which values a column of a kind takes. Integers are taken for doubles, whole doubles for integers."""

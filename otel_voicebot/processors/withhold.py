@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from otel_voicebot import semconv
 from otel_voicebot.dialects import DIALECTS, STAMPS
 from otel_voicebot.dialects.native import NATIVE
-from otel_voicebot.processors.identifiers import NAME_COLUMNS, are_identifiers, are_names
+from otel_voicebot.processors.identifiers import NAME_COLUMNS, are_identifiers, are_short
 from otel_voicebot.spans.attributes import Attributes, Kind
 from otel_voicebot.spans.batch import SpanBatch
 
@@ -135,7 +135,7 @@ def _clean(attributes: Attributes, keep: tuple[str, ...], at_least: int = 0) -> 
     by_key = [_verdict(key, keep) for key in attributes.keys]
     verdicts = np.array([verdict and max(verdict, at_least) for verdict in by_key], dtype=np.int8)[attributes.key]
     bad = texts & (verdicts == _NEVER)
-    for verdict, fits in ((_IDENTIFIER, are_identifiers), (_NAME, are_names)):
+    for verdict, fits in ((_IDENTIFIER, are_identifiers), (_NAME, are_short)):
         judged = np.flatnonzero(texts & (verdicts == verdict))
         if len(judged):
             bad[judged] = ~fits(attributes.text.take(pa.array(judged)))

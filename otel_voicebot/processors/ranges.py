@@ -1,0 +1,74 @@
+"""What a column's values may be: numbers within a range, words of a fixed set.
+
+A CSAT of 500 or a negative number of tokens is a mistake of whoever wrote it. As a KPI it would move every average,
+and counters would go backwards. It stays an attribute, and the span's ``quality`` says ``csat_out_of_range``.
+"""
+
+from collections.abc import Mapping
+from math import inf
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from otel_voicebot import semconv
+from otel_voicebot.spans.attributes import Mask
+from otel_voicebot.spans.values import offsets
+
+__all__ = ["CHOICES", "RANGES", "rule_of", "with_rules", "within"]
+
+_NOT_NEGATIVE: Final = (0.0, inf)
+
+RANGES: Final[dict[str, tuple[float, float]]] = {
+    "csat": (1.0, 5.0),
+    "nps": (0.0, 10.0),
+    "mos": (1.0, 5.0),
+    "confidence": (0.0, 1.0),
+    "audio_s": _NOT_NEGATIVE,
+    "time_to_first_chunk_s": _NOT_NEGATIVE,
+    "input_tokens": _NOT_NEGATIVE,
+    "output_tokens": _NOT_NEGATIVE,
+    "cached_input_tokens": _NOT_NEGATIVE,
+    "characters": _NOT_NEGATIVE,
+    "user_words": _NOT_NEGATIVE,
+    "bot_words": _NOT_NEGATIVE,
+    "wer_errors": _NOT_NEGATIVE,
+    "wer_words": _NOT_NEGATIVE,
+}
+"""Least and greatest value of a column, both included."""
+
+CHOICES: Final[dict[str, tuple[str, ...]]] = {
+    semconv.SESSION_OUTCOME: semconv.OUTCOMES,
+    semconv.ENDPOINTING_OUTCOME: semconv.ENDPOINTING_OUTCOMES,
+    semconv.HANDOFF_REQUESTED_BY: semconv.REQUESTERS,
+}
+"""The words that an attribute may be; by attribute, as two of them share the column ``outcome``."""
+
+
+def rule_of(column: str) -> str:
+    """Name of the quality rule that a value breaks which its column may not hold."""
+    return f"{column}_out_of_range"
+
+
+def within(values: npt.NDArray[np.int64] | npt.NDArray[np.float64], bounds: tuple[float, float]) -> Mask:
+    """Which values lie in a range."""
+    low, high = bounds
+    inside: Mask = values >= low
+    if high != inf:
+        inside &= values <= high
+    return inside
+
+
+def with_rules(quality: pa.ListArray, broken: Mapping[str, Mask]) -> pa.ListArray:
+    """The lists of rules, and behind them the names of those that each row breaks."""
+    rows = [np.asarray(pc.list_parent_indices(quality), dtype=np.intp)]
+    names = [pc.list_flatten(quality)]
+    for name, mask in broken.items():
+        found = np.flatnonzero(mask)
+        rows.append(found)
+        names.append(pa.array([name] * len(found), pa.string()))
+    row = np.concatenate(rows)
+    order = np.argsort(row, kind="stable")
+    return pa.ListArray.from_arrays(offsets(row[order], len(quality)), pa.concat_arrays(names).take(pa.array(order)))

@@ -75,7 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         run = typer.main.get_command(command())
         code = run.main(args=words, prog_name=NAME, standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except BrokenPipeError:
         return failures.reader_left()
     except Exception as error:  # noqa: BLE001 - the last stop: everything becomes a sentence and an exit code

@@ -1,5 +1,6 @@
 """``otel-voicebot demo``."""
 
+import math
 import shutil
 import sys
 import time
@@ -14,7 +15,7 @@ from otel_voicebot.cli import output as out
 from otel_voicebot.cli.options import Data, Json, Question
 from otel_voicebot.cli.progress import Calls
 from otel_voicebot.cli.trace import show
-from otel_voicebot.errors import NoDataError
+from otel_voicebot.errors import NoDataError, UsageError
 
 if TYPE_CHECKING:
     from otel_voicebot.demo.results import CallResult, DemoResult
@@ -26,6 +27,13 @@ if TYPE_CHECKING:
 __all__ = ["demo"]
 
 
+def _finite(value: float | None) -> float | None:
+    if value is not None and not math.isfinite(value):
+        msg = f"{value} is neither decibels nor seconds: --snr and --linger take a number"
+        raise UsageError(msg)
+    return value
+
+
 def demo(
     *,
     calls: Annotated[
@@ -35,7 +43,13 @@ def demo(
     concurrency: Annotated[int, typer.Option("--concurrency", min=1, metavar="N", help="Calls at a time.")] = 6,
     snr: Annotated[
         float | None,
-        typer.Option("--snr", metavar="DB", help="White noise so far below the callers' voices.", show_default="clean"),
+        typer.Option(
+            "--snr",
+            metavar="DB",
+            callback=_finite,
+            help="White noise so far below the callers' voices.",
+            show_default="clean",
+        ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of waiting times and noise.")] = 1,
     fast: Annotated[bool, typer.Option("--fast", help="Not in real time: latencies mean nothing then.")] = False,
@@ -51,7 +65,14 @@ def demo(
     ] = None,
     capture_content: Annotated[bool, typer.Option("--capture-content", help="Store what was said, too.")] = False,
     linger: Annotated[
-        float, typer.Option("--linger", min=0, metavar="SECONDS", help="Keep /metrics up so long after the last call.")
+        float,
+        typer.Option(
+            "--linger",
+            min=0,
+            metavar="SECONDS",
+            callback=_finite,
+            help="Keep /metrics up so long after the last call.",
+        ),
     ] = 0,
     json: Json = False,
 ) -> int:

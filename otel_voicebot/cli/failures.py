@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
+from otel_voicebot.cli.output import StdoutError, note
 from otel_voicebot.errors import CannotStartError, UsageError, VoicebotError
 
 __all__ = ["explain", "reader_left"]
@@ -21,17 +22,46 @@ _CANNOT: Final = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ED
 
 def explain(error: Exception, words: Sequence[str]) -> int:
     """Print what was wrong, as JSON on stdout where the command line asks for JSON, and return the exit code."""
+    if isinstance(error, OSError) and not error.filename and not _stdout_works():
+        error = StdoutError(f"standard output: {error.strerror or error}")
     code, message, usage = _sentence(error)
     if "--debug" in words:
         traceback.print_exception(error, file=sys.stderr)
     elif code == _DEFECT:
         message += f" (a defect of otel-voicebot; the traceback: otel-voicebot --debug {' '.join(words)})"
-    if _wants_json(words):
-        print(json.dumps({"error": {"code": code, "message": message}}))  # noqa: T201 - the program's output
-    else:
-        hint = f"\n{usage}" if usage else ""
-        print(f"otel-voicebot: {message}{hint}", file=sys.stderr)  # noqa: T201
+    broken = isinstance(error, StdoutError)
+    if broken or not (_wants_json(words) and _say_json(code, message)):
+        note(f"otel-voicebot: {message}" + (f"\n{usage}" if usage else ""))
+    if broken or not _stdout_works():
+        _drop_stdout()
     return code
+
+
+def _say_json(code: int, message: str) -> bool:
+    """False when standard output can't take it."""
+    if sys.stdout is None:
+        return False
+    try:
+        print(json.dumps({"error": {"code": code, "message": message}}), flush=True)  # noqa: T201 - the program's output
+    except OSError:
+        return False
+    return True
+
+
+def _stdout_works() -> bool:
+    """What could not be written is still in its buffer, and fails again."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        return False
+    return True
+
+
+def _drop_stdout() -> None:
+    """Python flushes stdout at exit, and would complain a second time of what is wrong with it."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _sentence(error: Exception) -> tuple[int, str, str]:
@@ -61,6 +91,5 @@ def _wants_json(words: Sequence[str]) -> bool:
 
 def reader_left() -> int:
     """Whoever read our output has seen enough (``| head``): stop quietly. Returns the exit code."""
-    # Python flushes stdout at exit, and would complain of the pipe a second time.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _drop_stdout()
     return 0

@@ -23,12 +23,10 @@ def import_(
 
     They go through the same pipeline as those of a live bot. Understood are OTLP JSON (a request a line, as the
     Collector's file exporter writes it, or one document) and OTLP protobuf, each plain, gzipped or zstd-compressed.
-    What can't be read is named, the rest is kept.
+    What can't be read is named, the rest is kept. A pipe will do (`import <(...)`, `/dev/stdin`); an empty file
+    holds 0 spans.
     """
-    missing = [str(path) for path in files if not path.is_file()]
-    if missing:
-        msg = f"no such file: {', '.join(missing)}"
-        raise UsageError(msg)
+    _check(files)
     from otel_voicebot import app  # noqa: PLC0415 - not for --help
 
     unreadable: list[UnreadableDataError] = []
@@ -52,6 +50,16 @@ def import_(
     for error in unreadable:
         out.note(f"otel-voicebot: {error}")
     return UnreadableDataError.code if unreadable else 0
+
+
+def _check(files: list[Path]) -> None:
+    for wrong, what in (
+        ([path for path in files if not path.exists()], "no such file"),
+        ([path for path in files if path.is_dir()], "is a directory, not a file"),
+        ([path for path in files if path.is_socket()], "is a socket, not a file"),
+    ):
+        if wrong:
+            raise UsageError(f"{what}: {', '.join(map(str, wrong))}")
 
 
 def _requests(files: list[Path], counter: Counter, unreadable: list[UnreadableDataError]) -> Iterator[bytes]:

@@ -72,10 +72,10 @@ def moment(text: str | None, now: datetime, option: str) -> datetime | None:
         if ago := _AGO.fullmatch(text.strip()):
             return now - timedelta(**{_UNITS[ago[2]]: float(ago[1])})
         when = datetime.fromisoformat(text.strip())
+        return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         msg = f"{option} {text!r} is no time: write 2026-03-01, 2026-03-01T09:30:00+01:00, or 15m, 24h, 7d (ago)"
         raise UsageError(msg) from None
-    return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ import io
 import json
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from otel_voicebot.reports.waterfall import Glyphs, Line
 
 __all__ = [
+    "StdoutError",
     "glyphs",
     "grids_as",
     "note",
@@ -31,8 +32,31 @@ __all__ = [
 ]
 
 
+class StdoutError(CannotStartError):
+    """Standard output can't be written to: it is closed, or its disk is full."""
+
+
+@contextmanager
+def _stdout() -> Iterator[None]:
+    """Where standard output is written. A reader that leaves (``BrokenPipeError``) is no failure of ours to name."""
+    if sys.stdout is None:
+        msg = "standard output: it is closed"
+        raise StdoutError(msg)
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise StdoutError(f"standard output: {error.strerror or error}") from None
+
+
 def note(text: str) -> None:
     """A remark for people; never in the way of results."""
+    if not text.isprintable():
+        from otel_voicebot.reports.values import shown  # noqa: PLC0415 - not for --help
+
+        text = "\n".join(map(shown, text.split("\n")))
     print(text, file=sys.stderr)  # noqa: T201 - the program's output
 
 
@@ -40,7 +64,7 @@ def write(content: str | bytes, output: Path | None) -> None:
     """Results to ``output``, else to stdout, as UTF-8.
 
     Raises:
-        CannotStartError: the file can't be written.
+        CannotStartError: the file, or standard output, can't be written.
     """
     write_all([content.encode() if isinstance(content, str) else content], output)
 
@@ -48,23 +72,35 @@ def write(content: str | bytes, output: Path | None) -> None:
 def write_all(pieces: Iterable[bytes], output: Path | None) -> None:
     """The same, piece by piece."""
     if output is None:
-        sys.stdout.flush()
-        for piece in pieces:
-            sys.stdout.buffer.write(piece)
-        sys.stdout.buffer.flush()
+        with _stdout():
+            sys.stdout.flush()
+            for piece in pieces:
+                sys.stdout.buffer.write(piece)
         return
+    try:
+        if output.exists() and not output.is_file():
+            with output.open("wb") as file:  # a device or a pipe: it must not be replaced by a file
+                file.writelines(pieces)
+        else:
+            _replace(output.resolve(), pieces)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        msg = f"can't write {output}: {error.strerror or error}"
+        raise CannotStartError(msg) from None
+    note(f"written: {output}")
+
+
+def _replace(output: Path, pieces: Iterable[bytes]) -> None:
+    """Whoever reads the file sees the old one or the whole new one."""
     part = output.with_name(f".{output.name}.part")
     try:
         with part.open("wb") as file:
             file.writelines(pieces)
-        part.replace(output)  # whoever reads the file sees the old one or the whole new one
-    except OSError as error:
-        msg = f"can't write {output}: {error.strerror or error}"
-        raise CannotStartError(msg) from None
+        part.replace(output)
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
-    note(f"written: {output}")
 
 
 def write_json(document: Mapping[str, object], output: Path | None) -> None:
@@ -74,7 +110,7 @@ def write_json(document: Mapping[str, object], output: Path | None) -> None:
 
 def terminal() -> "Console | None":
     """The terminal that people look at; None where stdout goes to a file or another program."""
-    if not sys.stdout.isatty():
+    if sys.stdout is None or not sys.stdout.isatty():
         return None
     from rich.console import Console  # noqa: PLC0415 - a tenth of a second
 
@@ -91,7 +127,7 @@ def glyphs() -> "Glyphs":
     from otel_voicebot.reports.waterfall import ASCII, UNICODE  # noqa: PLC0415 - not for --help
 
     try:
-        (UNICODE.full + UNICODE.before + UNICODE.mark).encode(sys.stdout.encoding or "ascii")
+        (UNICODE.full + UNICODE.before + UNICODE.mark).encode((sys.stdout and sys.stdout.encoding) or "ascii")
     except UnicodeEncodeError:
         return ASCII
     return UNICODE
@@ -100,17 +136,20 @@ def glyphs() -> "Glyphs":
 def write_table(head: Sequence[str], grids: Sequence["Grid"], output: Path | None) -> None:
     """Tables for people, under a few lines that say what they are of."""
     from otel_voicebot.reports.grid import as_rich, as_text  # noqa: PLC0415 - not for --help
+    from otel_voicebot.reports.values import shown  # noqa: PLC0415
 
+    head = [shown(line) for line in head]
     console = terminal() if output is None else None
     if console is None:
         write("\n\n".join(["\n".join(head)] * bool(head) + [as_text(grid) for grid in grids]) + "\n", output)
         return
-    for line in head:
-        console.print(line, markup=False)
-    for index, grid in enumerate(grids):
-        if head or index:
-            console.print()
-        console.print(as_rich(grid))
+    with _stdout():
+        for line in head:
+            console.print(line, markup=False)
+        for index, grid in enumerate(grids):
+            if head or index:
+                console.print()
+            console.print(as_rich(grid))
 
 
 def picture(lines: Sequence["Line"]) -> None:
@@ -121,7 +160,8 @@ def picture(lines: Sequence["Line"]) -> None:
     if console is None:
         write(as_text(list(lines)) + "\n", None)
     else:
-        console.print(as_rich(list(lines)), no_wrap=True, overflow="crop", soft_wrap=True)
+        with _stdout():
+            console.print(as_rich(list(lines)), no_wrap=True, overflow="crop", soft_wrap=True)
 
 
 def grids_as(kind: str, title: str, head: Sequence[str], grids: Sequence["Grid"]) -> str | bytes:

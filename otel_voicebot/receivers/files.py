@@ -195,9 +195,8 @@ def _from_json(content: bytes) -> bytes | None:
     return request.SerializeToString()
 
 
-def _plain(file: BinaryIO) -> BinaryIO:
-    magic = file.read(4)
-    file.seek(0)
+def _plain(file: io.BufferedReader) -> BinaryIO:
+    magic = file.peek(4)[:4]  # not read and seek: it may be a pipe
     if magic.startswith(_GZIP):
         return cast("BinaryIO", gzip.GzipFile(fileobj=file))
     if magic == _ZSTD:

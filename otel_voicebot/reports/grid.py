@@ -76,9 +76,9 @@ class Grid:
 
 def as_text(grid: Grid) -> str:
     """Aligned columns, two spaces between them, no colour and no lines: stable for other programs."""
-    lines = [grid.title] if grid.title else []
+    lines = [shown(grid.title)] if grid.title else []
     if not grid.rows:
-        return "\n".join([*lines, f"  {grid.empty}", *_notes(grid)])
+        return "\n".join([*lines, f"  {shown(grid.empty)}", *_notes(grid)])
     cells = grid.cells()
     table = [[column.title for column in grid.columns], *cells]
     widths = [max(len(row[index]) for row in table) for index in range(len(grid.columns))]
@@ -92,7 +92,7 @@ def as_text(grid: Grid) -> str:
 
 
 def _notes(grid: Grid) -> list[str]:
-    return [f"  {note}" for note in grid.notes]
+    return [f"  {shown(note)}" for note in grid.notes]
 
 
 def as_rich(grid: Grid) -> "Group":
@@ -102,9 +102,9 @@ def as_rich(grid: Grid) -> "Group":
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    title, notes = Text(grid.title, style="bold"), [Text(note, style="dim") for note in grid.notes]
+    title, notes = Text(shown(grid.title), style="bold"), [Text(shown(note), style="dim") for note in grid.notes]
     if not grid.rows:
-        return Group(title, Text(f"  {grid.empty}", style="dim"), *notes)
+        return Group(title, Text(f"  {shown(grid.empty)}", style="dim"), *notes)
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="dim")
     for column in grid.columns:
         side: Literal["left", "right"] = "right" if column.right else "left"

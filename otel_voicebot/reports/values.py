@@ -8,11 +8,13 @@ from datetime import UTC, datetime
 __all__ = ["duration", "instant", "plain", "quantity", "shown"]
 
 MISSING = "-"
-_CONTROLS = dict.fromkeys((*range(32), *range(127, 160)), "?")
+_BIDI = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+_SEPARATORS = (0x2028, 0x2029)
+_CONTROLS = dict.fromkeys((*range(32), *range(127, 160), *_SEPARATORS, *_BIDI), "?")
 
 
 def shown(text: str) -> str:
-    """Text of a sender without control characters, which a terminal would obey."""
+    """A sender's text without what a terminal obeys: control, line and direction characters become ``?``."""
     return text.translate(_CONTROLS)
 
 
@@ -51,7 +53,9 @@ def _number(value: float, unit: str) -> str:
             return duration(float(value))
         case "ratio":
             return f"{value * 100:.1f} %"
-    return f"{value:.0f}" if float(value).is_integer() else f"{value:.2f}"
+    if isinstance(value, int):  # as a float it would lose its last digits beyond 2^53
+        return str(value)
+    return f"{value:.0f}" if value.is_integer() else f"{value:.2f}"
 
 
 def instant(moment: datetime | None) -> str:

@@ -6,7 +6,8 @@ it was listed, it lists again.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import stat
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -127,15 +128,17 @@ def _take(data: Path, table: str, since: datetime | None, check: Check) -> Snaps
         raise NoDataError(
             f"no data: {data} is not a directory; run a bot with otel_voicebot or name another with --data"
         )
+    missed: set[Path] = set()
     for _ in range(_LISTINGS):
         hot, history = _list(data, table, since)
-        damaged: list[tuple[Path, str]] = []
-        try:
-            good_hot = tuple(_good(hot, check, damaged))
-            good_history = tuple(_good(history, check, damaged))
-        except FileNotFoundError:
-            continue
-        found = Snapshot(data, table, good_hot, good_history, tuple(damaged), since)
+        wrong = {path: reason for path in (*hot, *history) if (reason := _reason(path, check))}
+        vanished = {path for path, reason in wrong.items() if reason is _GONE}
+        if not vanished <= missed:
+            missed |= vanished
+            continue  # one that is listed again, and still can't be opened, has not vanished: a link to nothing
+        damaged = tuple(wrong.items())
+        good_hot, good_history = (tuple(path for path in paths if path not in wrong) for paths in (hot, history))
+        found = Snapshot(data, table, good_hot, good_history, damaged, since)
         if damaged and not found.files:
             raise UnreadableDataError(
                 f"no {table} can be read: {found.damage()}", tuple(str(path) for path, _ in damaged)
@@ -148,7 +151,9 @@ def _take(data: Path, table: str, since: datetime | None, check: Check) -> Snaps
 
 def _list(data: Path, table: str, since: datetime | None) -> tuple[list[Path], list[Path]]:
     """Files in hot whose hour is not in history, and files in history. Hot is listed first: see the module."""
-    first = hour_of(int((since - _CLOCK_SLACK).timestamp()) * 1_000_000_000) if since else ""
+    # Not ``since - _CLOCK_SLACK``: there is no day before the first of all.
+    seconds = int(since.timestamp() - _CLOCK_SLACK.total_seconds()) if since else 0
+    first = hour_of(seconds * 1_000_000_000) if seconds > 0 else ""
     hot = dict(_hours(table_directory(data, HOT, table), first))
     history = dict(_hours(table_directory(data, HISTORY, table), first))
     return (
@@ -173,17 +178,20 @@ def _entries(directory: Path | str, suffix: str = "") -> list[os.DirEntry[str]]:
         return []
 
 
-def _good(paths: Iterable[Path], check: Check, damaged: list[tuple[Path, str]]) -> Iterator[Path]:
-    for path in paths:
-        reason = check(path)
-        if reason is None:
-            yield path
-        else:
-            damaged.append((path, reason))
+_GONE: Final = "there is no such file"
+
+
+def _reason(path: Path, check: Check) -> str | None:
+    try:
+        return check(path)
+    except FileNotFoundError:
+        return _GONE
 
 
 def _check_ends(path: Path) -> str | None:
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for a writer
+            return "not a file"
         with path.open("rb", buffering=0) as file:
             size = file.seek(0, os.SEEK_END)
             if size < 12:

@@ -17,6 +17,13 @@ WRONG = [
     (("report", "--since", "1h", "--until", "2h"), 2, "the window is empty"),
     (("report", "--format", "xml"), 2, "'xml'"),
     (("report", "--format", "md", "--csv"), 2, "choose one format, not csv and md"),
+    (("report", "--since", "0001-01-01T00:00:00+14:00"), 2, "--since '0001-01-01T00:00:00+14:00' is no time"),
+    (("report", "--until", "9999-12-31T23:59:59-14:00"), 2, "--until '9999-12-31T23:59:59-14:00' is no time"),
+    (("report", "--since", "9999-12-31T23:59:59"), 3, "no spans since 9999-12-31"),
+    (("demo", "--linger", "nan"), 2, "--linger"),
+    (("demo", "--linger", "inf"), 2, "inf is neither decibels nor seconds"),
+    (("demo", "--snr", "nan"), 2, "nan is neither decibels nor seconds"),
+    (("demo", "--concurrency", "0"), 2, "--concurrency"),
     (("report", "--nonsense"), 2, "--nonsense"),
     (("nonsense",), 2, "nonsense"),
     (("trace",), 2, "ID"),
@@ -33,6 +40,7 @@ WRONG = [
     (("report", "--data", "nowhere"), 3, "nowhere is not a directory"),
     (("report", "--output", "no/such/dir"), 6, "can't write no/such/dir: No such file or directory"),
     (("import", "nothing.json"), 2, "no such file: nothing.json"),
+    (("import", "."), 2, "is a directory, not a file: ."),
 ]
 
 
@@ -113,6 +121,73 @@ def test_reader_that_leaves(data: Path) -> None:
     done = subprocess.run(["bash", "-o", "pipefail", "-c", pipe], capture_output=True, timeout=120, check=False)
     assert (done.returncode, done.stdout) == (0, b"{")
     assert b"Error" not in done.stderr
+
+
+FULL = "ulimit -f 0; exec 3>out; "
+"""No file may grow: writing fails as it does on a full disk."""
+TO_STDOUT = ("report", "report --json", "slow", "trace call-1", "trace call-1 --json", "export spans", "schema")
+CODE = "import sys; from otel_voicebot.cli import main; sys.exit(main())"
+
+
+def shell(line: str, where: Path) -> subprocess.CompletedProcess[str]:
+    """Run a line of shell in which ``$V`` is the program."""
+    script = f"V=(\"{sys.executable}\" -c '{CODE}'); {line}"
+    return subprocess.run(
+        ["bash", "-c", script],
+        capture_output=True,
+        encoding="utf-8",
+        cwd=where,
+        timeout=120,
+        check=False,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path(__file__).parents[2]), "OTEL_VOICEBOT_DATA": "data"},
+    )
+
+
+@pytest.mark.parametrize("words", [*TO_STDOUT, "--help", "--version", "report --help"])
+def test_stdout_that_is_full(data: Path, words: str) -> None:
+    """Where standard output can't be written, one sentence says so, with exit code 6, also where JSON was asked for."""
+    done = shell(f'{FULL}"${{V[@]}}" {words} >&3', data.parent)
+    assert done.stderr.splitlines()[-1] == "otel-voicebot: standard output: File too large"
+    assert done.returncode == 6
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("words", TO_STDOUT)
+def test_stdout_that_is_closed(data: Path, words: str) -> None:
+    """The same where standard output is closed."""
+    done = shell(f'"${{V[@]}}" {words} >&-', data.parent)
+    assert (done.returncode, done.stderr) == (6, "otel-voicebot: standard output: it is closed\n")
+
+
+def test_error_that_stdout_does_not_take(data: Path) -> None:
+    """A JSON error that can't be written to standard output is told on stderr, with its own code."""
+    done = shell(f'{FULL}"${{V[@]}}" trace call-9 --json >&3', data.parent)
+    assert (done.returncode, done.stderr.count("\n")) == (3, 1)
+    assert done.stderr.startswith("otel-voicebot: no session or trace is called 'call-9'")
+
+
+def test_output_that_is_full(data: Path) -> None:
+    """`--output` to a full disk is refused, names the file and leaves nothing behind."""
+    done = shell(f'{FULL}"${{V[@]}}" export spans --output spans.csv', data.parent)
+    assert (done.returncode, done.stderr) == (6, "otel-voicebot: can't write spans.csv: File too large\n")
+    assert sorted(path.name for path in data.parent.iterdir()) == ["data", "out"]
+
+
+def test_output_to_what_is_no_file(data: Path) -> None:
+    """`--output` to a pipe or a device writes into it; it is not replaced by a file."""
+    done = shell('mkfifo pipe; cat pipe & "${V[@]}" export sessions --output pipe; wait; test -p pipe', data.parent)
+    assert done.returncode == 0
+    assert done.stdout.startswith("session_id,")
+
+
+def test_odd_entry(run: Run, data: Path) -> None:
+    """A link to nothing beside the data is named and left out, with exit code 4."""
+    odd = sorted(data.rglob("*.parquet"))[0].with_name("dang.parquet")
+    odd.symlink_to("nothing")
+    done = run("report", "--data", str(data), "--json")
+    assert done.returncode == 4
+    assert json.loads(done.stdout)["kpis"]["sessions"]["value"] == 2
+    assert f"{odd} (there is no such file)" in done.stderr
 
 
 def test_defect(capsys: pytest.CaptureFixture[str]) -> None:

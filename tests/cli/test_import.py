@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,26 @@ def test_no_otlp(run: Run, tmp_path: Path) -> None:
     assert done.returncode == 4
     assert "notes.txt" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_empty_file(run: Run, tmp_path: Path) -> None:
+    """An empty file, which a Collector leaves when it has just begun one, is no error: it holds 0 spans."""
+    (tmp_path / "empty.json").write_bytes(b"")
+    for name in ("empty.json", "/dev/null"):
+        done = run("import", name, "--data", "data")
+        assert (done.returncode, done.stdout) == (0, "0 spans of 0 sessions imported\n")
+
+
+@pytest.mark.parametrize("content", [PIPECAT.read_bytes(), gzip.compress(PIPECAT.read_bytes())], ids=["plain", "gzip"])
+def test_pipe(run: Run, tmp_path: Path, content: bytes) -> None:
+    """A pipe is read as a file is, plain or compressed."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(content,))
+    writer.start()
+    done = run("import", str(pipe), "--data", "data", "--json")
+    writer.join(10)
+    assert (done.returncode, json.loads(done.stdout)["spans"]) == (0, spans_in(PIPECAT))
 
 
 def test_data_in_the_way(run: Run, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from otel_voicebot.spans.schema import SPANS_READ, TABLES
-from tests.cli.conftest import Run
+from tests.cli.conftest import Run, call, commit
 
 
 def test_report_for_people(program: Run, data: Path) -> None:
@@ -146,3 +146,38 @@ def test_data_from_the_environment(run: Run, data: Path) -> None:
     """OTEL_VOICEBOT_DATA names the directory; `--data` goes before it."""
     assert run("report", OTEL_VOICEBOT_DATA=str(data)).returncode == 0
     assert run("report", "--data", str(data), OTEL_VOICEBOT_DATA="/nowhere").returncode == 0
+
+
+HOSTILE = "\x1b[31mred\n\u202eevil\u2066\x9b2J"
+
+
+@pytest.mark.parametrize("verb", ["report", "slow", "trace"])
+def test_nothing_of_a_sender_reaches_the_terminal(run: Run, tmp_path: Path, verb: str) -> None:
+    """Control, line and direction characters of ids, bots, models and errors are shown as ``?``."""
+    rows = call(HOSTILE, "c", 1.0, bot=HOSTILE, variant=HOSTILE, operation=HOSTILE)
+    rows[2] |= {"model": HOSTILE, "provider": HOSTILE, "status": "error", "error_type": HOSTILE}
+    commit(tmp_path / "data", *rows)
+    done = run(
+        verb, *(["cccc"] if verb == "trace" else []), *(["--bot", HOSTILE] if verb != "trace" else []), "--data", "data"
+    )
+    assert done.returncode == 0
+    assert "?[31mred" in done.stdout
+    assert not {"\x1b", "\u202e", "\u2066", "\x9b"} & {*done.stdout, *done.stderr}
+    assert json.loads(run("slow", "--data", "data", "--json").stdout)["turns"][0]["session_id"] == HOSTILE
+
+
+def test_errors_name_ids_without_control_characters(run: Run, tmp_path: Path) -> None:
+    """An error that names ids shows them as the tables do."""
+    commit(tmp_path / "data", *call(HOSTILE, "c", 1.0))
+    done = run("trace", "nothing", "--data", "data")
+    assert done.returncode == 3
+    assert "?[31mred" in done.stderr
+    assert not {"\x1b", "\u202e", "\u2066", "\x9b"} & {*done.stderr}
+
+
+def test_token_counts_are_exact(run: Run, tmp_path: Path) -> None:
+    """The largest count is shown to its last digit."""
+    rows = call("call-1", "a", 1.0)
+    rows[2] |= {"input_tokens": 2**63 - 1}
+    commit(tmp_path / "data", *rows)
+    assert "9223372036854775807 tokens in" in run("trace", "call-1", "--data", "data").stdout

@@ -1,5 +1,7 @@
 """What a snapshot shows: whole files, of every version, each hour once, damage named."""
 
+import itertools
+import os
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -200,14 +202,51 @@ def test_a_file_that_vanished_after_the_listing_makes_it_list_again(tmp_path: Pa
 
 
 def test_files_that_vanish_for_ever_end_in_an_error(tmp_path: Path) -> None:
-    """Listing again is bounded."""
-    fill(tmp_path)
+    """Listing again is bounded, where at every listing another file is there and gone when it is opened."""
+    fill(tmp_path, files=1)
+    numbers = itertools.count()
 
     def gone(path: Path) -> str | None:
+        path.rename(path.with_name(f"{next(numbers)}.parquet"))
         raise FileNotFoundError(path)
 
     with pytest.raises(UnreadableDataError, match="vanish while they are read"):
         reader._take(tmp_path, "spans", None, gone)
+
+
+@pytest.mark.parametrize("links", [1, 20])
+def test_a_link_to_nothing_is_damaged_and_the_rest_is_read(tmp_path: Path, links: int) -> None:
+    """What is listed again and still can't be opened has not vanished: it is named, however many there are."""
+    hour = fill(tmp_path)[0].path.parent
+    odd = [hour / f"dangling-{number:02}.parquet" for number in range(links)]
+    for path in odd:
+        path.symlink_to("nothing")
+    found = snapshot(tmp_path)
+    assert found.damaged == tuple((path, "there is no such file") for path in odd)
+    assert found.read().num_rows == found.without_unreadable().read().num_rows == 30
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_damaged_and_not_opened(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    """A pipe or a directory with the name of a data file is named, without waiting for a writer."""
+    odd = fill(tmp_path)[0].path.with_name("odd.parquet")
+    make(odd)
+    found = snapshot(tmp_path)
+    assert found.damaged == ((odd, "not a file"),)
+    assert found.read().num_rows == 30
+
+
+@pytest.mark.parametrize(("year", "rows"), [(1, 30), (9999, None)])
+def test_since_may_be_any_time(tmp_path: Path, year: int, rows: int | None) -> None:
+    """The first day of all and the last are times like others."""
+    fill(tmp_path)
+    since = datetime(year, 1, 1, tzinfo=UTC) if rows else datetime(year, 12, 31, 23, 59, 59, tzinfo=UTC)
+    if rows:
+        assert snapshot(tmp_path, since=since).rows == rows
+    else:
+        with pytest.raises(NoDataError):
+            snapshot(tmp_path, since=since)
 
 
 def test_since_leaves_out_old_hours_with_a_day_of_slack(tmp_path: Path) -> None:

@@ -56,13 +56,13 @@ def slow(
     """
     kind = chosen_format(format_, "table", json=json, csv=csv)
     question = Question(data, since, until, bot, channel, variant, environment)
-    from otel_voicebot.reports.slow import COLUMNS, compute, document, grid, head  # noqa: PLC0415 - not for --help
+    from otel_voicebot.reports.slow import RANKING, compute, document, grid, head  # noqa: PLC0415 - not for --help
 
     def look(opened: "Opened") -> "Slow":
-        turns = opened.engine.sql(f"SELECT {', '.join(COLUMNS)} FROM turns")  # noqa: S608 - names of ours
-        return compute(turns, opened.scope, limit)
+        turns = opened.engine.sql(f"SELECT {', '.join(RANKING)} FROM turns")  # noqa: S608 - names of ours
+        return compute(turns, opened.scope, limit, opened.engine.turns_of)
 
-    found = ask(question, datetime.now(UTC), look)
+    found = ask(question, datetime.now(UTC), look, brief=True)
     if not found.turns:
         raise nothing(found.scope, "turns with a wait")
     if kind == "json":

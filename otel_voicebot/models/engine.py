@@ -15,8 +15,8 @@ __all__ = ["Engine", "Selection", "Source"]
 
 # What the KPIs and sections of a report read; the rest is left null. Full turns cost a second a million spans more.
 _BRIEF: Final = {
-    "turns": """session_id, turn_index, {labels}, start_nano, end_nano, kind, outcome, response_gap_s, interrupted,
-        words, NULL AS trace_id, NULL AS session_source, NULL AS intent, NULL::BIGINT AS operations,
+    "turns": """session_id, turn_index, {labels}, start_nano, end_nano, kind, outcome, response_gap_s, wait_s,
+        interrupted, words, NULL AS trace_id, NULL AS session_source, NULL AS intent, NULL::BIGINT AS operations,
         NULL::BIGINT AS errors, NULL::BIGINT AS wer_errors, NULL::BIGINT AS wer_words""",
     "sessions": """session_id, {labels}, start_time, duration_s, turns, answered, outcome, end_reason, escalated_by,
         planned_handoff, csat, nps""",
@@ -74,6 +74,7 @@ class Engine:
         self._connection = duckdb.connect(config={"memory_limit": "700MB", "preserve_insertion_order": False})
         try:
             self._connection.execute("SET TimeZone = 'UTC'")
+            self._connection.execute("SET enable_progress_bar = false")  # it would go to stdout, before the answer
             self._connection.execute("SET VARIABLE short_session_s = ?", [short_session_s])
             self._define(source, selection or Selection(), brief=brief)
         except duckdb.Error as error:
@@ -113,6 +114,11 @@ class Engine:
     def table(self, name: str) -> pa.Table:
         """A model's rows."""
         return self.sql(f"SELECT * FROM {name}")
+
+    def turns_of(self, sessions: Sequence[str]) -> pa.Table:
+        """All turns of these sessions with all columns, also from a brief engine; raises as ``sql``."""
+        chosen = "SELECT * FROM main.steps WHERE session_id IN (SELECT unnest(?))"
+        return self.sql(f"WITH steps AS ({chosen}) SELECT * FROM ({MODELS['turns'].text})", [list(sessions)])
 
     def sql(self, text: str, parameters: Sequence[object] = ()) -> pa.Table:
         """Any query over the models (``spans``, ``steps``, ``operations``, ``turns``, ``sessions``, ...).

@@ -1,6 +1,6 @@
 """The slowest turns: how long the caller waited, and in which measured parts."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -10,7 +10,7 @@ from otel_voicebot.reports.grid import Column, Grid
 from otel_voicebot.reports.scope import Scope
 from otel_voicebot.reports.values import duration, plain
 
-__all__ = ["COLUMNS", "PARTS", "Slow", "compute", "document", "grid", "head", "label"]
+__all__ = ["COLUMNS", "PARTS", "RANKING", "Slow", "compute", "document", "grid", "head", "label"]
 
 PARTS = {
     "endpointing_s": "endpointing",
@@ -19,6 +19,9 @@ PARTS = {
     "tts_first_audio_s": "tts first audio",
 }
 """The measured parts of a turn, by column. They may overlap, so they are compared and never added up."""
+
+RANKING = ("kind", "session_id", "turn_index", "response_gap_s", "wait_s")
+"""What it takes to find the slowest turns."""
 
 COLUMNS = (
     *(
@@ -49,10 +52,18 @@ class Slow:
     """So many characters tell the sessions of all these exchanges apart."""
 
 
-def compute(turns: pa.Table, scope: Scope, limit: int) -> Slow:
-    """The ``limit`` exchanges in which the caller waited longest. ``turns`` needs the columns ``COLUMNS``.
+def compute(
+    turns: pa.Table, scope: Scope, limit: int, turns_of: Callable[[Sequence[str]], pa.Table] | None = None
+) -> Slow:
+    """The ``limit`` exchanges in which the caller waited longest.
 
     An abandoned exchange counts with the wait until it was given up: the caller waited at least that long.
+
+    Args:
+        turns: all turns, with the columns ``COLUMNS``; those of ``RANKING`` do where ``turns_of`` is given.
+        scope: what they are of.
+        limit: how many.
+        turns_of: gives the turns of some sessions with ``COLUMNS``; all columns of all turns cost much more.
     """
     exchanges = turns.filter(pc.equal(turns["kind"], "exchange"))
     waited = pc.coalesce(exchanges["response_gap_s"], exchanges["wait_s"])
@@ -66,10 +77,19 @@ def compute(turns: pa.Table, scope: Scope, limit: int) -> Slow:
             **{key: row[key] for key in COLUMNS if key != "kind"},
             "largest_part": _largest(row),
         }
-        for row in longest.to_pylist()
+        for row in _full(longest, turns_of)
     )
     sessions = set(pc.unique(exchanges["session_id"]).to_pylist())
     return Slow(scope, len(exchanges), chosen, _id_length(sessions))
+
+
+def _full(longest: pa.Table, turns_of: Callable[[Sequence[str]], pa.Table] | None) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = longest.to_pylist()
+    if turns_of is None or not rows:
+        return rows
+    found = turns_of(sorted({str(row["session_id"]) for row in rows})).to_pylist()
+    whole = {(row["session_id"], row["turn_index"]): row for row in found}
+    return [{**row, **whole[row["session_id"], row["turn_index"]]} for row in rows]
 
 
 def _id_length(sessions: set[str]) -> int:

@@ -1,5 +1,10 @@
 """The slowest turns."""
 
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from otel_voicebot.reports import slow
 from otel_voicebot.reports.grid import as_text
 from otel_voicebot.reports.scope import Scope
@@ -32,6 +37,19 @@ def test_longest_wait_first() -> None:
         ("call-1/1", 0.8, "endpointing"),
     ]
     assert found.exchanges == 4
+
+
+def test_rest_of_a_row_comes_later() -> None:
+    """Found by few columns and completed session by session, the answer is the same."""
+    asked: list[list[str]] = []
+
+    def turns_of(sessions: Sequence[str]) -> pa.Table:
+        asked.append(list(sessions))
+        return TURNS.filter(pc.is_in(TURNS["session_id"], pa.array(sessions)))
+
+    found = slow.compute(TURNS.select(slow.RANKING), SCOPE, 2, turns_of)
+    assert found == slow.compute(TURNS, SCOPE, 2)
+    assert asked == [["call-1", "call-2"]]
 
 
 def test_limit() -> None:

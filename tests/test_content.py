@@ -48,8 +48,26 @@ def texts(prefix: str = "") -> dict[str, Any]:
     }
 
 
-IDENTIFIERS = {"voicebot.intent.name": SAID, "http.route": f"/ask/{SAID}", "error.type": SAID}
-"""Keys that hold identifiers, with a sentence by mistake."""
+IDENTIFIERS = {
+    **dict.fromkeys(
+        ("voicebot.intent.name", "error.type", "voicebot.bot", "voicebot.channel", "voicebot.variant"), SAID
+    ),
+    **dict.fromkeys(("voicebot.agent", "gen_ai.provider.name", "gen_ai.request.model", "session.id"), SAID),
+    **dict.fromkeys(("otel.scope.name", "voicebot.session.outcome", "gen_ai.conversation.id"), SAID),
+    "http.route": f"/ask/{SAID}",
+    "gen_ai.response.finish_reasons": SAID.split(),
+    "gen_ai.request.encoding_formats": [SAID],
+    "k8s.pod.name": {"deep": SAID.split()},
+    "db.collection.name": SAID.encode(),
+    SAID: 1,
+    "net.peer.name": SAID.replace(" ", ","),
+}
+"""Keys that hold identifiers, with a sentence by mistake; and a sentence as key."""
+FREE = {
+    **dict.fromkeys(("otel.status_description", "k8s.pod.annotation.note", "service.description", "faas.note"), WORD),
+    **dict.fromkeys(("os.description", "cloud.note", "net.note", "network.note", "telemetry.note", "host.note"), WORD),
+}
+"""Under the prefixes of identifiers, but free text: not one word stays."""
 
 
 def plant(provider: TracerProvider) -> None:
@@ -69,11 +87,15 @@ def plant(provider: TracerProvider) -> None:
         vb.event("user_message", {"own": SAID})
         session.outcome("resolved")
     token = context.attach(baggage.set_baggage("said", SAID))
-    links = [Link(trace.SpanContext(1, 2, is_remote=True), texts())]
-    with tracer.start_as_current_span("other", attributes={**texts(), **IDENTIFIERS}, links=links) as span:
-        span.add_event("said", texts("event."))
+    state = trace.TraceState([("said", SAID)])
+    links = [Link(trace.SpanContext(1, 2, is_remote=True, trace_state=state), {**texts(), **IDENTIFIERS, **FREE})]
+    everywhere = {**texts(), **IDENTIFIERS, **FREE}
+    with tracer.start_as_current_span("other", attributes=everywhere, links=links) as span:
+        span.add_event("said", {**texts("event."), **IDENTIFIERS, **FREE})
+        span.add_event(SAID, {SAID: SAID})
         span.record_exception(ValueError(SAID))
         span.set_status(Status(StatusCode.ERROR, SAID))
+    provider.get_tracer(SAID, SAID).start_span(SAID).end()
     context.detach(token)
 
 
@@ -81,7 +103,9 @@ def plant(provider: TracerProvider) -> None:
 def planted() -> Sequence[ReadableSpan]:
     """The spans of such a call, as a bot that puts texts on spans makes them."""
     kept = InMemorySpanExporter()
-    provider = TracerProvider(shutdown_on_exit=False, resource=Resource({"service.name": "bank", "motto": SAID}))
+    provider = TracerProvider(
+        shutdown_on_exit=False, resource=Resource({"service.name": SAID, "motto": SAID, SAID: SAID, **FREE})
+    )
     provider.add_span_processor(SimpleSpanProcessor(kept))
     from otel_voicebot.instrument.runtime import runtime
 

@@ -12,19 +12,47 @@ import pyarrow.compute as pc
 
 from otel_voicebot.spans.attributes import Mask
 
-__all__ = ["NAME_COLUMNS", "are_identifiers", "are_short"]
+__all__ = [
+    "NAME_COLUMNS",
+    "are_identifiers",
+    "are_names",
+    "are_safe",
+    "are_safe_lists",
+    "are_safe_names",
+    "is_ascii",
+]
 
 _LONGEST: Final = 200
 """Characters: what names something is no longer,"""
-_THREE_WORDS: Final = r"[^\s\p{Z}][\s\p{Z}]+[^\s\p{Z}]+[\s\p{Z}]+[^\s\p{Z}]"
-"""and what a program makes up at run time has no three words, by any white space of Unicode."""
+_SPACE: Final = r"\s\p{Z}\p{C},;!?\x{3001}\x{3002}\x{FF0C}\x{FF01}\x{FF1F}"
+_THREE_WORDS: Final = rf"[^{_SPACE}][{_SPACE}]+[^{_SPACE}]+[{_SPACE}]+[^{_SPACE}]"
+"""and what a program makes up at run time has no three words, by any white space of Unicode or a sentence's marks."""
+
+_UNSPACED: Final = (
+    r"\p{Han}\p{Hiragana}\p{Katakana}\p{Bopomofo}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}\p{Yi}"
+)
+_UNSPACED_TEXT: Final = rf"[{_UNSPACED}][^{_UNSPACED}]*[{_UNSPACED}][^{_UNSPACED}]*[{_UNSPACED}]"
+"""Three letters of scripts that write sentences without spaces may be one."""
+
+_LONGEST_NAME: Final = 60
+_TITLE_WORD: Final = r"(?:[(]?\p{Lu}[^\s\p{Z}\p{C}]*|[^\s\p{Z}\p{C}]*\p{Nd}[^\s\p{Z}\p{C}]*)"
+_TITLE: Final = (
+    rf"^{_TITLE_WORD}(?: (?:{_TITLE_WORD}|of|and|the|for|de|la|du|der|von|bot|agent|assistant|service|&)){{0,3}}$"
+)
+"""Up to four words, each with a capital letter or a digit: "First National Bank", "Whisper Large v3 Turbo";"""
+_LOWER: Final = r"\p{Ll}"
+"""but not in capitals only, as some recognisers write."""
 
 NAME_COLUMNS: Final = frozenset({"agent", "bot", "channel", "model", "provider", "variant"})
 """Columns of names that a developer configures: "First National Bank" and "Whisper Large v3" are names."""
 
 
-def are_short(texts: pa.StringArray) -> Mask:
-    """Which texts may be a configured name: not empty, not long. A null may not."""
+def _matching(texts: pa.StringArray, pattern: str) -> Mask:
+    found: Mask = np.asarray(pc.fill_null(pc.match_substring_regex(texts, pattern), False))  # noqa: FBT003
+    return found
+
+
+def _are_short(texts: pa.StringArray) -> Mask:
     length = pc.fill_null(pc.utf8_length(texts), 0)
     short: Mask = np.asarray(pc.and_(pc.greater(length, 0), pc.less_equal(length, _LONGEST)))
     return short
@@ -32,6 +60,44 @@ def are_short(texts: pa.StringArray) -> Mask:
 
 def are_identifiers(texts: pa.StringArray) -> Mask:
     """Which texts may be an identifier: a name of at most two words. A null may not."""
-    sentence = pc.fill_null(pc.match_substring_regex(texts, _THREE_WORDS), False)  # noqa: FBT003
-    identifiers: Mask = are_short(texts) & ~np.asarray(sentence)
+    identifiers: Mask = _are_short(texts) & ~_matching(texts, _THREE_WORDS)
     return identifiers
+
+
+def are_names(texts: pa.StringArray) -> Mask:
+    """Which texts may be a configured name: identifiers, and titles of up to four words and 60 characters."""
+    names = are_identifiers(texts)
+    if names.all():
+        return names
+    unsure = np.flatnonzero(~names)
+    rest = texts.take(pa.array(unsure))
+    short = np.asarray(pc.fill_null(pc.less_equal(pc.utf8_length(rest), _LONGEST_NAME), False))  # noqa: FBT003
+    names[unsure] = short & _matching(rest, _TITLE) & _matching(rest, _LOWER)
+    return names
+
+
+def are_safe(texts: pa.StringArray) -> Mask:
+    """Which texts may be stored without content capture: identifiers that are no sentence of an unspaced script."""
+    return are_identifiers(texts) & _spaced(texts)
+
+
+def are_safe_names(texts: pa.StringArray) -> Mask:
+    """The same of configured names."""
+    return are_names(texts) & _spaced(texts)
+
+
+def _spaced(texts: pa.StringArray) -> Mask:
+    return np.ones(len(texts), dtype=bool) if is_ascii(texts) else ~_matching(texts, _UNSPACED_TEXT)
+
+
+def are_safe_lists(texts: pa.StringArray) -> Mask:
+    """Which JSON texts may be stored: lists of at most two words; no map, no bytes, nothing escaped."""
+    words = pc.replace_substring_regex(texts, r'[\[\]",:]', " ")
+    safe: Mask = are_safe(words) & ~_matching(texts, r"[{}\\]")
+    return safe
+
+
+def is_ascii(texts: pa.StringArray) -> bool:
+    """Whether no text has a character beyond ASCII."""
+    data = texts.buffers()[2]
+    return data is None or not (np.frombuffer(data, np.uint8) >= 128).any()

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from otel_voicebot import semconv
 from otel_voicebot.dialects import DIALECTS, STAMPS, Dialect
 from otel_voicebot.processors.identifiers import are_identifiers
+from otel_voicebot.processors.names import shown_texts
 from otel_voicebot.processors.promote import Promoter
 from otel_voicebot.processors.ranges import RANGES, rule_of, with_rules, within
 from otel_voicebot.processors.speech import speech_columns
@@ -197,8 +198,14 @@ def _error_type(batch: SpanBatch, stated: pa.Array) -> pa.Array:
 
 
 def _unmapped(batch: SpanBatch, dialect: Int32s) -> dict[str, int]:
+    """Spans without a dialect by scope; as a metric's label a scope is always shown as if texts were withheld."""
     lost = dialect < 0
     if not lost.any():
         return {}
     scopes = pc.fill_null(batch.column("scope_name").filter(pa.array(lost)), "").value_counts()
-    return {one["values"]: one["counts"] for one in scopes.to_pylist()}
+    counts: dict[str, int] = {}
+    for scope, count in zip(
+        shown_texts(scopes.field("values")).to_pylist(), scopes.field("counts").to_pylist(), strict=True
+    ):
+        counts[scope] = counts.get(scope, 0) + count
+    return counts

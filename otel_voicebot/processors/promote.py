@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from otel_voicebot.dialects import DIALECTS, STAMPS
-from otel_voicebot.processors.identifiers import NAME_COLUMNS, are_identifiers, are_short
+from otel_voicebot.processors.identifiers import NAME_COLUMNS, are_identifiers, are_names
 from otel_voicebot.processors.ranges import CHOICES, RANGES, rule_of, within
 from otel_voicebot.spans.attributes import Attributes, Int32s, Kind, Mask
 from otel_voicebot.spans.schema import SPANS
@@ -84,16 +84,14 @@ class Promoter:
     def _allowed(self, column: str, key: str) -> Mask:
         """Which values fit a column and are in its range or among its words; once for all with the same bounds."""
         choices, bounds = CHOICES.get(key), RANGES.get(column)
-        if choices is None and bounds is None:
-            return self._fitting(column)
         name = (_KINDS[column], choices or bounds)
         if name not in self._fits:
+            fits = self._fitting(column)
             if choices is not None:
-                fits = np.asarray(pc.fill_null(pc.is_in(self._table.text, pa.array(choices)), False))  # noqa: FBT003
-            else:
-                assert bounds is not None
-                fits = within(self._doubles if _TYPES[column] == pa.float64() else self._integers, bounds)
-            self._fits[name] = self._fitting(column) & fits
+                fits = fits & np.asarray(pc.fill_null(pc.is_in(self._table.text, pa.array(choices)), False))  # noqa: FBT003
+            elif bounds is not None:
+                fits = fits & within(self._doubles if _TYPES[column] == pa.float64() else self._integers, bounds)
+            self._fits[name] = fits
         return self._fits[name]
 
     def _note(self, column: str, values: Int32s, at: Int32s, taken: Mask, rows: Mask | None) -> None:
@@ -172,7 +170,7 @@ _FITS: Final[dict[str, Callable[[Attributes], Mask]]] = {
     "int64": _any_int64,
     "double": _any_double,
     "content": _any_text,
-    "name": lambda table: _any_text(table) & are_short(table.text),
+    "name": lambda table: _any_text(table) & are_names(table.text),
     "identifier": lambda table: _any_text(table) & are_identifiers(table.text),
 }
 """Which values a column of a kind takes. Integers are taken for doubles, whole doubles for integers."""

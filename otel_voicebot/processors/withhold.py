@@ -11,31 +11,56 @@ from functools import lru_cache
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from otel_voicebot import semconv
 from otel_voicebot.dialects import DIALECTS, STAMPS
 from otel_voicebot.dialects.native import NATIVE
-from otel_voicebot.processors.identifiers import NAME_COLUMNS, are_identifiers, are_short
-from otel_voicebot.spans.attributes import Attributes, Kind
+from otel_voicebot.processors.identifiers import NAME_COLUMNS, are_safe, are_safe_lists, are_safe_names, is_ascii
+from otel_voicebot.processors.names import shown, shown_columns, shown_keys
+from otel_voicebot.spans.attributes import Attributes, Kind, Mask
 from otel_voicebot.spans.batch import SpanBatch
+from otel_voicebot.spans.schema import SPANS
 
 __all__ = ["SAFE", "withhold"]
 
 SAFE: Final[dict[str, str]] = {
-    "service.*": "names a deployment",
-    "telemetry.*": "names the SDK",
-    "deployment.*": "names a deployment",
-    "host.*": "names a machine",
-    "os.*": "names a machine",
-    "cloud.*": "names a machine",
+    "service.name": "names a deployment",
+    "service.namespace": "names a deployment",
+    "service.version": "names a deployment",
+    "service.instance.id": "names a deployment",
+    "telemetry.sdk.*": "names the SDK",
+    "telemetry.distro.*": "names the SDK",
+    "deployment.environment": "names a deployment",
+    "deployment.environment.name": "names a deployment",
+    "deployment.id": "names a deployment",
+    "deployment.name": "names a deployment",
+    "host.name": "names a machine",
+    "host.id": "names a machine",
+    "host.type": "names a machine",
+    "host.arch": "names a machine",
+    "os.name": "names a machine",
+    "os.type": "names a machine",
+    "os.version": "names a machine",
+    "cloud.provider": "names a machine",
+    "cloud.platform": "names a machine",
+    "cloud.region": "names a machine",
+    "cloud.availability_zone": "names a machine",
+    "cloud.account.id": "names a machine",
+    "cloud.resource_id": "names a machine",
     "container.id": "names a machine",
     "container.name": "names a machine",
     "container.image.*": "names a machine",
-    "k8s.*": "names a machine",
-    "faas.*": "names a function",
-    "process.runtime.*": "names a runtime",
+    "k8s.*.name": "names a machine",
+    "k8s.*.uid": "names a machine",
+    "faas.name": "names a function",
+    "faas.version": "names a function",
+    "faas.instance": "names a function",
+    "faas.trigger": "a fixed set",
+    "process.runtime.name": "names a runtime",
+    "process.runtime.version": "names a runtime",
     "process.executable.name": "names a program",
     "thread.name": "names a thread",
     "code.function.name": "names code",
@@ -46,8 +71,13 @@ SAFE: Final[dict[str, str]] = {
     "http.method": "a fixed set",
     "url.scheme": "a fixed set",
     "server.address": "names a service",
-    "network.*": "names a protocol",
-    "net.*": "names a protocol or service",
+    "network.protocol.*": "names a protocol",
+    "network.transport": "names a protocol",
+    "network.type": "names a protocol",
+    "net.protocol.*": "names a protocol",
+    "net.transport": "names a protocol",
+    "net.host.name": "names a service",
+    "net.peer.name": "names a service",
     "rpc.system": "names a protocol",
     "rpc.system.name": "names a protocol",
     "rpc.service": "names code",
@@ -70,7 +100,9 @@ SAFE: Final[dict[str, str]] = {
     "gen_ai.request.encoding_formats": "a fixed set",
     "exception.type": "names a class",
     "exception.escaped": "a flag",
-    "otel.*": "written by the SDK",
+    "otel.scope.*": "names a library",
+    "otel.library.*": "names a library",
+    "otel.status_code": "a fixed set",
 }
 """Keys or globs whose texts are identifiers, and why; beside our own names that hold no content (``semconv``)."""
 
@@ -87,6 +119,16 @@ _NAMES: Final = frozenset(
 """Keys of names that a developer configures."""
 
 
+_FROM_RESOURCE: Final = ("service_name", "service_instance", "environment")
+_COLUMNS: Final[dict[str, tuple[str, ...]]] = {
+    column: keys
+    for columns in (STAMPS, NATIVE.columns)
+    for column, keys in columns.items()
+    if SPANS.field(column).type == pa.string() and column not in _KEYS
+}
+"""Columns of identifiers and names, and the attributes that fill them."""
+
+
 def withhold(batch: SpanBatch, keep: Sequence[str] = ()) -> SpanBatch:
     """The batch without texts that may carry what people said; ``withheld`` counts them.
 
@@ -95,17 +137,19 @@ def withhold(batch: SpanBatch, keep: Sequence[str] = ()) -> SpanBatch:
         keep: names or globs of attributes that may stay, beside those that we know. Attributes known to be content
             don't: storing them is what content capture is for.
     """
-    columns, said, count = _content_columns(batch)
     kept = tuple(keep)
-    attributes, first = _clean(_with_lengths(batch.attributes, said), kept)
+    columns, said, count = _content_columns(batch)
+    columns |= _doubtful_columns(batch, kept, said)
+    columns |= shown_columns(batch.columns)
+    attributes, first = _clean(_with_texts(batch.attributes, said), kept)
     events, second = _clean(batch.events.attributes, kept)
     links, third = _clean(batch.links.attributes, kept)
     resources, fourth = _clean(batch.resources, kept, _NAME)
     return batch.with_columns(
         columns,
         attributes=attributes,
-        events=replace(batch.events, attributes=events),
-        links=replace(batch.links, attributes=links),
+        events=replace(batch.events, columns=shown(batch.events.columns, "name"), attributes=events),
+        links=replace(batch.links, columns=shown(batch.links.columns, "trace_state"), attributes=links),
         resources=resources,
         withheld=batch.withheld + count + first + second + third + fourth,
     )
@@ -120,7 +164,32 @@ def _content_columns(batch: SpanBatch) -> tuple[dict[str, pa.Array], dict[str, p
     return columns, said, len(batch) - batch.column("status_message").null_count
 
 
-def _with_lengths(attributes: Attributes, said: Mapping[str, pa.StringArray]) -> Attributes:
+def _doubtful_columns(
+    batch: SpanBatch, keep: tuple[str, ...], said: dict[str, pa.StringArray]
+) -> dict[str, pa.StringArray]:
+    """The columns with a text that is no identifier, without it; ``said`` is given it under an attribute's key."""
+    columns = {}
+    for name in (*_COLUMNS, *_FROM_RESOURCE):
+        column = batch.columns.get(name)
+        if column is None or column.null_count == len(column):
+            continue
+        keys = _COLUMNS.get(name, ())
+        if any(_verdict(key, keep) == _ALWAYS for key in keys):
+            continue
+        named = name in NAME_COLUMNS or name in _FROM_RESOURCE
+        # what promotion let through is an identifier unless it is of another script
+        if keys and is_ascii(column):
+            continue
+        fits = np.asarray(column.is_null()) | (are_safe_names if named else are_safe)(column)
+        if fits.all():
+            continue
+        columns[name] = pc.if_else(pa.array(fits), column, pa.scalar(None, pa.string()))
+        if keys:
+            said[keys[0]] = pc.if_else(pa.array(fits), pa.scalar(None, pa.string()), column)
+    return columns
+
+
+def _with_texts(attributes: Attributes, said: Mapping[str, pa.StringArray]) -> Attributes:
     for key, column in said.items():
         attributes = attributes.with_texts(key, column)
     return attributes
@@ -128,20 +197,31 @@ def _with_lengths(attributes: Attributes, said: Mapping[str, pa.StringArray]) ->
 
 def _clean(attributes: Attributes, keep: tuple[str, ...], at_least: int = 0) -> tuple[Attributes, int]:
     """The attributes without unsafe texts, and how many those were; a safe key's texts are judged ``at_least`` so."""
+    if not len(attributes):
+        return attributes, 0
+    bad = _bad(attributes, np.array([_verdict(key, keep) for key in attributes.keys], dtype=np.int8), at_least)
+    keys = shown_keys(attributes.keys, lambda key: _verdict(key, keep) == _NEVER)
+    if bad.any():
+        attributes = attributes.withheld(bad)
+    return replace(attributes, keys=keys), int(bad[attributes.value].sum())
+
+
+def _bad(attributes: Attributes, by_key: npt.NDArray[np.int8], at_least: int) -> Mask:
+    """Which values are texts that may not stay."""
     texts = (attributes.kind == Kind.STRING) | (attributes.kind == Kind.JSON)
     texts &= np.asarray(pc.fill_null(pc.greater(pc.binary_length(attributes.text), 0), False))  # noqa: FBT003
-    if not len(attributes) or not texts.any():
-        return attributes, 0
-    by_key = [_verdict(key, keep) for key in attributes.keys]
-    verdicts = np.array([verdict and max(verdict, at_least) for verdict in by_key], dtype=np.int8)[attributes.key]
-    bad = texts & (verdicts == _NEVER)
-    for verdict, fits in ((_IDENTIFIER, are_identifiers), (_NAME, are_short)):
-        judged = np.flatnonzero(texts & (verdicts == verdict))
-        if len(judged):
-            bad[judged] = ~fits(attributes.text.take(pa.array(judged)))
-    if not bad.any():
-        return attributes, 0
-    return attributes.withheld(bad), int(bad[attributes.value].sum())
+    verdicts = np.where(by_key == _NEVER, _NEVER, np.maximum(by_key, at_least))[attributes.key]
+    bad: Mask = texts & (verdicts == _NEVER)
+    lists = texts & (attributes.kind == Kind.JSON) & (verdicts != _ALWAYS)
+    for judged, fits in (
+        (texts & ~lists & (verdicts == _IDENTIFIER), are_safe),
+        (texts & ~lists & (verdicts == _NAME), are_safe_names),
+        (lists & ~bad, are_safe_lists),
+    ):
+        found = np.flatnonzero(judged)
+        if len(found):
+            bad[found] = ~fits(attributes.text.take(pa.array(found)))
+    return bad
 
 
 _NEVER, _IDENTIFIER, _NAME, _ALWAYS = range(4)

@@ -28,6 +28,10 @@ _SPACE: Final = r"\s\p{Z}\p{C},;!?\x{3001}\x{3002}\x{FF0C}\x{FF01}\x{FF1F}"
 _THREE_WORDS: Final = rf"[^{_SPACE}][{_SPACE}]+[^{_SPACE}]+[{_SPACE}]+[^{_SPACE}]"
 """and what a program makes up at run time has no three words, by any white space of Unicode or a sentence's marks."""
 
+_ASCII_SPACE: Final = r"\x00-\x20\x7f,;!?"
+_THREE_ASCII_WORDS: Final = rf"[^{_ASCII_SPACE}][{_ASCII_SPACE}]+[^{_ASCII_SPACE}]+[{_ASCII_SPACE}]+[^{_ASCII_SPACE}]"
+"""The same of texts in ASCII, several times faster to find."""
+
 _UNSPACED: Final = (
     r"\p{Han}\p{Hiragana}\p{Katakana}\p{Bopomofo}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}\p{Yi}"
 )
@@ -60,7 +64,7 @@ def _are_short(texts: pa.StringArray) -> Mask:
 
 def are_identifiers(texts: pa.StringArray) -> Mask:
     """Which texts may be an identifier: a name of at most two words. A null may not."""
-    identifiers: Mask = _are_short(texts) & ~_matching(texts, _THREE_WORDS)
+    identifiers: Mask = _are_short(texts) & ~_matching(texts, _THREE_ASCII_WORDS if is_ascii(texts) else _THREE_WORDS)
     return identifiers
 
 

@@ -84,11 +84,14 @@ class Promoter:
     def _allowed(self, column: str, key: str) -> Mask:
         """Which values fit a column and are in its range or among its words; once for all with the same bounds."""
         choices, bounds = CHOICES.get(key), RANGES.get(column)
-        name = (_KINDS[column], choices or bounds)
+        name = (_KINDS[column], key if choices else bounds)
         if name not in self._fits:
             fits = self._fitting(column)
             if choices is not None:
-                fits = fits & np.asarray(pc.fill_null(pc.is_in(self._table.text, pa.array(choices)), False))  # noqa: FBT003
+                # only this key's values are ever asked for
+                mine = np.unique(self._values[self._slices[key]])
+                fits = fits.copy()
+                fits[mine] &= np.asarray(pc.is_in(self._table.text.take(pa.array(mine)), pa.array(choices)))
             elif bounds is not None:
                 fits = fits & within(self._doubles if _TYPES[column] == pa.float64() else self._integers, bounds)
             self._fits[name] = fits

@@ -7,6 +7,7 @@ utterance as intent). It gets no column, and without content capture it is withh
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -60,9 +61,16 @@ def _matching(texts: pa.StringArray, pattern: str) -> Mask:
 
 
 def _are_short(texts: pa.StringArray) -> Mask:
-    length = pc.fill_null(pc.utf8_length(texts), 0)
-    short: Mask = np.asarray(pc.and_(pc.greater(length, 0), pc.less_equal(length, _LONGEST)))
-    return short
+    length = np.diff(_ends(texts)) if is_ascii(texts) else np.asarray(pc.fill_null(pc.utf8_length(texts), 0))
+    short: Mask = (length > 0) & (length <= _LONGEST)
+    return short if not texts.null_count else short & np.asarray(pc.is_valid(texts))
+
+
+def _ends(texts: pa.StringArray) -> npt.NDArray[np.int32]:
+    """Where each text ends in the array's bytes, from the start of the first on."""
+    if not len(texts):
+        return np.zeros(1, np.int32)
+    return np.frombuffer(texts.buffers()[1], np.int32)[texts.offset : texts.offset + len(texts) + 1]
 
 
 def are_identifiers(texts: pa.StringArray) -> Mask:
@@ -74,12 +82,11 @@ def are_identifiers(texts: pa.StringArray) -> Mask:
 
 def _wordy_ascii(texts: pa.StringArray) -> Mask:
     """Which texts, all ASCII, have three words. Only one with two separators can: the others need no pattern."""
-    buffers, first, size = texts.buffers(), texts.offset, len(texts)
-    wordy = np.zeros(size, dtype=bool)
-    if size and buffers[2] is not None:
-        ends = np.frombuffer(buffers[1], np.int32)[first : first + size + 1]
+    ends, data = _ends(texts), texts.buffers()[2]
+    wordy = np.zeros(len(texts), dtype=bool)
+    if data is not None:
         before = np.zeros(int(ends[-1]) + 1, np.int32)
-        np.cumsum(_IS_SPACE[np.frombuffer(buffers[2], np.uint8)[: ends[-1]]], out=before[1:])
+        np.cumsum(_IS_SPACE[np.frombuffer(data, np.uint8)[: ends[-1]]], out=before[1:])
         unsure = np.flatnonzero(np.diff(before[ends]) > 1)
         if len(unsure):
             wordy[unsure] = _matching(texts.take(pa.array(unsure)), _THREE_ASCII_WORDS)

@@ -72,7 +72,7 @@ def test_plain_counter(capfd: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.slow
 def test_whole_demo(program: Run, tmp_path: Path) -> None:
     """Real calls: JSON on stdout, notes on stderr, a taken port is said and nothing stops for it."""
-    pytest.importorskip("pocketsphinx")
+    pytest.importorskip("pocketsphinx", reason="real calls need the extra [demo]")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

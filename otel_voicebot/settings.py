@@ -4,15 +4,48 @@ Each field is also the environment variable ``OTEL_VOICEBOT_<NAME>``. A wrong va
 setting and the value.
 """
 
+import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from otel_voicebot.errors import UsageError
 
 __all__ = ["Settings", "load"]
+
+_QUANTITY: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
+_SECONDS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_BYTES: Final = {"": 1, "b": 1} | {
+    f"{prefix}{unit}": base**power
+    for power, prefix in enumerate("kmgt", 1)
+    for unit, base in (("", 1024), ("ib", 1024), ("b", 1000))
+}
+
+
+def _quantity(value: object, units: dict[str, int], form: str) -> object:
+    """A number with a unit, such as `30d` or `64MiB`; what is no text stays as it is."""
+    if not isinstance(value, str):
+        return value
+    found = _QUANTITY.fullmatch(value.strip())
+    if found is None or found[2].lower() not in units:
+        msg = f"must be {form}"
+        raise ValueError(msg)
+    return float(found[1]) * units[found[2].lower()]
+
+
+def _duration(value: object) -> object:
+    return _quantity(value, _SECONDS, "seconds, or a number with s, m, h, d or w, such as 90s, 12h, 30d")
+
+
+def _size(value: object) -> object:
+    size = _quantity(value, _BYTES, "bytes, or a number with a unit, such as 500MB, 64MiB, 20GB")
+    return int(size) if isinstance(size, float) else size
+
+
+Duration = Annotated[float, BeforeValidator(_duration)]
+Size = Annotated[int, BeforeValidator(_size)]
 
 
 class Settings(BaseSettings):
@@ -32,6 +65,54 @@ class Settings(BaseSettings):
     metrics_addr: str = "127.0.0.1:8000"
     """HOST:PORT of the Prometheus endpoint; port 0 picks a free one, `none` switches it off. Loopback unless asked."""
 
+    grpc_addr: str = "127.0.0.1:4317"
+    """HOST:PORT where the service takes OTLP over gRPC; port 0 picks a free one, `none` switches it off."""
+
+    http_addr: str = "127.0.0.1:4318"
+    """HOST:PORT where the service takes OTLP over HTTP and answers /healthz and /readyz; the same."""
+
+    tls_cert: Path | None = None
+    """Certificate chain (PEM) of the service. With it both doors speak TLS only."""
+
+    tls_key: Path | None = None
+    """Its private key (PEM)."""
+
+    tls_client_ca: Path | None = None
+    """Authorities (PEM) that sign senders' certificates. With it a sender without such a certificate is refused."""
+
+    bearer_token: SecretStr | None = None
+    """Senders must say `authorization: Bearer ...` with this token."""
+
+    max_body: Size = Field(default=64 << 20, ge=1024)
+    """Bytes of one request as sent. gRPC's usual 4 MiB refuses an ordinary Collector's batch for good."""
+
+    max_decompressed: Size = Field(default=128 << 20, ge=1024)
+    """Bytes of one request when unpacked: what a compression bomb may cost."""
+
+    max_attributes: int = Field(default=256, ge=1)
+    """Attributes of one span, event, link or log record; those beyond are dropped and counted."""
+
+    max_attribute_length: Size = Field(default=65_536, ge=16)
+    """Bytes of one text; the rest is cut off and counted."""
+
+    memory_limit: Size = Field(default=256 << 20, ge=1 << 20)
+    """Bytes of requests that are being worked on. Beyond, senders are asked to come again: that loses nothing."""
+
+    min_free_disk: Size = Field(default=256 << 20, ge=0)
+    """Bytes that stay free on the disk: below, senders are asked to come again before the disk is full."""
+
+    dedupe_window: Duration = Field(default=3600.0, ge=0)
+    """Seconds in which a repeated span is dropped at the door; later ones are dropped when the hour is merged."""
+
+    retention: Duration | None = Field(default=None, gt=0)
+    """Seconds after which data is removed, such as `90d`. Unset keeps everything."""
+
+    disk_cap: Size | None = Field(default=None, ge=1 << 20)
+    """Bytes that the data may take; beyond, the oldest hours are removed first. Unset: no cap."""
+
+    logs_endpoint: str | None = None
+    """URL that logs are sent on to over OTLP (`http://host:4318`, `grpc://host:4317`). Unset: they are stored only."""
+
     commit_interval: float = Field(default=10.0, gt=0, le=3600)
     """Seconds until what came in is on disk, at most. 10 leaves thousands of files a day, not a hundred thousand."""
 
@@ -44,7 +125,7 @@ class Settings(BaseSettings):
     queue_size: int = Field(default=65_536, ge=1, le=10_000_000)
     """Spans that may wait for the worker. What comes on top is dropped and counted."""
 
-    session_idle_timeout: float = Field(default=600.0, gt=0)
+    session_idle_timeout: Duration = Field(default=600.0, gt=0)
     """Seconds without a span after which a session counts as ended."""
 
     max_sessions: int = Field(default=10_000, ge=1)
@@ -64,7 +145,7 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
-    @field_validator("metrics_addr")
+    @field_validator("metrics_addr", "grpc_addr", "http_addr")
     @classmethod
     def _address(cls, value: str) -> str:
         if value == "none":  # OpenTelemetry's word; an empty environment variable is one that is not set
@@ -87,6 +168,6 @@ def load(**overrides: Any) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "settings"
-        value = "" if name == "hash_key" else f" {first.get('input')!r}"
+        value = "" if name in ("hash_key", "bearer_token") else f" {first.get('input')!r}"
         msg = f"setting {name} (OTEL_VOICEBOT_{name.upper()}):{value} {first['msg'].removeprefix('Value error, ')}"
         raise UsageError(msg) from None

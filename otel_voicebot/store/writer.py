@@ -7,7 +7,6 @@ directory; only then it returns. Whoever is killed in between leaves at most a `
 import contextlib
 import errno
 import functools
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from otel_voicebot.errors import CannotStartError
 from otel_voicebot.selfmetrics import SelfMetrics
 from otel_voicebot.semconv import SELF_COMMITTED
 from otel_voicebot.spans.schema import TABLES
+from otel_voicebot.store import disk
 from otel_voicebot.store.layout import HOT, Names, hour_of, table_directory, tmp_directory
 
 __all__ = ["Commit", "SpanStore"]
@@ -93,7 +93,7 @@ class SpanStore:
         self._names = Names(clock())
         self._ready: dict[str, Path] = {}  # the hour that this store has made and synced, by table
         try:
-            _make(tmp_directory(self.data))
+            disk.make(tmp_directory(self.data))
             self._probe()
             self._remove_stale()
         except OSError as error:
@@ -146,27 +146,28 @@ class SpanStore:
     def _prepare(self, table: str, hour: Path) -> None:
         if self._ready.get(table) == hour:
             return
-        _make(tmp_directory(self.data))
-        _make(hour)
+        disk.make(tmp_directory(self.data))
+        disk.make(hour)
         # Another process may have made these directories and not have synced them yet: whoever relies on an entry
         # syncs it, whoever made it.
         for parent in hour.relative_to(self.data).parents:
-            _sync_directory(self.data / parent)
+            disk.sync_directory(self.data / parent)
         self._ready[table] = hour
 
     def _probe(self) -> None:
         probe = tmp_directory(self.data) / f"probe-{self._names.next()}.tmp"
         try:
-            probe.write_bytes(b"PAR1")
+            disk.write(probe, b"PAR1", durable=False)
         finally:
-            probe.unlink(missing_ok=True)
+            disk.remove(probe)
 
     def _remove_stale(self) -> None:
-        limit = self._clock() / 1e9 - _STALE_S
-        for leftover in tmp_directory(self.data).glob("*.tmp"):
-            with contextlib.suppress(FileNotFoundError):  # another writer that starts now removes it too
-                if leftover.stat().st_mtime < limit:
-                    leftover.unlink()
+        limit = self._clock() - _STALE_S * 1_000_000_000
+        tmp = tmp_directory(self.data)
+        for leftover in (tmp / name for name in disk.names(tmp) if name.endswith(".tmp")):
+            written = disk.modified_ns(leftover)
+            if written is not None and written < limit:
+                disk.remove(leftover)  # another writer that starts now may have removed it
 
 
 def _encode(table: str, rows: pa.Table) -> pa.Buffer:
@@ -204,46 +205,16 @@ def _leaves(path: str, kind: pa.DataType) -> list[str]:
 def _place(content: pa.Buffer, tmp: Path, path: Path, *, durable: bool) -> None:
     """Make ``path`` appear with this content, in one step."""
     try:
-        _write_file(tmp, content, durable=durable)
-        tmp.rename(path)
+        disk.write(tmp, content, durable=durable)
+        disk.rename(tmp, path)
         if durable:
-            _sync_directory(path.parent)
+            disk.sync_directory(path.parent)
     except OSError:
         # After the rename too: the caller is told to try again, and a file that stayed would hold the rows twice.
         for leftover in (tmp, path):
             with contextlib.suppress(OSError):
-                leftover.unlink()
+                disk.remove(leftover)
         raise
-
-
-def _write_file(path: Path, content: pa.Buffer, *, durable: bool) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    try:
-        rest = memoryview(content)
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
-        if durable:
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _make(directory: Path) -> None:
-    """Make a directory and its parents, and sync the entry of each one made."""
-    if directory.is_dir():
-        return
-    if directory.parent != directory:
-        _make(directory.parent)
-    directory.mkdir(exist_ok=True)
-    _sync_directory(directory.parent)
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _cannot_write(path: Path, error: OSError) -> CannotStartError:

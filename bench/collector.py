@@ -1,7 +1,7 @@
 """A real OpenTelemetry Collector: built once from ``deploy/otelcol-builder.yaml``, kept in the user's cache, and run.
 
-``python -m bench.collector`` builds it where it isn't there yet (4 minutes on 2 cores) and prints where it is. Any number
-of processes may ask at once: one builds, the others wait.
+``python -m bench.collector`` builds it where it isn't there yet (4 minutes on 2 cores) and prints where it is. Any
+number of processes may ask at once: one builds, the others wait.
 """
 
 import contextlib
@@ -15,11 +15,10 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import yaml
 
@@ -133,7 +132,7 @@ class Collector:
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False, timeout=60)
         return done.stderr if done.returncode else ""
 
-    def start(self) -> "Collector":
+    def start(self) -> Self:
         """Start it and wait until it is healthy; ports that somebody took meanwhile are drawn again.
 
         Raises:
@@ -160,9 +159,9 @@ class Collector:
         assert self.process is not None
         deadline = time.monotonic() + _START_S
         while time.monotonic() < deadline and self.process.poll() is None:
-            with contextlib.suppress(OSError, urllib.error.URLError):
-                with urllib.request.urlopen(f"http://{self.health}/", timeout=5) as answer:
-                    return bool(answer.status == 200)
+            url = f"http://{self.health}/"
+            with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5) as answer:
+                return bool(answer.status == 200)
             time.sleep(0.05)
         return False
 
@@ -181,7 +180,7 @@ class Collector:
             self.process.kill()
             self.process.wait(timeout=_STOP_S)
 
-    def __enter__(self) -> "Collector":
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(self, *_: object) -> None:

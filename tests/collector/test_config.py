@@ -1,5 +1,6 @@
 """The shipped configurations, read by the real Collector."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ def test_the_hardened_settings_are_each_explained() -> None:
     groups = {"tls:", "retry_on_failure:", "compaction:", "sending_queue:"}
     told = {"enabled: true", "directory:", "endpoint:", "create_directory"}
     bare = []
-    for before, line in zip(inside, inside[1:], strict=False):
+    for before, line in itertools.pairwise(inside):
         setting = line.strip()
         is_setting = ":" in setting and not setting.startswith("#") and line.startswith("    ")
         if is_setting and "#" not in line and not before.strip().startswith("#") and setting not in groups:

@@ -1,38 +1,15 @@
 """What is kept of a span that has ended, while it waits for the worker."""
 
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from opentelemetry.sdk.trace import ReadableSpan
 
-    from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import Event, ReadableSpan
-    from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-    from opentelemetry.trace import Link, SpanContext, SpanKind, Status
-    from opentelemetry.util.types import AnyValue
-
-__all__ = ["Ended", "ended", "kept"]
-
-
-class Ended(NamedTuple):
-    """Reads as a ``ReadableSpan``, by the names that ``spans.collect`` reads."""
-
-    name: str
-    context: "SpanContext | None"
-    parent: "SpanContext | None"
-    kind: "SpanKind"
-    start_time: int | None
-    end_time: int | None
-    status: "Status"
-    resource: "Resource"
-    instrumentation_scope: "InstrumentationScope | None"
-    attributes: "Mapping[str, AnyValue]"
-    events: "tuple[Event, ...]"
-    links: "tuple[Link, ...]"
+__all__ = ["kept"]
 
 
 def kept(span: "ReadableSpan") -> "ReadableSpan | tuple[Any, ...]":
-    """The span without its shell: locks, and two deques of half a kilobyte each for events and links it mostly lacks.
+    """The span without its shell (``spans.FIELDS``): locks, and two deques of half a kilobyte each, mostly empty.
 
     While the shell waits, none of its memory is used again, and each span that the bot starts costs it fresh memory:
     2 us where this takes 0.5. Nothing is copied that could still change: an ended span takes no more attributes. Where
@@ -57,8 +34,3 @@ def kept(span: "ReadableSpan") -> "ReadableSpan | tuple[Any, ...]":
         )
     except Exception:  # noqa: BLE001 - whatever this span is, the worker's reader deals with it
         return span
-
-
-def ended(waited: "ReadableSpan | tuple[Any, ...]") -> "ReadableSpan":
-    """What ``kept`` gave, to be read; on the worker's thread, as a plain tuple is made in less time than this one."""
-    return cast("ReadableSpan", Ended._make(waited)) if isinstance(waited, tuple) else waited

@@ -14,7 +14,6 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 from opentelemetry.sdk.trace import ReadableSpan
 
-from otel_voicebot.embedded.ended import ended
 from otel_voicebot.selfmetrics import SelfMetrics
 from otel_voicebot.semconv import SELF_DROPPED, SELF_QUEUE
 
@@ -31,13 +30,17 @@ _FORK_WAITS_S: Final = 2.0
 """A fork waits so long for a round to end. Forked in the middle of the engine's first query, a child's engine hangs."""
 
 
+Waiting = ReadableSpan | tuple[Any, ...]
+"""A span that ended, whole or as ``kept`` gives it."""
+
+
 class Consumer(Protocol):
     """What the worker feeds. Made, used and closed on the worker's thread; only ``interrupt`` comes from another.
 
     Each of these may raise: the worker contains and counts it.
     """
 
-    def take(self, spans: Sequence[ReadableSpan]) -> None:
+    def take(self, spans: Sequence[Waiting]) -> None:
         """Spans that ended."""
 
     def started(self, sessions: Sequence[tuple[str, str]]) -> None:
@@ -92,7 +95,7 @@ class Worker(Generic[C]):
 
     def _reset(self) -> None:
         self.consumer: C | None = None
-        self._queue: deque[ReadableSpan | tuple[Any, ...]] = deque()
+        self._queue: deque[Waiting] = deque()
         self._starts: deque[tuple[str, str]] = deque(maxlen=self._size)
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
@@ -109,7 +112,7 @@ class Worker(Generic[C]):
 
     # ---- the bot's threads ---------------------------------------------------------------------------------------
 
-    def put(self, span: ReadableSpan | tuple[Any, ...]) -> None:
+    def put(self, span: Waiting) -> None:
         """Take a span, whole or as ``kept``. Constant time; never blocks, never raises."""
         queue = self._queue
         if len(queue) >= self._size or self._closed:
@@ -248,11 +251,11 @@ class Worker(Generic[C]):
                 self._metrics.add(SELF_DROPPED, len(spans), "failed")
         self._metrics.set(SELF_QUEUE, len(self._queue))
 
-    def _pop(self, count: int) -> list[ReadableSpan]:
-        spans: list[ReadableSpan] = []
+    def _pop(self, count: int) -> list[Waiting]:
+        spans: list[Waiting] = []
         with contextlib.suppress(IndexError):  # `close` gave up and discarded the rest
             for _ in range(count):
-                spans.append(ended(self._queue.popleft()))  # noqa: PERF401 - a comprehension would lose them all
+                spans.append(self._queue.popleft())  # noqa: PERF401 - a comprehension would lose them all
         return spans
 
     def _guard(self, stage: str, call: Callable[[], bool | None]) -> bool:

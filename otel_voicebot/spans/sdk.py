@@ -5,6 +5,7 @@ What comes out equals ``decode`` of the official OTLP encoding of the same spans
 
 from collections.abc import Mapping, Sequence
 from itertools import chain, compress
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
@@ -17,10 +18,18 @@ from otel_voicebot.spans.batch import Children, SpanBatch
 from otel_voicebot.spans.values import nested_text
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import ReadableSpan
-    from opentelemetry.trace import TraceState
+    from opentelemetry.sdk.trace import Event, ReadableSpan
+    from opentelemetry.trace import Link, SpanContext, TraceState
 
-__all__ = ["collect"]
+__all__ = ["FIELDS", "collect"]
+
+FIELDS: Final = (
+    *("name", "context", "parent", "kind", "start_time", "end_time", "status", "resource"),
+    *("instrumentation_scope", "attributes", "events", "links"),
+)
+"""What is read of a span."""
+
+_fields: Final = attrgetter(*FIELDS)
 
 _OF_TYPE: Final[dict[type, int]] = {
     str: int(Kind.STRING),
@@ -38,45 +47,48 @@ _Doubles = npt.NDArray[np.float64]
 _UINT64_MAX: Final = 2**64 - 1
 
 
-def collect(spans: "Sequence[ReadableSpan]") -> SpanBatch:
+def collect(spans: "Sequence[ReadableSpan | tuple[Any, ...]]") -> SpanBatch:
     """The spans as a batch, in their order. It does not change them, and does not fail on odd values.
 
     A lone surrogate in a text becomes ``?``, and an integer beyond 64 bits is kept as JSON.
+
+    Args:
+        spans: SDK spans; a plain tuple stands for one, its ``FIELDS`` in their order.
     """
-    contexts = [span.context for span in spans]
-    resources, resource = _distinct([span.resource for span in spans])
-    scopes, scope = _distinct([span.instrumentation_scope for span in spans])
-    kinds, kind = _distinct([span.kind for span in spans])
-    statuses, status = _distinct([span.status for span in spans])
+    fields = [span if type(span) is tuple else _fields(span) for span in spans]
+    columns = map(list, zip(*fields, strict=True)) if fields else ([] for _ in FIELDS)
+    names, contexts, parents, kinds, starts, ends, statuses, resources, scopes, found, events_, links_ = columns
+    kinds, kind = _distinct(kinds)
+    statuses, status = _distinct(statuses)
+    resources, resource = _distinct(resources)
+    scopes, scope = _distinct(scopes)
     states, state = _distinct([context and context.trace_state for context in contexts])
+    traces, trace = _distinct([context.trace_id if context else 0 for context in contexts])
     return assemble(
         Plain(
-            trace_id=pa.array([_id(context.trace_id, 16) if context else b"" for context in contexts], pa.binary()),
-            span_id=pa.array([_id(context.span_id, 8) if context else b"" for context in contexts], pa.binary()),
-            parent_span_id=pa.array(
-                [_id(parent.span_id, 8) if (parent := span.parent) else b"" for span in spans], pa.binary()
-            ),
-            trace_state=_texts([_trace_state(found) for found in states]).take(pa.array(state)),
-            name=_texts([span.name for span in spans]),
-            kind=_numbers([found.value + 1 for found in kinds])[kind],  # OTLP starts at "unspecified"
-            start=_times([span.start_time for span in spans]),
-            end=_times([span.end_time for span in spans]),
-            status=_numbers([found.status_code.value for found in statuses])[status],
-            status_message=_texts([found.description or "" for found in statuses]).take(pa.array(status)),
+            trace_id=pa.array([_id(number, 16) for number in traces], pa.binary()).take(pa.array(trace)),
+            span_id=_span_ids(contexts),
+            parent_span_id=_span_ids(parents),
+            trace_state=_texts([_trace_state(state) for state in states]).take(pa.array(state)),
+            name=_texts(names),
+            kind=_numbers([kind.value + 1 for kind in kinds])[kind],  # OTLP starts at "unspecified"
+            start=_times(starts),
+            end=_times(ends),
+            status=_numbers([status.status_code.value for status in statuses])[status],
+            status_message=_texts([status.description or "" for status in statuses]).take(pa.array(status)),
             scope=scope,
-            scope_names=_texts([(found and found.name) or "" for found in scopes]),
-            scope_versions=_texts([(found and found.version) or "" for found in scopes]),
+            scope_names=_texts([(scope and scope.name) or "" for scope in scopes]),
+            scope_versions=_texts([(scope and scope.version) or "" for scope in scopes]),
             resource=resource,
-            resources=_attributes([found.attributes for found in resources]),
-            attributes=_attributes([span.attributes for span in spans]),
-            events=_events(spans),
-            links=_links(spans),
+            resources=_attributes([resource.attributes for resource in resources]),
+            attributes=_attributes(found),
+            events=_events(events_),
+            links=_links(links_),
         )
     )
 
 
-def _events(spans: "Sequence[ReadableSpan]") -> Children:
-    lists = [span.events for span in spans]
+def _events(lists: "list[Sequence[Event]]") -> Children:
     found = list(chain.from_iterable(lists))
     return events(
         np.array(list(map(len, lists)), dtype=np.int32),
@@ -86,8 +98,7 @@ def _events(spans: "Sequence[ReadableSpan]") -> Children:
     )
 
 
-def _links(spans: "Sequence[ReadableSpan]") -> Children:
-    lists = [span.links for span in spans]
+def _links(lists: "list[Sequence[Link]]") -> Children:
     found = list(chain.from_iterable(lists))
     return links(
         np.array(list(map(len, lists)), dtype=np.int32),
@@ -99,20 +110,41 @@ def _links(spans: "Sequence[ReadableSpan]") -> Children:
 
 
 def _attributes(mappings: "Sequence[Mapping[str, Any] | None]") -> Attributes:
-    owned = [_dict(mapping) for mapping in mappings]
+    owned = [mapping if type(mapping) is dict else _dict(mapping) for mapping in mappings]
     counts = np.array(list(map(len, owned)), dtype=np.int32)
-    value = np.arange(counts.sum(), dtype=np.int32)
-    keys = _texts(list(chain.from_iterable(owned)))
-    values = list(chain.from_iterable(map(dict.values, owned)))
+    keys: list[str] = list(chain.from_iterable(owned))
+    values: list[Any] = list(chain.from_iterable(map(dict.values, owned)))
+    # What a bot says again and again (its name, a model's, a session's id) is one object: seen once, worked on once.
+    # By identity, as 1, True and 1.0 are equal.
+    key, _ = _encoded(_identities(keys))
+    value, first = _encoded(_identities(values) * (int(key.max(initial=0)) + 1) + key)
+    places = first.tolist()
+    return attributes(counts, value, _values([keys[place] for place in places], [values[place] for place in places]))
+
+
+def _identities(found: list[Any]) -> npt.NDArray[np.int64]:
+    return np.fromiter(map(id, found), np.int64, len(found))
+
+
+def _encoded(numbers: npt.NDArray[np.int64]) -> tuple[Int32s, npt.NDArray[np.int64]]:
+    """Each number's code, counted from 0, and where each code occurs."""
+    codes: Int32s = pa.array(numbers).dictionary_encode().indices.to_numpy()
+    place = np.zeros(int(codes.max(initial=-1)) + 1, dtype=np.int64)
+    place[codes] = np.arange(len(codes))
+    return codes, place
+
+
+def _values(names: list[str], values: list[Any]) -> Values:
+    keys = _texts(names)
     kinds = list(map(_OF_TYPE.get, map(type, values)))
     if None in kinds:
         kinds = [_kind(value) if kind is None else kind for kind, value in zip(kinds, values, strict=True)]
     try:
-        return attributes(counts, value, Values(keys, *_columns(values, cast("list[int]", kinds))))
+        return Values(keys, *_columns(values, cast("list[int]", kinds)))
     except OverflowError:
         pairs = zip(kinds, values, strict=True)
         kinds = [int(Kind.JSON) if kind == Kind.INT and value.bit_length() > 63 else kind for kind, value in pairs]
-        return attributes(counts, value, Values(keys, *_columns(values, cast("list[int]", kinds))))
+        return Values(keys, *_columns(values, cast("list[int]", kinds)))
 
 
 def _columns(values: list[Any], kinds: list[int]) -> tuple[npt.NDArray[np.uint8], pa.StringArray, _Ints, _Doubles]:
@@ -144,14 +176,23 @@ def _dict(mapping: "Mapping[str, Any] | None") -> dict[str, Any]:
 
 def _distinct(found: list[Any]) -> tuple[list[Any], Int32s]:
     """The objects, each once (by identity, which asks no Python of them), and where each place's stands."""
-    ids = list(map(id, found))
-    objects = dict(zip(ids, found, strict=True))
-    position = dict(zip(objects, range(len(objects)), strict=True))
-    return list(objects.values()), _numbers(list(map(position.__getitem__, ids)))
+    codes, places = _encoded(_identities(found))
+    return [found[place] for place in places.tolist()], codes
 
 
 def _numbers(numbers: list[int]) -> Int32s:
     return np.array(numbers, dtype=np.int32)
+
+
+def _span_ids(contexts: "list[SpanContext | None]") -> pa.BinaryArray:
+    """Of no context 0, which is no id."""
+    ids = [context.span_id if context else 0 for context in contexts]
+    try:
+        words = np.array(ids, dtype=">u8")
+    except OverflowError:
+        return pa.array([_id(number, 8) for number in ids], pa.binary())
+    ends = np.arange(0, 8 * len(ids) + 1, 8, dtype=np.int32)
+    return pa.Array.from_buffers(pa.binary(), len(ids), [None, pa.py_buffer(ends), pa.py_buffer(words)])
 
 
 def _id(number: int, width: int) -> bytes:

@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import pyarrow as pa
 from opentelemetry.sdk.trace import ReadableSpan

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from otel_voicebot.app import pipeline
+from otel_voicebot.app import computed, pipeline
 from otel_voicebot.selfmetrics import SelfMetrics
 from otel_voicebot.semconv import SELF_ROWS_DROPPED
 from otel_voicebot.settings import Settings
@@ -14,12 +14,12 @@ from tests.live.test_bounds import call
 
 def test_rows_that_wait_for_the_disk_are_bounded_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of each table the newest stay, what was dropped is counted, and what stayed is written once the disk is back."""
-    monkeypatch.setattr(pipeline, "_ROWS_KEPT", 2)
+    monkeypatch.setattr(computed, "_ROWS_KEPT", 2)
     (tmp_path / "data").write_text("in the way")
     metrics = SelfMetrics()
     made = pipeline.Pipeline(Settings(data=tmp_path / "data"), metrics)
     for name in ("a", "b", "c"):
-        made._live.add(rows_of(call(name, 7)))
+        made._derived.add(rows_of(call(name, 7)))
         made.drain()
         assert not made.flush()
     assert [metrics.get(SELF_ROWS_DROPPED, table) for table in ("turns", "sessions")] == [1, 1]

@@ -17,6 +17,7 @@ import pyarrow as pa
 __all__ = [
     "exists",
     "free_bytes",
+    "identity",
     "link",
     "make",
     "make_one",
@@ -174,6 +175,12 @@ def modified_ns(path: Path) -> int | None:
     """When a file was last written or touched, or names in a directory changed, in nanoseconds; None when gone."""
     found = _stat(path)
     return found.st_mtime_ns if found else None
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """What changes when a file is replaced or written (inode and time of change); None when it is gone."""
+    found = _stat(path)
+    return (found.st_ino, found.st_mtime_ns) if found else None
 
 
 def size(path: Path) -> int | None:

@@ -365,6 +365,16 @@ SERIES_OVERFLOW: Final = _metric(
 
 SELF_RECEIVED: Final = _metric("voicebot.spans.received", "counter", "{span}", "door", "Spans that came in.")
 SELF_REJECTED: Final = _metric("voicebot.spans.rejected", "counter", "{span}", "reason", "Spans that can't be kept.")
+SELF_REFUSED: Final = _metric(
+    "voicebot.requests.refused", "counter", "{request}", "reason", "Requests that the service's doors did not take."
+)
+SELF_LIMITED: Final = _metric(
+    "voicebot.values.limited",
+    "counter",
+    "{value}",
+    "limit",
+    "Attributes beyond a limit: dropped (count) or cut (length).",
+)
 SELF_DROPPED: Final = _metric("voicebot.spans.dropped", "counter", "{span}", "reason", "Spans lost, and why.")
 SELF_COMMITTED: Final = _metric("voicebot.spans.committed", "counter", "{span}", "", "Spans on disk, fsynced.")
 SELF_LATE: Final = _metric("voicebot.spans.late", "counter", "{span}", "", "Spans of sessions that were closed.")
@@ -383,6 +393,22 @@ SELF_WITHHELD: Final = _metric(
 )
 SELF_FAILURES: Final = _metric(
     "voicebot.pipeline.failures", "counter", "{failure}", "stage", "Failures that were contained: the bot went on."
+)
+SELF_LOGS_RECEIVED: Final = _metric(
+    "voicebot.logs.received", "counter", "{record}", "door", "Log records that came in."
+)
+SELF_LOGS_COMMITTED: Final = _metric(
+    "voicebot.logs.committed", "counter", "{record}", "", "Log records on disk, fsynced."
+)
+SELF_LOGS_FORWARDED: Final = _metric(
+    "voicebot.logs.forwarded", "counter", "{record}", "", "Log records that `logs_endpoint` has taken."
+)
+SELF_LOGS_DROPPED: Final = _metric(
+    "voicebot.logs.dropped",
+    "counter",
+    "{record}",
+    "reason",
+    "Stored log records that were not sent on: queue_full, refused, shutdown.",
 )
 SELF_QUEUE: Final = _metric("voicebot.queue.depth", "gauge", "{span}", "", "Spans waiting for the worker.")
 SELF_EVICTED: Final = _metric(

@@ -12,7 +12,8 @@ __all__ = ["schema"]
 
 def schema(
     table: Annotated[
-        Literal["spans", "turns", "sessions"] | None, typer.Argument(help="Which table; all of them unless told.")
+        Literal["spans", "turns", "sessions", "logs"] | None,
+        typer.Argument(help="Which table; all of them unless told."),
     ] = None,
     json: Json = False,
     output: Output = None,

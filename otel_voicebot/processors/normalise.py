@@ -17,8 +17,9 @@ from otel_voicebot.processors.ranges import RANGES, rule_of, with_rules, within
 from otel_voicebot.processors.speech import speech_columns
 from otel_voicebot.spans.attributes import Attributes, Indices, Int32s, Kind, Mask
 from otel_voicebot.spans.batch import SpanBatch
+from otel_voicebot.spans.logs import LogBatch
 
-__all__ = ["normalise"]
+__all__ = ["normalise", "of_resource"]
 
 _RESOURCE: Final = {
     "service_name": (semconv.SERVICE_NAME,),
@@ -44,7 +45,7 @@ def normalise(batch: SpanBatch) -> SpanBatch:
     names = pa.array([one.name for one in DIALECTS], pa.string())
     columns["dialect"] = names.take(pa.array(dialect, mask=dialect < 0))
     columns["component"] = pa.array(semconv.COMPONENTS, pa.string()).take(pa.array(component))
-    columns |= _of_resource(batch)
+    columns |= of_resource(batch)
     columns |= _of_feedback(batch, columns, promoter.broken)
     columns["error_type"] = _error_type(batch, columns["error_type"])
     columns |= speech_columns(batch, component == semconv.COMPONENTS.index("turn"))
@@ -140,7 +141,8 @@ def _texts(attributes: Attributes, key: str, owners: int) -> pa.StringArray:
     return attributes.text.take(pa.array(position, mask=position < 0))
 
 
-def _of_resource(batch: SpanBatch) -> dict[str, pa.Array]:
+def of_resource(batch: SpanBatch | LogBatch) -> dict[str, pa.Array]:
+    """The columns that the resource's attributes fill."""
     owners = batch.resource_count()
     columns = {}
     for column, keys in _RESOURCE.items():

@@ -24,7 +24,7 @@ from otel_voicebot.spans.attributes import Attributes, Kind, Mask
 from otel_voicebot.spans.batch import SpanBatch
 from otel_voicebot.spans.schema import SPANS
 
-__all__ = ["SAFE", "withhold"]
+__all__ = ["SAFE", "clean", "clean_resources", "doubtful_columns", "with_texts", "withhold"]
 
 SAFE: Final[dict[str, str]] = {
     "service.name": "names a deployment",
@@ -139,12 +139,12 @@ def withhold(batch: SpanBatch, keep: Sequence[str] = ()) -> SpanBatch:
     """
     kept = tuple(keep)
     columns, said, count = _content_columns(batch)
-    columns |= _doubtful_columns(batch, kept, said)
+    columns |= doubtful_columns(batch.columns, kept, said)
     columns |= shown_columns(batch.columns)
-    attributes, first = _clean(_with_texts(batch.attributes, said), kept)
-    events, second = _clean(batch.events.attributes, kept)
-    links, third = _clean(batch.links.attributes, kept)
-    resources, fourth = _clean(batch.resources, kept, _NAME)
+    attributes, first = clean(with_texts(batch.attributes, said), kept)
+    events, second = clean(batch.events.attributes, kept)
+    links, third = clean(batch.links.attributes, kept)
+    resources, fourth = clean_resources(batch.resources, kept)
     return batch.with_columns(
         columns,
         attributes=attributes,
@@ -164,13 +164,13 @@ def _content_columns(batch: SpanBatch) -> tuple[dict[str, pa.Array], dict[str, p
     return columns, said, len(batch) - batch.column("status_message").null_count
 
 
-def _doubtful_columns(
-    batch: SpanBatch, keep: tuple[str, ...], said: dict[str, pa.StringArray]
+def doubtful_columns(
+    stored: Mapping[str, pa.Array], keep: tuple[str, ...], said: dict[str, pa.StringArray]
 ) -> dict[str, pa.StringArray]:
     """The columns with a text that is no identifier, without it; ``said`` is given it under an attribute's key."""
     columns = {}
     for name in (*_COLUMNS, *_FROM_RESOURCE):
-        column = batch.columns.get(name)
+        column = stored.get(name)
         if column is None or column.null_count == len(column):
             continue
         keys = _COLUMNS.get(name, ())
@@ -189,13 +189,14 @@ def _doubtful_columns(
     return columns
 
 
-def _with_texts(attributes: Attributes, said: Mapping[str, pa.StringArray]) -> Attributes:
+def with_texts(attributes: Attributes, said: Mapping[str, pa.StringArray]) -> Attributes:
+    """The attributes and these texts, by key."""
     for key, column in said.items():
         attributes = attributes.with_texts(key, column)
     return attributes
 
 
-def _clean(attributes: Attributes, keep: tuple[str, ...], at_least: int = 0) -> tuple[Attributes, int]:
+def clean(attributes: Attributes, keep: tuple[str, ...], at_least: int = 0) -> tuple[Attributes, int]:
     """The attributes without unsafe texts, and how many those were; a safe key's texts are judged ``at_least`` so."""
     if not len(attributes):
         return attributes, 0
@@ -204,6 +205,11 @@ def _clean(attributes: Attributes, keep: tuple[str, ...], at_least: int = 0) -> 
     if bad.any():
         attributes = attributes.withheld(bad)
     return replace(attributes, keys=keys), int(bad[attributes.value].sum())
+
+
+def clean_resources(resources: Attributes, keep: tuple[str, ...]) -> tuple[Attributes, int]:
+    """The same of a resource's attributes, whose texts may be names that a developer configured."""
+    return clean(resources, keep, _NAME)
 
 
 def _bad(attributes: Attributes, by_key: npt.NDArray[np.int8], at_least: int) -> Mask:

@@ -1,11 +1,9 @@
 """The published tables, described: what ``schema`` prints and the reference page holds."""
 
 from otel_voicebot.reports.grid import Column, Grid
-from otel_voicebot.spans.schema import SCHEMA_VERSION, SESSIONS, SPANS_READ, TURNS
+from otel_voicebot.spans.schema import SCHEMA_VERSION, TABLES_READ
 
 __all__ = ["document", "grids"]
-
-_TABLES = {"spans": SPANS_READ, "turns": TURNS, "sessions": SESSIONS}
 
 
 def _columns(table: str) -> list[dict[str, str]]:
@@ -15,12 +13,12 @@ def _columns(table: str) -> list[dict[str, str]]:
             "type": str(field.type).replace("element: ", "").replace("item: ", ""),
             "meaning": (field.metadata or {}).get(b"meaning", b"").decode(),
         }
-        for field in _TABLES[table]
+        for field in TABLES_READ[table]
     ]
 
 
 def _chosen(table: str | None) -> list[str]:
-    return [table] if table else list(_TABLES)
+    return [table] if table else list(TABLES_READ)
 
 
 def document(table: str | None) -> dict[str, object]:

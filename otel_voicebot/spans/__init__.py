@@ -9,32 +9,51 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from otel_voicebot.spans.attributes import Attributes, Kind
     from otel_voicebot.spans.batch import Children, SpanBatch
+    from otel_voicebot.spans.logs import LogBatch
     from otel_voicebot.spans.otlp import decode
-    from otel_voicebot.spans.schema import SCHEMA_VERSION, SESSIONS, SPANS, SPANS_READ, TABLES, TURNS
+    from otel_voicebot.spans.otlp_logs import decode_logs
+    from otel_voicebot.spans.schema import (
+        LOGS,
+        LOGS_READ,
+        SCHEMA_VERSION,
+        SESSIONS,
+        SPANS,
+        SPANS_READ,
+        TABLES,
+        TABLES_READ,
+        TURNS,
+    )
     from otel_voicebot.spans.sdk import collect
 
 __all__ = [
+    "LOGS",
+    "LOGS_READ",
     "SCHEMA_VERSION",
     "SESSIONS",
     "SPANS",
     "SPANS_READ",
     "TABLES",
+    "TABLES_READ",
     "TURNS",
     "Attributes",
     "Children",
     "Kind",
+    "LogBatch",
     "SpanBatch",
     "collect",
     "decode",
+    "decode_logs",
 ]
 
 _HOMES: Final = {
     "Attributes": "attributes",
     "Kind": "attributes",
     "Children": "batch",
+    "LogBatch": "logs",
     "SpanBatch": "batch",
     "collect": "sdk",
     "decode": "otlp",
+    "decode_logs": "otlp_logs",
 }
 """The modules of the names that are no schemas."""
 

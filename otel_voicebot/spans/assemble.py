@@ -14,7 +14,18 @@ from otel_voicebot.spans.batch import Children, SpanBatch
 from otel_voicebot.spans.schema import SPANS
 from otel_voicebot.spans.values import offsets
 
-__all__ = ["Plain", "Values", "assemble", "attributes", "events", "links", "validity"]
+__all__ = [
+    "Plain",
+    "Values",
+    "assemble",
+    "attributes",
+    "events",
+    "ids_of",
+    "links",
+    "nanos",
+    "null_if_empty",
+    "validity",
+]
 
 _KINDS: Final = ("unspecified", "internal", "server", "client", "producer", "consumer")
 _STATUSES: Final = ("unset", "ok", "error")
@@ -88,7 +99,7 @@ def attributes(counts: Counts, value: Int32s, values: Values) -> Attributes:
 
 def events(counts: Counts, times: UInt64s, names: pa.StringArray, entries: Attributes) -> Children:
     """Span events; a time of 0 or beyond int64 is unknown."""
-    columns = {"unix_nano": _nanos(times), "name": names}
+    columns = {"unix_nano": nanos(times), "name": names}
     return Children(np.repeat(np.arange(len(counts), dtype=np.int32), counts), columns, entries)
 
 
@@ -101,18 +112,18 @@ def links(
 ) -> Children:
     """Span links; ids that are no ids are null."""
     columns = {
-        "trace_id": _ids(trace_ids, 16)[0],
-        "span_id": _ids(span_ids, 8)[0],
-        "trace_state": _null_if_empty(trace_states),
+        "trace_id": ids_of(trace_ids, 16)[0],
+        "span_id": ids_of(span_ids, 8)[0],
+        "trace_state": null_if_empty(trace_states),
     }
     return Children(np.repeat(np.arange(len(counts), dtype=np.int32), counts), columns, entries)
 
 
 def assemble(plain: Plain) -> SpanBatch:
     """The batch of the spans that can be kept; the others are counted in ``rejected``."""
-    trace_id, good_trace = _ids(plain.trace_id, 16)
-    span_id, good_span = _ids(plain.span_id, 8)
-    parent_id, _ = _ids(plain.parent_span_id, 8)
+    trace_id, good_trace = ids_of(plain.trace_id, 16)
+    span_id, good_span = ids_of(plain.span_id, 8)
+    parent_id, _ = ids_of(plain.parent_span_id, 8)
     good_time = (plain.start > 0) & (plain.start <= _INT64_MAX) & (plain.end <= _INT64_MAX)
     start, end = plain.start.astype(np.int64), plain.end.astype(np.int64)
     never_ended, backwards = end == 0, (end < start) & (end != 0)
@@ -121,17 +132,17 @@ def assemble(plain: Plain) -> SpanBatch:
         "trace_id": trace_id,
         "span_id": span_id,
         "parent_span_id": parent_id,
-        "trace_state": _null_if_empty(plain.trace_state),
+        "trace_state": null_if_empty(plain.trace_state),
         "name": plain.name,
         "kind": _named(_KINDS, plain.kind),
         "start_unix_nano": pa.array(start),
-        "end_unix_nano": _nanos(plain.end),
+        "end_unix_nano": nanos(plain.end),
         "start_time": pa.array(start // 1000).cast(SPANS.field("start_time").type),
         "duration_ns": pa.array(end - start, mask=end < start),
         "status": _named(_STATUSES, plain.status),
-        "status_message": _null_if_empty(plain.status_message),
-        "scope_name": _null_if_empty(plain.scope_names).take(pa.array(plain.scope)),
-        "scope_version": _null_if_empty(plain.scope_versions).take(pa.array(plain.scope)),
+        "status_message": null_if_empty(plain.status_message),
+        "scope_name": null_if_empty(plain.scope_names).take(pa.array(plain.scope)),
+        "scope_version": null_if_empty(plain.scope_versions).take(pa.array(plain.scope)),
         "quality": _quality(
             {
                 "never_ended": never_ended,
@@ -186,7 +197,7 @@ def _offsets(array: pa.BinaryArray) -> npt.NDArray[np.int32]:
     return whole[array.offset : array.offset + len(array) + 1]
 
 
-def _ids(array: pa.BinaryArray, width: int) -> tuple[pa.FixedSizeBinaryArray, Mask]:
+def ids_of(array: pa.BinaryArray, width: int) -> tuple[pa.FixedSizeBinaryArray, Mask]:
     """Ids of fixed width, and which are ids: neither of another length nor all zero. The others are null."""
     ends = _offsets(array)
     count = len(array)
@@ -203,7 +214,8 @@ def _ids(array: pa.BinaryArray, width: int) -> tuple[pa.FixedSizeBinaryArray, Ma
     return pa.Array.from_buffers(pa.binary(width), count, buffers), good
 
 
-def _nanos(times: UInt64s) -> pa.Int64Array:
+def nanos(times: UInt64s) -> pa.Int64Array:
+    """Nanoseconds since 1970; 0 and what is beyond int64 is null."""
     return pa.array(times.astype(np.int64), mask=(times == 0) | (times > _INT64_MAX))
 
 
@@ -212,7 +224,8 @@ def _named(names: Sequence[str], numbers: Int32s) -> pa.StringArray:
     return pa.array(names, pa.string()).take(pa.array(known))
 
 
-def _null_if_empty(text: pa.StringArray) -> pa.StringArray:
+def null_if_empty(text: pa.StringArray) -> pa.StringArray:
+    """The texts, null in place of empty ones."""
     empty = np.diff(_offsets(text)) == 0
     if not empty.any():
         return text

@@ -12,7 +12,7 @@ from otel_voicebot.spans.values import json_objects, json_text, offsets
 if TYPE_CHECKING:
     from otel_voicebot.spans.batch import Children, SpanBatch
 
-__all__ = ["rows"]
+__all__ = ["rows", "strings_map", "typed_map"]
 
 
 def rows(batch: "SpanBatch", ingest_time: int) -> pa.RecordBatch:
@@ -20,8 +20,8 @@ def rows(batch: "SpanBatch", ingest_time: int) -> pa.RecordBatch:
     size = len(batch)
     resources = json_objects(batch.resources, batch.resource_count())
     made = {
-        "attributes": _strings(batch.attributes, size),
-        "attributes_typed": _typed(batch.attributes, size),
+        "attributes": strings_map(batch.attributes, size),
+        "attributes_typed": typed_map(batch.attributes, size),
         "resource_attributes": resources.take(pa.array(batch.resource)),
         "events": _list(batch.events, "events", size),
         "links": _list(batch.links, "links", size),
@@ -32,12 +32,14 @@ def rows(batch: "SpanBatch", ingest_time: int) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=SPANS)
 
 
-def _strings(attributes: Attributes, owners: int) -> pa.MapArray:
+def strings_map(attributes: Attributes, owners: int) -> pa.MapArray:
+    """The column ``attributes``: texts, and null for those that are withheld."""
     shown = attributes.take(np.flatnonzero(np.isin(attributes.kind, (Kind.STRING, Kind.WITHHELD))[attributes.value]))
     return _map(shown, shown.text.take(pa.array(shown.value)), owners)
 
 
-def _typed(attributes: Attributes, owners: int) -> pa.MapArray:
+def typed_map(attributes: Attributes, owners: int) -> pa.MapArray:
+    """The column ``attributes_typed``: what is no text, as JSON."""
     typed = attributes.take(np.flatnonzero((attributes.kind != Kind.STRING)[attributes.value]))
     return _map(typed, json_text(typed), owners)
 

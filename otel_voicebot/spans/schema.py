@@ -1,17 +1,29 @@
-"""The three tables: column names, Arrow types and meanings.
+"""The four tables: column names, Arrow types and meanings.
 
-``SPANS`` has one row per span, ``TURNS`` one per exchange or greeting, ``SESSIONS`` one per call. A name is never used
+``SPANS`` has one row per span, ``TURNS`` one per exchange or greeting, ``SESSIONS`` one per call, ``LOGS`` one per log
+record. A name is never used
 for something else; a reader ignores columns that it doesn't know and reads missing ones as null. What is unknown is
 null, never 0. Columns that end in ``_s`` are seconds, in ``_ns`` nanoseconds, in ``_unix_nano`` nanoseconds since 1970.
 
-In ``hot/`` files ids are bytes (``SPANS``); readers and ``history/`` have them as lowercase hex (``SPANS_READ``).
+In ``hot/`` files ids are bytes (``SPANS``, ``LOGS``); readers and ``history/`` have them as lowercase hex
+(``SPANS_READ``, ``LOGS_READ``).
 """
 
 from typing import Final
 
 import pyarrow as pa
 
-__all__ = ["SCHEMA_VERSION", "SESSIONS", "SPANS", "SPANS_READ", "TABLES", "TURNS"]
+__all__ = [
+    "LOGS",
+    "LOGS_READ",
+    "SCHEMA_VERSION",
+    "SESSIONS",
+    "SPANS",
+    "SPANS_READ",
+    "TABLES",
+    "TABLES_READ",
+    "TURNS",
+]
 
 SCHEMA_VERSION: Final = 1
 
@@ -143,7 +155,11 @@ def _readable(kind: pa.DataType) -> pa.DataType:
     return kind
 
 
-SPANS_READ: Final = pa.schema([field.with_type(_readable(field.type)) for field in SPANS], metadata=SPANS.metadata)
+def _read(stored: pa.Schema) -> pa.Schema:
+    return pa.schema([field.with_type(_readable(field.type)) for field in stored], metadata=stored.metadata)
+
+
+SPANS_READ: Final = _read(SPANS)
 
 _ROW: Final = [
     ("revision", pa.int32(), "Higher wins: a later fact wrote the row again."),
@@ -244,4 +260,35 @@ SESSIONS: Final = _schema(
     "sessions",
 )
 
-TABLES: Final = {"spans": SPANS, "turns": TURNS, "sessions": SESSIONS}
+LOGS: Final = _schema(
+    [
+        ("trace_id", _TRACE_ID, "Trace, 16 bytes; null when the record belongs to none."),
+        ("span_id", _SPAN_ID, "Span, 8 bytes; null when the record belongs to none."),
+        ("session_id", _STRING, "Explicit session id; null when the record carries none: its trace's session then."),
+        ("time", _TIME, "When it happened, else when it was observed, else when it came in; in microseconds."),
+        ("time_unix_nano", _INT, "When it happened; null when the source doesn't say."),
+        ("observed_unix_nano", _INT, "When it was observed; null when nobody says."),
+        ("severity_number", pa.int32(), "1 to 24: trace 1, debug 5, info 9, warn 13, error 17, fatal 21."),
+        ("severity_text", _STRING, "Severity in the source's word."),
+        ("event_name", _STRING, "Name of the event, where the record is one."),
+        ("body", _STRING, "The message; what is no text as JSON. Content, null unless content capture is on."),
+        ("body_characters", _INT, "Its length, whether it is stored or not."),
+        ("service_name", _STRING, "`service.name` of the resource."),
+        ("service_instance", _STRING, "`service.instance.id` of the resource."),
+        ("environment", _STRING, "`deployment.environment.name` of the resource."),
+        ("scope_name", _STRING, "Instrumentation scope: the logger."),
+        ("scope_version", _STRING, "Its version."),
+        ("attributes", _MAP, "String attributes that have no column of their own; null value: withheld."),
+        ("attributes_typed", _MAP, "Other attributes that have no column, as JSON text, so that 1 and '1' stay apart."),
+        ("resource_attributes", _STRING, "Resource attributes, a JSON object."),
+        ("ingest_time", _TIME, "When the record came in."),
+        ("schema_version", pa.int16(), "Version of this schema."),
+    ],
+    "logs",
+)
+LOGS_READ: Final = _read(LOGS)
+
+TABLES: Final = {"spans": SPANS, "turns": TURNS, "sessions": SESSIONS, "logs": LOGS}
+"""As ``hot/`` files hold them."""
+TABLES_READ: Final = {**TABLES, "spans": SPANS_READ, "logs": LOGS_READ}
+"""As readers and ``history/`` have them."""

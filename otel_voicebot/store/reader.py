@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from otel_voicebot.errors import NoDataError, UnreadableDataError
-from otel_voicebot.spans.schema import SPANS_READ, TABLES
+from otel_voicebot.spans.schema import TABLES, TABLES_READ
 from otel_voicebot.store.layout import HISTORY, HOT, hour_of, table_directory
 
 __all__ = ["Snapshot", "snapshot"]
@@ -57,7 +57,7 @@ class Snapshot:
     @property
     def schema(self) -> pa.Schema:
         """What readers get: the table's columns with ids as hex."""
-        return SPANS_READ if self.table == "spans" else TABLES[self.table]
+        return TABLES_READ[self.table]
 
     @cached_property
     def rows(self) -> int:

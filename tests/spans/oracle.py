@@ -10,8 +10,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pyarrow as pa
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 INT64_MAX = 2**63 - 1
@@ -90,6 +92,62 @@ def row(span: Span) -> Row:
         ],
         "quality": quality,
     }
+
+
+def log_rows(payload: bytes) -> list[Row]:
+    """The rows that a request of log records should become."""
+    return [
+        {
+            **log_row(record),
+            "scope_name": scope_logs.scope.name or None,
+            "scope_version": scope_logs.scope.version or None,
+            "resource_attributes": json_object(resource_logs.resource.attributes),
+        }
+        for resource_logs in ExportLogsServiceRequest.FromString(payload).resource_logs
+        for scope_logs in resource_logs.scope_logs
+        for record in scope_logs.log_records
+    ]
+
+
+def log_row(record: LogRecord) -> Row:
+    """The record's row, without what its scope and resource give and without ``time`` where nobody knows it."""
+    values = last_values(record.attributes)
+    happened, observed = (
+        nano if 0 < nano <= INT64_MAX else None for nano in (record.time_unix_nano, record.observed_time_unix_nano)
+    )
+    body = plain(record.body)
+    known = happened or observed
+    return {
+        "trace_id": record.trace_id if good_id(record.trace_id, 16) else None,
+        "span_id": record.span_id if good_id(record.span_id, 8) else None,
+        **({"time": known // 1000} if known else {}),
+        "time_unix_nano": happened,
+        "observed_unix_nano": observed,
+        "severity_number": record.severity_number if 1 <= record.severity_number <= 24 else None,
+        "severity_text": record.severity_text or None,
+        "event_name": record.event_name or None,
+        "body": body if body is None or is_string(record.body) else ("json", typed(body)),
+        "attributes": {key: value.string_value for key, value in values.items() if is_string(value)},
+        "attributes_typed": {key: typed(plain(value)) for key, value in values.items() if not is_string(value)},
+    }
+
+
+def read_logs(batch: pa.RecordBatch, texts: Iterable[bool]) -> Iterator[Row]:
+    """Rows of a ``LOGS`` record batch in the oracle's form; ``texts`` says which bodies are texts."""
+    batch.validate(full=True)
+    times = batch.column("time").cast(pa.int64()).to_pylist()
+    for time, found, text in zip(times, batch.to_pylist(), texts, strict=True):
+        body = found["body"]
+        yield {
+            **found,
+            "time": time,
+            "body": body if body is None or text else ("json", typed(json.loads(body))),
+            "attributes": unique(found["attributes"]),
+            "attributes_typed": {
+                key: typed(json.loads(value)) for key, value in unique(found["attributes_typed"]).items()
+            },
+            "resource_attributes": typed(json.loads(found["resource_attributes"])),
+        }
 
 
 def good_id(value: bytes, width: int) -> bool:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from hypothesis import strategies as st
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import (
     AnyValue,
@@ -11,6 +12,7 @@ from opentelemetry.proto.common.v1.common_pb2 import (
     KeyValue,
     KeyValueList,
 )
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
 
@@ -113,6 +115,36 @@ REQUESTS = st.builds(
             resource=st.one_of(st.none(), st.builds(Resource, attributes=ATTRIBUTES)),
             scope_spans=st.lists(st.builds(ScopeSpans, scope=SCOPES, spans=st.lists(SPANS, max_size=4)), max_size=3),
             schema_url=st.sampled_from(["", "https://opentelemetry.io/schemas/1.30.0"]),
+        ),
+        max_size=3,
+    ),
+)
+
+# ---- log records --------------------------------------------------------------------------------------------------
+
+RECORDS = st.builds(
+    LogRecord,
+    time_unix_nano=TIMES,
+    observed_time_unix_nano=TIMES,
+    severity_number=st.sampled_from([0, 1, 9, 13, 17, 24, 25, 1000]),
+    severity_text=st.sampled_from(["", "WARN", "a word that goes on"]),
+    body=st.one_of(st.none(), any_values()),
+    attributes=ATTRIBUTES,
+    dropped_attributes_count=st.integers(0, 3),
+    flags=st.sampled_from([0, 1, 256]),
+    trace_id=ids(16),
+    span_id=ids(8),
+    event_name=st.one_of(st.just(""), EVENT_NAMES),
+)
+LOG_REQUESTS = st.builds(
+    ExportLogsServiceRequest,
+    resource_logs=st.lists(
+        st.builds(
+            ResourceLogs,
+            resource=st.one_of(st.none(), st.builds(Resource, attributes=ATTRIBUTES)),
+            scope_logs=st.lists(
+                st.builds(ScopeLogs, scope=SCOPES, log_records=st.lists(RECORDS, max_size=4)), max_size=3
+            ),
         ),
         max_size=3,
     ),

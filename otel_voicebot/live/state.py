@@ -334,12 +334,12 @@ class Live:
         if not sessions:
             return
         named = [(one.id if one.explicit else None, one) for one in sessions]
-        self._models.load(self._rows.gather([(name, part) for name, one in named for part in one.facts]))
+        own = self._rows.gather([(name, part) for name, one in named for part in one.facts])
         finished = [(one.id, turn.row) for one in sessions for turn in one.turns.values() if turn.row is not None]
         turns = self._finished.gather(finished)
         sources = ["explicit" if self._open[name].explicit else "trace" for name in turns["session_id"].to_pylist()]
         position = turns.schema.get_field_index("session_source")
-        self._models.load_turns(turns.set_column(position, "session_source", pa.array(sources, pa.string())))
+        self._models.load(own, turns.set_column(position, "session_source", pa.array(sources, pa.string())))
         computed = self._models.run("sessions")
         if not complete:
             position = computed.schema.get_field_index("complete")

@@ -1,10 +1,13 @@
-"""Runs the models over small sets of rows, again and again: planned once, executed each tick."""
+"""Runs the models over small sets of rows, again and again: bound once, executed each tick."""
 
+import contextlib
 import warnings
 from typing import Final, Literal
 
 import duckdb
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from otel_voicebot.models.catalog import MODELS, SPAN_COLUMNS, chain
 from otel_voicebot.spans.schema import SPANS
@@ -14,8 +17,7 @@ __all__ = ["NARROW", "Prepared"]
 NARROW: Final = pa.schema([SPANS.field(name) for name in SPAN_COLUMNS])
 """The columns of spans that the models read: what the live state keeps."""
 
-_LINKING: Final = ("trace_id", "span_id", "parent_span_id", "component", "turn_index")
-"""The columns that ``nested`` reads."""
+_OPERATIONS: Final = pa.array(["stt", "llm", "tts", "nlu", "rag", "tool", "cache", "api"])
 
 
 class Prepared:
@@ -23,46 +25,48 @@ class Prepared:
 
     The rows must hold each span once and with its session: what ``once`` and ``traces`` do in batch has been done.
     For one thread. It uses one core: a tick is small, and the bot needs the others.
+
+    DuckDB binds a prepared statement again, at each execution and for good, once anything in the catalog has changed
+    since (a table truncated, a view registered), and that costs more than running it. So the tables stay as they are,
+    and rows are only ever inside a transaction that is rolled back.
     """
 
     def __init__(self) -> None:
         self._connection = duckdb.connect(config={"threads": 1, "memory_limit": "500MB"})
         run = self._connection.execute
         run("SET TimeZone = 'UTC'")
-        # DuckDB plans a prepared statement again at each execution; optimising costs more than it saves on so few rows.
+        # Each execution would optimise the plan again, which costs more than it saves on so few rows.
         run("PRAGMA disable_optimizer")
         run("SET enable_progress_bar = false")  # the bot's standard output is the bot's
-        self._show(NARROW.empty_table())
+        self._connection.register("empty", NARROW.empty_table())
+        run("CREATE TEMP TABLE once AS FROM empty")
+        run("CREATE TEMP VIEW spans AS FROM once")
         run(f"CREATE TEMP TABLE nested AS {MODELS['nested'].text}")
         run("CREATE TEMP TABLE traces AS SELECT trace_id, session_id AS trace_session_id FROM once")
-        run(f"CREATE TEMP TABLE steps AS {MODELS['steps'].text}")
+        run(f"CREATE TEMP VIEW steps AS {MODELS['steps'].text}")
         run(f"CREATE TEMP TABLE turns AS {MODELS['turns'].text}")
+        run(f"PREPARE nested AS INSERT INTO nested {MODELS['nested'].text}")
         for name in ("operations", "turns", "sessions"):
             run(f"PREPARE {name} AS {chain(name, frozenset({'steps', 'turns'}) - {name})}")
         self.turns: pa.Schema = self.run("turns").schema
         """Columns of the model ``turns``."""
 
-    def _show(self, rows: pa.Table) -> None:
-        """Make rows visible as the models' inputs, without a copy."""
-        self._connection.register("once", rows)
-        self._connection.register("spans", rows.select(_LINKING))
+    def load(self, rows: pa.Table, finished: pa.Table | None = None) -> None:
+        """Replace what the models see.
 
-    def load(self, rows: pa.Table) -> None:
-        """Replace the spans that the models see (schema NARROW)."""
+        Args:
+            rows: spans, schema NARROW.
+            finished: rows of ``turns``, which ``sessions`` reads; None where it is not to run.
+        """
         run = self._connection.execute
-        self._show(rows)
-        run("TRUNCATE nested")
-        run(f"INSERT INTO nested {MODELS['nested'].text}")
-        run("TRUNCATE steps")
-        run(f"INSERT INTO steps {MODELS['steps'].text}")
-
-    def load_turns(self, rows: pa.Table) -> None:
-        """Replace the turns that ``sessions`` sees (columns as ``turns``)."""
-        run = self._connection.execute
-        run("TRUNCATE turns")
-        self._connection.register("finished", rows)
-        run("INSERT INTO turns BY NAME SELECT * FROM finished")
-        self._connection.unregister("finished")
+        with contextlib.suppress(duckdb.TransactionException):  # none is open where the last try to begin one failed
+            run("ROLLBACK")
+        run("BEGIN")
+        run("INSERT INTO once FROM rows")  # the argument: DuckDB finds it by its name
+        if _may_nest(rows):
+            run("EXECUTE nested")
+        if finished is not None:
+            run("INSERT INTO turns FROM finished")
 
     def run(self, model: Literal["operations", "turns", "sessions"]) -> pa.Table:
         """A model over the rows that were loaded last."""
@@ -78,3 +82,10 @@ class Prepared:
     def close(self) -> None:
         """Free the engine. Idempotent."""
         self._connection.close()
+
+
+def _may_nest(rows: pa.Table) -> bool:
+    """Whether an operation is inside an operation; the model ``nested`` says which of them count."""
+    operations = np.asarray(pc.fill_null(pc.is_in(rows["component"], _OPERATIONS), False))  # noqa: FBT003
+    chosen = rows.select(["span_id", "parent_span_id"]).filter(pa.array(operations))
+    return bool(pc.any(pc.is_in(chosen["parent_span_id"], chosen["span_id"].combine_chunks())).as_py())

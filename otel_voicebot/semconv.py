@@ -386,7 +386,7 @@ SELF_ROWS_DROPPED: Final = _metric(
     "counter",
     "{row}",
     "table",
-    "Turn and session rows lost while the disk refused; spans tell.",
+    "Turn and session rows lost while the disk refused (spans tell), or of somebody who was erased.",
 )
 SELF_WITHHELD: Final = _metric(
     "voicebot.values.withheld", "counter", "{value}", "", "Texts not stored because content capture is off."
@@ -409,6 +409,16 @@ SELF_LOGS_DROPPED: Final = _metric(
     "{record}",
     "reason",
     "Stored log records that were not sent on: queue_full, refused, shutdown.",
+)
+SELF_REPEATED: Final = _metric(
+    "voicebot.spans.repeated", "counter", "{span}", "", "Spans that were on disk already: delivered twice, kept once."
+)
+SELF_REQUESTS: Final = _metric(
+    "voicebot.requests",
+    "counter",
+    "{request}",
+    "answer",
+    "Requests to the service: accepted, unreadable, turned_away (come again), disk (it refused), failed.",
 )
 SELF_QUEUE: Final = _metric("voicebot.queue.depth", "gauge", "{span}", "", "Spans waiting for the worker.")
 SELF_EVICTED: Final = _metric(

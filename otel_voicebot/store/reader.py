@@ -2,13 +2,14 @@
 
 A reader never sees half a file, as files appear by a rename. It lists ``hot`` before ``history`` and ignores the hot
 files of an hour that is in history, so that an hour that moves meanwhile is seen once. Where a file has vanished since
-it was listed, it lists again.
+it was listed, it lists again. Tombstones and horizon are looked up after the files were listed: whoever removes a
+session or an hour marks it first, so what is half removed is hidden altogether.
 """
 
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +21,9 @@ import pyarrow.parquet as pq
 
 from otel_voicebot.errors import NoDataError, UnreadableDataError
 from otel_voicebot.spans.schema import TABLES, TABLES_READ
+from otel_voicebot.store import disk
 from otel_voicebot.store.layout import HISTORY, HOT, hour_of, table_directory
+from otel_voicebot.store.marks import Erased, erased, horizon, is_dropped
 
 __all__ = ["Snapshot", "snapshot"]
 
@@ -29,6 +32,9 @@ _LISTINGS: Final = 8
 
 _CLOCK_SLACK: Final = timedelta(days=1)
 """How far a sender's clock may run ahead of ours."""
+
+_DECIDES: Final = ("session_id", "user_hash", "trace_id")
+"""What tells whether a row is erased."""
 
 Check = Callable[[Path], str | None]
 """Says what is wrong with a file; None when nothing is. Raises FileNotFoundError when it has vanished."""
@@ -48,6 +54,8 @@ class Snapshot:
     damaged: tuple[tuple[Path, str], ...]
     """Files that can't be read, each with the reason. They are in neither ``hot`` nor ``history``."""
     since: datetime | None = None
+    erased: Erased = field(default_factory=Erased)
+    """Whose rows are hidden, by the tombstones of that moment."""
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -61,7 +69,7 @@ class Snapshot:
 
     @cached_property
     def rows(self) -> int:
-        """Rows in all files. Reads each file's footer (half a millisecond)."""
+        """Rows in all files, hidden ones too. Reads each file's footer (half a millisecond)."""
         return sum(pq.read_metadata(path).num_rows for path in self.files)
 
     def sql(self, columns: Sequence[str] | None = None, *, raw_ids: bool = False) -> str:
@@ -73,7 +81,9 @@ class Snapshot:
         raw, hexed = TABLES[self.table], self.schema
         wanted = [(raw if raw_ids else hexed).field(name) for name in columns or hexed.names]
         stored = ((hexed, self.history), (raw, self.hot))
-        return " UNION ALL ".join(_select(wanted, schema, files) for schema, files in stored if files)
+        return " UNION ALL ".join(
+            _select(wanted, schema, files, self.erased.condition(schema)) for schema, files in stored if files
+        )
 
     def read(self, columns: Sequence[str] | None = None) -> pa.Table:
         """The rows as Arrow, with these columns of ``schema``, in memory.
@@ -138,7 +148,7 @@ def _take(data: Path, table: str, since: datetime | None, check: Check) -> Snaps
             continue  # one that is listed again, and still can't be opened, has not vanished: a link to nothing
         damaged = tuple(wrong.items())
         good_hot, good_history = (tuple(path for path in paths if path not in wrong) for paths in (hot, history))
-        found = Snapshot(data, table, good_hot, good_history, damaged, since)
+        found = Snapshot(data, table, good_hot, good_history, damaged, since, erased(data))
         if damaged and not found.files:
             raise UnreadableDataError(
                 f"no {table} can be read: {found.damage()}", tuple(str(path) for path, _ in damaged)
@@ -156,26 +166,22 @@ def _list(data: Path, table: str, since: datetime | None) -> tuple[list[Path], l
     first = hour_of(seconds * 1_000_000_000) if seconds > 0 else ""
     hot = dict(_hours(table_directory(data, HOT, table), first))
     history = dict(_hours(table_directory(data, HISTORY, table), first))
+    dropped = horizon(data)
     return (
-        [path for hour, paths in hot.items() if hour not in history for path in paths],
-        [path for paths in history.values() for path in paths],
+        [path for hour, paths in hot.items() if not (hour in history or is_dropped(hour, dropped)) for path in paths],
+        [path for hour, paths in history.items() if not is_dropped(hour, dropped) for path in paths],
     )
 
 
 def _hours(directory: Path, first: str) -> Iterator[tuple[str, list[Path]]]:
-    for date in _entries(directory):
-        for hour in _entries(date.path):
-            name = f"{date.name}/{hour.name}"
-            if name >= first and (paths := [Path(entry.path) for entry in _entries(hour.path, ".parquet")]):
+    for date in disk.names(directory):
+        for hour in disk.names(directory / date):
+            name = f"{date}/{hour}"
+            if name < first or hour.endswith(".sealed"):
+                continue
+            inside = directory / date / hour
+            if paths := [inside / file for file in disk.names(inside) if file.endswith(".parquet")]:
                 yield name, paths
-
-
-def _entries(directory: Path | str, suffix: str = "") -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(directory) as entries:
-            return sorted((entry for entry in entries if entry.name.endswith(suffix)), key=lambda entry: entry.name)
-    except (FileNotFoundError, NotADirectoryError):  # not there yet, or no longer
-        return []
 
 
 _GONE: Final = "there is no such file"
@@ -225,19 +231,21 @@ def _check_pages(path: Path) -> str | None:
     return None
 
 
-def _select(wanted: Sequence[pa.Field], stored: pa.Schema, files: Sequence[Path]) -> str:
+def _select(wanted: Sequence[pa.Field], stored: pa.Schema, files: Sequence[Path], condition: str) -> str:
     # An explicit schema and not union_by_name: that knows only columns that some file has, and would let a newer file
     # change a type. It is as fast.
     columns = ", ".join(
         f"{_convert(_quote(f.name), stored.field(f.name).type, f.type)} AS {_quote(f.name)}" for f in wanted
     )
-    types = {field.name: _type(stored.field(field.name).type) for field in wanted}
+    needed = [stored.field(name) for name in _DECIDES if condition and name in stored.names]
+    types = {field.name: _type(stored.field(field.name).type) for field in (*wanted, *needed)}
     schema = ", ".join(
         f"'{name}': {{name: '{name}', type: '{kind}', default_value: NULL}}" for name, kind in types.items()
     )
     listed = ", ".join("'" + str(path).replace("'", "''") + "'" for path in files)
     source = f"read_parquet([{listed}], schema = MAP {{{schema}}}, hive_partitioning = false)"
-    return f"SELECT {columns} FROM {source}"  # noqa: S608 - names are the schema's, paths are quoted
+    where = f" WHERE {condition}" if condition else ""
+    return f"SELECT {columns} FROM {source}{where}"  # noqa: S608 - names are the schema's, paths and ids are quoted
 
 
 def _quote(name: str) -> str:

@@ -1,7 +1,12 @@
 """Hot segments: rows become Parquet files that are whole, durable and never overwritten.
 
-A commit encodes in memory, writes ``tmp/….tmp``, fsyncs it, renames it into the hour of the commit, and fsyncs that
-directory; only then it returns. Whoever is killed in between leaves at most a ``.tmp`` file that nobody reads.
+A commit encodes in memory, writes ``tmp/….tmp``, fsyncs it, renames it into the hour of the commit, fsyncs that
+directory, and looks whether the hour was sealed meanwhile. It was: the compactor may have listed the hour without this
+file, so a copy goes into an open hour, in the same way, and the first stays where it is (moving it would open a moment
+in which a reader sees it nowhere). Only then it returns. Whoever is killed in between leaves at most a ``.tmp`` file
+that nobody reads, or rows that were not told to be safe.
+
+Rows of who was erased are left out; see ``marks``.
 """
 
 import contextlib
@@ -14,16 +19,19 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from otel_voicebot.errors import CannotStartError
+from otel_voicebot.errors import CannotStartError, UnreadableDataError
 from otel_voicebot.selfmetrics import SelfMetrics
-from otel_voicebot.semconv import SELF_COMMITTED
+from otel_voicebot.semconv import SELF_COMMITTED, SELF_DROPPED, SELF_LOGS_COMMITTED, SELF_ROWS_DROPPED
 from otel_voicebot.spans.schema import TABLES
-from otel_voicebot.store import disk
-from otel_voicebot.store.layout import HOT, Names, hour_of, table_directory, tmp_directory
+from otel_voicebot.store import disk, marks
+from otel_voicebot.store.layout import HOT, HOUR_NS, Names, hour_of, start_of, table_directory, tmp_directory
 
 __all__ = ["Commit", "SpanStore"]
+
+_COMMITTED: Final = {"spans": SELF_COMMITTED, "logs": SELF_LOGS_COMMITTED}
 
 _STALE_S: Final = 3600
 """A commit takes milliseconds: a temporary file this old belongs to a writer that is dead."""
@@ -50,13 +58,14 @@ _ADVICE: Final = {
 class Commit:
     """Rows that are on disk for good: a crash or a power cut after this keeps them."""
 
-    path: Path
-    """The file that holds them."""
+    path: Path | None
+    """The file that holds them; None when all of them belong to somebody who was erased, and nothing was written."""
     rows: int
+    """How many were written."""
     unix_nano: int
-    """When the commit began; the file's hour is that of this time."""
+    """When the commit began; the file's hour is that of this time, or a later one when that was closed already."""
     table: pa.Table = field(repr=False, compare=False)
-    """The rows, schema SPANS. Keeping the commit keeps them in memory."""
+    """The rows written, in the table's schema. Keeping the commit keeps them in memory."""
 
     def span_ids(self) -> list[tuple[str, str]]:
         """(trace_id, span_id) of every row, as lowercase hex. Costs about a microsecond a row, when asked for."""
@@ -70,7 +79,7 @@ class SpanStore:
     Args:
         data: the directory; made when it is missing.
         clock: nanoseconds since 1970; decides in which hour a commit lies.
-        metrics: counts the spans committed, and failures of ``on_commit``.
+        metrics: counts what was committed, what was left out as erased, and failures of ``on_commit``.
         on_commit: called after a commit is durable, on the committing thread. What it raises is contained and counted:
             the rows are safe, so the caller must not be told to try again.
 
@@ -91,6 +100,7 @@ class SpanStore:
         self._metrics = metrics or SelfMetrics()
         self._on_commit = on_commit
         self._names = Names(clock())
+        self._marks = marks.Marks(self.data)
         self._ready: dict[str, Path] = {}  # the hour that this store has made and synced, by table
         try:
             disk.make(tmp_directory(self.data))
@@ -99,18 +109,17 @@ class SpanStore:
         except OSError as error:
             raise _cannot_write(self.data, error) from error
 
-    def commit(self, rows: Sequence[pa.RecordBatch]) -> Commit:
-        """Put span rows (schema SPANS, at least one row) on disk, in one file, and return when they are durable.
+    def commit(self, rows: Sequence[pa.RecordBatch], table: Literal["spans", "logs"] = "spans") -> Commit:
+        """Put rows (schema of the table, at least one) on disk, in one file, and return when they are durable.
 
         Raises:
-            CannotStartError: the disk refused. Nothing of the file is left, the rows are still the caller's, and the
-                same commit may succeed later.
+            CannotStartError: the disk refused. The rows are still the caller's, and the same commit may succeed later.
         """
-        table = pa.Table.from_batches(rows, schema=TABLES["spans"]).combine_chunks()  # or each chunk is encoded apart
+        whole = pa.Table.from_batches(rows, schema=TABLES[table]).combine_chunks()  # or each chunk is encoded apart
         now = self._clock()
-        path = self._write("spans", table, now, durable=True)
-        self._metrics.add(SELF_COMMITTED, table.num_rows)
-        commit = Commit(path, table.num_rows, now, table)
+        path, kept = self._write(table, whole, now, durable=True)
+        self._metrics.add(_COMMITTED[table], kept.num_rows)
+        commit = Commit(path, kept.num_rows, now, kept)
         if self._on_commit is not None:
             try:
                 self._on_commit(commit)
@@ -118,19 +127,60 @@ class SpanStore:
                 self._metrics.contained("on_commit", error)
         return commit
 
-    def write_rows(self, table: Literal["turns", "sessions"], rows: pa.Table) -> Path:
+    def write_rows(self, table: Literal["turns", "sessions"], rows: pa.Table) -> Path | None:
         """Write turn or session rows: whole or not at all, but without fsync, as they can be computed again.
+
+        Returns:
+            the file; None when all rows belong to somebody who was erased.
 
         Raises:
             CannotStartError: as in ``commit``.
         """
-        return self._write(table, rows.cast(TABLES[table]), self._clock(), durable=False)
+        return self._write(table, rows.cast(TABLES[table]), self._clock(), durable=False)[0]
 
-    def _write(self, table: str, rows: pa.Table, now: int, *, durable: bool) -> Path:
+    def _write(self, table: str, rows: pa.Table, now: int, *, durable: bool) -> tuple[Path | None, pa.Table]:
+        """Put what is not erased into an hour that is still open when it is there; what was written, and where."""
+        try:
+            hour = self._open_hour(table, hour_of(now))
+            while (rows := self._without_erased(table, rows)).num_rows:
+                path = self._put(table, rows, hour, durable=durable)
+                placed, hour = hour, self._open_hour(table, hour)
+                if placed == hour:
+                    return path, rows
+        except UnreadableDataError as error:  # a mark that can't be read: who is erased can't be told
+            raise CannotStartError(f"can't write to {self.data}: {error}") from error
+        except OSError as error:
+            raise _cannot_write(self.data, error) from error
+        return None, rows
+
+    def _open_hour(self, table: str, hour: str) -> str:
+        """The first hour from this one on that is neither sealed nor dropped: later ones are, if a clock runs ahead."""
+        horizon = self._marks.horizon()
+        if marks.is_dropped(hour, horizon):
+            hour = hour_of(horizon)
+        while marks.is_sealed(self.data, table, hour):
+            hour = hour_of(start_of(hour) + HOUR_NS)
+        return hour
+
+    def _without_erased(self, table: str, rows: pa.Table) -> pa.Table:
+        erased = self._marks.erased()
+        mask = erased.find(rows)
+        if mask is None:
+            return rows
+        gone = rows.filter(mask)
+        if table == "spans":
+            self._metrics.add(SELF_DROPPED, gone.num_rows, "erased")
+        else:
+            self._metrics.add(SELF_ROWS_DROPPED, gone.num_rows, table)
+        if further := marks.traces_of(gone) - erased.unnamed - erased.traces:
+            marks.bury(self.data, unnamed=further, clock=self._clock)  # its rows that name no session, here or earlier
+        return rows.filter(pc.invert(mask)).combine_chunks()
+
+    def _put(self, table: str, rows: pa.Table, hour: str, *, durable: bool) -> Path:
         content = _encode(table, rows)
         name = self._names.next()
         tmp = tmp_directory(self.data) / f"{table}-{name}.tmp"
-        path = table_directory(self.data, HOT, table) / hour_of(now) / f"{name}.parquet"
+        path = table_directory(self.data, HOT, table) / hour / f"{name}.parquet"
         try:
             try:
                 self._prepare(table, path.parent)

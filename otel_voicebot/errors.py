@@ -6,6 +6,7 @@
     ├── UnreadableDataError        code 4   a file can't be read; what can be read was used
     ├── UnreachableError           code 5   a service does not answer
     ├── CannotStartError           code 6   a port, a disk or a permission is missing
+    │   └── LeaseError             code 6   another maintainer holds the data directory
     └── MissingExtraError          code 2   an optional library is not installed
 
 Each says in one sentence what was wrong, with the value, and what to do. ``code`` is the exit code of the command line;
@@ -16,6 +17,7 @@ from typing import ClassVar
 
 __all__ = [
     "CannotStartError",
+    "LeaseError",
     "MissingExtraError",
     "NoDataError",
     "UnreachableError",
@@ -82,3 +84,7 @@ class CannotStartError(VoicebotError):
 
     code = 6
     retryable = True
+
+
+class LeaseError(CannotStartError):
+    """Another maintainer holds the lease of the data directory, or has taken it over."""

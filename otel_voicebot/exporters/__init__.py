@@ -1,6 +1,5 @@
-"""What leaves the process: metrics at the Prometheus endpoint, log records over OTLP."""
+"""What leaves the process: metrics at the Prometheus endpoint; ``otlp_logs`` sends stored log records on."""
 
-from otel_voicebot.exporters.otlp_logs import Forwarding, LogForwarder
 from otel_voicebot.exporters.prometheus import MetricsServer, VoicebotCollector
 
-__all__ = ["Forwarding", "LogForwarder", "MetricsServer", "VoicebotCollector"]
+__all__ = ["MetricsServer", "VoicebotCollector"]

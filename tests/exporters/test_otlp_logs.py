@@ -24,7 +24,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs
 
 from otel_voicebot.errors import UsageError
-from otel_voicebot.exporters import Forwarding, LogForwarder
+from otel_voicebot.exporters.otlp_logs import Forwarding, LogForwarder
 from otel_voicebot.selfmetrics import SelfMetrics
 from otel_voicebot.semconv import SELF_LOGS_DROPPED, SELF_LOGS_FORWARDED
 

@@ -89,11 +89,11 @@ class Settings(BaseSettings):
     max_decompressed: Size = Field(default=128 << 20, ge=1024)
     """Bytes of one request when unpacked: what a compression bomb may cost."""
 
-    max_attributes: int = Field(default=256, ge=1)
-    """Attributes of one span, event, link or log record; those beyond are dropped and counted."""
+    max_attributes: int = Field(default=1_000, ge=1)
+    """Attributes of one span, event, link or resource; those beyond are dropped and counted."""
 
     max_attribute_length: Size = Field(default=65_536, ge=16)
-    """Bytes of one text; the rest is cut off and counted."""
+    """Characters of one text; the rest is cut off and counted."""
 
     memory_limit: Size = Field(default=256 << 20, ge=1 << 20)
     """Bytes of requests that are being worked on. Beyond, senders are asked to come again: that loses nothing."""
@@ -112,6 +112,9 @@ class Settings(BaseSettings):
 
     logs_endpoint: str | None = None
     """URL that logs are sent on to over OTLP (`http://host:4318`, `grpc://host:4317`). Unset: they are stored only."""
+
+    shutdown_timeout: Duration = Field(default=10.0, gt=0)
+    """Seconds that the service takes to answer what it has taken, once it is told to stop. Kubernetes waits for 30."""
 
     commit_interval: float = Field(default=10.0, gt=0, le=3600)
     """Seconds until what came in is on disk, at most. 10 leaves thousands of files a day, not a hundred thousand."""

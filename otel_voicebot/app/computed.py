@@ -60,6 +60,11 @@ class Computed:
             self._metrics.add(SELF_ROWS_DROPPED, waiting.pop(0).num_rows, table)
         self._due_at = min(self._due_at, time.monotonic() + self._max_age_s)
 
+    @property
+    def waits(self) -> bool:
+        """Whether any rows are not on disk yet."""
+        return any(self._waiting.values())
+
     def due(self) -> bool:
         """True when the oldest has waited long enough."""
         return time.monotonic() >= self._due_at

@@ -1,0 +1,119 @@
+"""The service's live state: committed rows become turns, sessions and metrics, on a thread of its own."""
+
+import threading
+import time
+from collections import deque
+from typing import Final
+
+import pyarrow as pa
+
+from otel_voicebot.app.computed import Computed, RowStore
+from otel_voicebot.app.derived import Derived
+from otel_voicebot.app.staged import Staged
+from otel_voicebot.models.prepared import NARROW
+from otel_voicebot.selfmetrics import SelfMetrics
+from otel_voicebot.semconv import SELF_QUEUE
+from otel_voicebot.settings import Settings
+
+__all__ = ["LiveThread"]
+
+_TICK_SHARE: Final = 4
+"""Ticks cost at most a quarter of the time."""
+_BACKLOG_ROWS: Final = 200_000
+"""Rows that wait, beyond which no more requests are let in: counts are never dropped."""
+_LOOK_S: Final = 0.25
+
+
+class LiveThread:
+    """Takes rows that are on disk. Turn and session rows are written before they are counted.
+
+    Args:
+        settings: as of the live state.
+        metrics: the package's own counters.
+        store: takes turn and session rows.
+        writer: who computes them.
+    """
+
+    def __init__(self, settings: Settings, metrics: SelfMetrics, store: RowStore, writer: str) -> None:
+        self.aggregator = Staged()
+        self._metrics = metrics
+        self._computed = Computed(store, metrics, 0.0, writer)
+        self.derived = Derived(settings, metrics, self.aggregator, self._computed.add, _TICK_SHARE)
+        self._changed = threading.Condition()
+        self._rows: deque[pa.RecordBatch] = deque()
+        self._waiting = 0
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="otel-voicebot-live", daemon=True)
+
+    # ---- other threads ------------------------------------------------------------------------------------------
+
+    def put(self, rows: pa.RecordBatch) -> None:
+        """Take rows, each span once. Never blocks; see ``backlog``."""
+        rows = rows.select(NARROW.names)  # what people said, and all that nobody reads here, is let go
+        with self._changed:
+            self._rows.append(rows)
+            self._waiting += rows.num_rows
+            self._metrics.set(SELF_QUEUE, self._waiting)
+            self._changed.notify_all()
+
+    def backlog(self) -> str | None:
+        """Why no more should be put now; None when it may."""
+        return "overloaded: computing is behind" if self._waiting > _BACKLOG_ROWS else None
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> bool:
+        """Work off what waits, within so many seconds, and end; False when it took longer.
+
+        Calls under way stay open: their spans are on disk, the next process goes on with them.
+        """
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        if self._thread.ident is None:
+            self.derived.close()
+            return True
+        deadline = time.monotonic() + timeout_s
+        self._thread.join(timeout_s * 0.8)
+        while self._thread.is_alive() and time.monotonic() < deadline:
+            self.derived.interrupt()  # a thread inside the engine at the interpreter's exit would abort the process
+            self._thread.join(0.05)
+        return not self._thread.is_alive()
+
+    # ---- its own thread -----------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while True:
+            rows = self._take()
+            if rows is None:
+                break
+            if rows:
+                self.derived.add(pa.concat_batches(rows))
+            self.derived.tick()
+            self.settle()
+        self.derived.close()
+
+    def _take(self) -> list[pa.RecordBatch] | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._rows or self._stopping, _LOOK_S)
+            if self._stopping and not self._rows:
+                return None
+            rows = list(self._rows)
+            self._rows.clear()
+            self._waiting = 0
+            self._metrics.set(SELF_QUEUE, 0)
+            return rows
+
+    def settle(self) -> None:
+        """Write the rows that were computed, then count what they come of."""
+        if self._computed.due():
+            try:
+                self._computed.flush()
+            except Exception as error:  # noqa: BLE001 - a full disk, or a defect: the thread must live on
+                self._metrics.contained("rows", error)
+                return
+            self._metrics.recovered("rows")
+        if not self._computed.waits:
+            self.aggregator.release()

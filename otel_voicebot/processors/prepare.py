@@ -1,10 +1,11 @@
 """All stages in their order, with the counting: a batch from a door to rows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
 from otel_voicebot import semconv
+from otel_voicebot.processors.limits import Bounds, limit
 from otel_voicebot.processors.normalise import normalise
 from otel_voicebot.processors.withhold import withhold
 from otel_voicebot.selfmetrics import SelfMetrics
@@ -15,12 +16,14 @@ __all__ = ["Policy", "prepare"]
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Which texts may be stored."""
+    """Which texts may be stored, and how much."""
 
     capture_content: bool = False
     """Store what people said. Off unless somebody decided otherwise."""
     keep: tuple[str, ...] = ()
     """Names or globs of text attributes that hold no content, beside those that we know."""
+    bounds: Bounds = field(default_factory=Bounds)
+    """How many attributes a span may have, and how long their texts may be."""
 
 
 def prepare(batch: SpanBatch, policy: Policy, metrics: SelfMetrics, door: str, ingest_time: int) -> pa.RecordBatch:
@@ -28,7 +31,7 @@ def prepare(batch: SpanBatch, policy: Policy, metrics: SelfMetrics, door: str, i
 
     Args:
         batch: what a door made.
-        policy: which texts may be stored.
+        policy: which texts may be stored, and how much of them.
         metrics: counts what came in by which ``door``, what was refused, unmapped and withheld.
         door: sdk, exporter, import, ...
         ingest_time: microseconds since 1970.
@@ -36,6 +39,9 @@ def prepare(batch: SpanBatch, policy: Policy, metrics: SelfMetrics, door: str, i
     metrics.add(semconv.SELF_RECEIVED, len(batch) + sum(batch.rejected.values()), door)
     for reason, count in batch.rejected.items():
         metrics.add(semconv.SELF_REJECTED, count, reason)
+    batch, taken = limit(batch, policy.bounds)
+    metrics.add(semconv.SELF_LIMITED, taken.count, "count")
+    metrics.add(semconv.SELF_LIMITED, taken.length, "length")
     batch = normalise(batch)
     for scope, count in batch.unmapped.items():
         metrics.add(semconv.SELF_UNMAPPED, count, scope)

@@ -16,15 +16,21 @@ __all__ = ["Engine", "Selection", "Source"]
 # What the KPIs and sections of a report read; the rest is left null. Full turns cost a second a million spans more.
 _BRIEF: Final = {
     "turns": """session_id, turn_index, {labels}, start_nano, end_nano, kind, outcome, response_gap_s, wait_s,
-        interrupted, words, NULL AS trace_id, NULL AS session_source, NULL AS intent, NULL::BIGINT AS operations,
-        NULL::BIGINT AS errors, NULL::BIGINT AS wer_errors, NULL::BIGINT AS wer_words""",
+        interrupted, NULL::BIGINT AS words, NULL AS trace_id, NULL AS session_source, NULL AS intent,
+        NULL::BIGINT AS operations, NULL::BIGINT AS errors, NULL::BIGINT AS wer_errors, NULL::BIGINT AS wer_words""",
     "sessions": """session_id, {labels}, start_time, duration_s, turns, answered, outcome, end_reason, escalated_by,
         planned_handoff, csat, nps""",
 }
 _LABELS: Final = ("bot", "channel", "variant", "environment")
 """Where nothing is selected by them a brief engine leaves them out: four strings a span."""
+_SUSPECTED: Final = """SELECT
+    EXISTS (SELECT 1 FROM links GROUP BY span HAVING count(*) > 1),
+    EXISTS (SELECT 1 FROM links WHERE loose)
+        OR EXISTS (SELECT 1 FROM links WHERE operates AND span IN (SELECT parent FROM links WHERE operates))"""
+"""Whether a span may be repeated; whether one may be nested, or lacks its session. Where none is, which is the usual
+case, the models that find and join such spans are spared: they cost half of a report."""
 _COMPUTED: Final = frozenset(
-    {"repeats", "nested", "traces", "once", "steps", "turns", "sessions", "operations", "components"}
+    {"links", "repeats", "nested", "traces", "once", "plain", "steps", "turns", "sessions", "operations", "components"}
 )
 """Models that the engine defines one by one; the others are views over these."""
 
@@ -74,6 +80,7 @@ class Engine:
         self._connection = duckdb.connect(config={"memory_limit": "700MB", "preserve_insertion_order": False})
         try:
             self._connection.execute("SET TimeZone = 'UTC'")
+            self._connection.execute("SET parquet_metadata_cache = true")  # each model opens every file again
             self._connection.execute("SET enable_progress_bar = false")  # it would go to stdout, before the answer
             self._connection.execute("SET VARIABLE short_session_s = ?", [short_session_s])
             self._define(source, selection or Selection(), brief=brief)
@@ -87,12 +94,16 @@ class Engine:
     def _define(self, source: Source, selection: Selection, *, brief: bool) -> None:
         run = self._connection.execute
         run(f"CREATE VIEW spans AS {source.sql(SPAN_COLUMNS, raw_ids=True)}")
-        for name in ("repeats", "nested", "traces"):
-            run(f"CREATE TEMP TABLE {name} AS {MODELS[name].text}")
-        # Nothing repeated is the usual case; reading everything through the general form costs a fifth more.
-        repeated = self._connection.execute("SELECT count(*) FROM repeats").fetchone() != (0,)
+        run(f"CREATE TEMP TABLE links AS {MODELS['links'].text}")
+        repeated, linked = self._connection.sql(_SUSPECTED).fetchall()[0]
+        run("DROP TABLE links")
+        if repeated:
+            run(f"CREATE TEMP TABLE repeats AS {MODELS['repeats'].text}")
+        if linked:
+            run(f"CREATE TEMP TABLE nested AS {MODELS['nested'].text}")
+            run(f"CREATE TEMP TABLE traces AS {MODELS['traces'].text}")
         run(f"CREATE VIEW once AS {MODELS['once'].text if repeated else 'SELECT * FROM spans'}")
-        run(f"CREATE VIEW steps AS {MODELS['steps'].text}")
+        run(f"CREATE VIEW steps AS {MODELS['steps' if linked else 'plain'].text}")
         selected = any(getattr(selection, label) is not None for label in _LABELS)
         labels = ", ".join(label if selected else f"NULL::VARCHAR AS {label}" for label in _LABELS)
         # Each model reads the one before as a table, so that it is computed once.

@@ -154,6 +154,26 @@ def test_a_brief_report_has_the_same_kpis_as_a_full_one(tmp_path: Path) -> None:
             assert brief.table(name).to_pylist() == full.table(name).to_pylist()
 
 
+def test_what_a_call_holds_is_not_changed_by_the_oddities_of_another(tmp_path: Path) -> None:
+    """Spans read alike whether or not some other span is nested, repeated or without a session."""
+    plain = [row for row in A_DAY if row["parent_span_id"] is None] + [span("stt", 50, 51, 0, session_id="resolved")]
+    odd = [
+        span("llm", 0, 1, 1, id=1, trace=50, session_id="odd"),
+        span("llm", 0, 1, 1, id=2, trace=50, parent=1, session_id=None),
+        span("stt", 0, 1, 0, id=3, trace=51, session_id=None),
+        span("stt", 0, 1, 0, id=3, trace=51, session_id=None),
+    ]
+    with engine(tmp_path / "plain", *plain) as models, engine(tmp_path / "odd", *plain, *odd) as mixed:
+        for name in ("steps", "operations", "turns", "sessions"):
+            query = f"SELECT * FROM {name} WHERE trace_id NOT IN (?, ?) ORDER BY ALL"
+            ids = [number.to_bytes(16) for number in (50, 51)]
+            others = ids if name == "steps" else [one.hex() for one in ids]
+            found = mixed.sql(query, others)
+            assert found.num_rows
+            assert found.equals(models.sql(query, others))
+        assert mixed.sql("SELECT count(*) FROM steps").to_pylist() == [{"count_star()": len(plain) + 3}]
+
+
 NOTHING = {
     "turns": (0, None),
     "sessions": (1, None),

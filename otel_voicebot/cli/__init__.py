@@ -12,7 +12,7 @@ from typing import Annotated, Final
 
 import typer
 
-from otel_voicebot.cli import demo, export, failures, import_, report, schema, slow, trace
+from otel_voicebot.cli import demo, export, failures, import_, logs, report, schema, slow, trace
 
 __all__ = ["VERBS", "command", "main"]
 
@@ -21,6 +21,7 @@ VERBS: Final[tuple[tuple[str, Callable[..., object]], ...]] = (
     ("report", report.report),
     ("slow", slow.slow),
     ("trace", trace.trace),
+    ("logs", logs.logs),
     ("import", import_.import_),
     ("export", export.export),
     ("schema", schema.schema),

@@ -1,0 +1,72 @@
+"""``otel-voicebot logs``."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+import typer
+
+from otel_voicebot.cli import output as out
+from otel_voicebot.cli.asking import finish, nothing
+from otel_voicebot.cli.options import Csv, Data, Json, Output, Question, chosen_format, moment
+from otel_voicebot.errors import UsageError
+
+__all__ = ["logs"]
+
+
+def logs(
+    *,
+    session: Annotated[
+        str | None, typer.Option("--session", metavar="ID", help="Of this session: its id, or the beginning of it.")
+    ] = None,
+    trace: Annotated[
+        str | None, typer.Option("--trace", metavar="ID", help="Of this trace: its id in hex, or the beginning of it.")
+    ] = None,
+    severity: Annotated[
+        Literal["trace", "debug", "info", "warn", "error", "fatal"] | None,
+        typer.Option("--severity", help="At least this severe.", show_default=False),
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, metavar="N", help="At most so many: the last ones.")
+    ] = 1000,
+    data: Data = None,
+    since: Annotated[
+        str | None,
+        typer.Option("--since", metavar="WHEN", help="Records from this time on: ISO 8601, or 15m, 24h, 7d ago."),
+    ] = None,
+    until: Annotated[str | None, typer.Option("--until", metavar="WHEN", help="Records before this time.")] = None,
+    format_: Annotated[
+        Literal["table", "json", "csv", "jsonl", "parquet", "md", "html"] | None,
+        typer.Option("--format", help="How to write it. Default: table.", show_default=False),
+    ] = None,
+    json: Json = False,
+    csv: Csv = False,
+    output: Output = None,
+) -> int:
+    """Log records of a call.
+
+    A record belongs to the session that it names, else to that of its trace. Messages are stored only where content
+    capture is on; without it their lengths are shown.
+    """
+    kind = chosen_format(format_, "table", json=json, csv=csv)
+    now = datetime.now(UTC)
+    first, last = moment(since, now, "--since"), moment(until, now, "--until")
+    if first and last and first >= last:
+        msg = f"the window is empty: --since {since} is not before --until {until}"
+        raise UsageError(msg)
+    from otel_voicebot.reports import export  # noqa: PLC0415 - not for --help
+    from otel_voicebot.reports.logs import Wanted, compute, document, grid, head  # noqa: PLC0415
+
+    found = compute(Question(data).settings().data, Wanted(session, trace, severity, first, last, limit), now)
+    if not found.found:
+        raise nothing(found.scope, "log records")
+    if kind == "json":
+        out.write_json(document(found), output)
+    elif kind == "table":
+        out.write_table(head(found), [grid(found)], output)
+    elif kind in ("md", "html"):
+        out.write(out.grids_as(kind, "Log records", head(found), [grid(found)]), output)
+    else:
+        out.write_all(export.encode(found.records, kind), output)
+    if found.left_out and kind != "table":
+        out.note(f"the last {limit} of {found.found} records; --limit gives more")
+    return finish(found.scope)

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from otel_voicebot import semconv as s
-from otel_voicebot.live.aggregate import Aggregator
+from otel_voicebot.live.aggregate import Aggregator, encoded
 
 __all__ = ["record_handoffs", "record_operations", "record_sessions", "record_turns"]
 
@@ -23,7 +23,7 @@ def record_operations(into: Aggregator, rows: pa.Table) -> None:
         {**_labels(failed, _OPERATION_LABELS), "error_type": pc.fill_null(failed["error_type"], "_OTHER")},
         rows=failed.num_rows,
     )
-    served = _labels(rows, ("bot", "provider", "model"))
+    served = {name: labels[name] for name in ("bot", "provider", "model")}
     for direction in ("input", "output"):
         into.count(s.TOKENS, {**served, "direction": direction}, rows[f"{direction}_tokens"])
     # As in the KPI: errors count against a reference of known length only.
@@ -90,4 +90,4 @@ def record_handoffs(into: Aggregator, spans: pa.Table) -> None:
 
 
 def _labels(rows: pa.Table, names: tuple[str, ...]) -> dict[str, object]:
-    return {name: rows[name] for name in names}
+    return {name: encoded(rows[name]) for name in names} if rows.num_rows else dict.fromkeys(names, "")

@@ -102,7 +102,7 @@ def _answer(logs: Snapshot, spans: Snapshot | None, wanted: Wanted, now: datetim
         if wanted.severity:
             filters["severity"] = wanted.severity
         where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-        counted = connection.execute(f"SELECT count(*) FROM records {where}", values).fetchone()
+        ((counted,),) = connection.execute(f"SELECT count(*) FROM records {where}", values).fetchall()
         last = f"SELECT * FROM (SELECT * FROM records {where} {_ORDER} DESC LIMIT ?) {_ORDER}"
         chosen: pa.Table = connection.sql(last, params=[*values, wanted.limit]).to_arrow_table()
     scope = Scope(
@@ -113,7 +113,7 @@ def _answer(logs: Snapshot, spans: Snapshot | None, wanted: Wanted, now: datetim
         filters=filters,
         unreadable=tuple(Unreadable(str(path), reason) for path, reason in damaged),
     )
-    return Logs(scope, counted[0] if counted else 0, chosen.select(LOGS_READ.names).cast(LOGS_READ))
+    return Logs(scope, counted, chosen.select(LOGS_READ.names).cast(LOGS_READ))
 
 
 _ORDER: Final = "ORDER BY coalesce(time_unix_nano, observed_unix_nano, epoch_ns(time))"

@@ -59,6 +59,8 @@ class SignalPath:
     """Takes rows that are on disk, each once. Must not block or raise."""
     keys: Keys | None = None
     """Finds repeated rows; None keeps all."""
+    sent_on: Callable[[bytes, int], None] | None = None
+    """Takes each request's bytes and number of rows, once these are on disk. Must not block or raise."""
 
 
 @dataclass(slots=True)
@@ -170,8 +172,11 @@ class Intake:
         while taken := self._take_offered():
             for signal in self._paths:
                 requests = [request for request in taken if request.signal == signal]
-                if requests:
-                    self._read_one(signal, requests)
+                # What is sent on is counted request by request, so it is read so.
+                single = self._paths[signal].sent_on is not None
+                for some in [[one] for one in requests] if single else [requests]:
+                    if some:
+                        self._read_some(signal, some)
             with self._changed:
                 self._reading = False
                 self._changed.notify_all()
@@ -188,7 +193,7 @@ class Intake:
             self._reading = bool(taken)
             return taken
 
-    def _read_one(self, signal: Signal, requests: list[Queued]) -> None:
+    def _read_some(self, signal: Signal, requests: list[Queued]) -> None:
         path = self._paths[signal]
         try:
             joined = decode_together(path.decode, [request.payload for request in requests])
@@ -199,7 +204,8 @@ class Intake:
             return
         good = []
         for request, outcome in zip(requests, joined.outcomes, strict=True):
-            request.payload = b""
+            if path.sent_on is None:
+                request.payload = b""
             if isinstance(outcome, UnreadableDataError):
                 self._answer(request, Refused(str(outcome), None), "unreadable")
                 continue
@@ -265,7 +271,7 @@ class Intake:
             self._fail(requests, Refused("this could not be worked on; it was counted", _FAILED_RETRY_S), "failed")
         else:
             self._metrics.recovered("commit")
-            self._done(path, rows, kept, requests)
+            self._done(path, rows, kept, reads)
         finally:
             self._refused = refused is not None
             self._admission.commit_ended(refused)
@@ -281,7 +287,7 @@ class Intake:
         self._metrics.add(semconv.SELF_REPEATED, int(repeated.sum()))
         return rows.filter(pa.array(~repeated))
 
-    def _done(self, path: SignalPath, rows: pa.RecordBatch, kept: pa.RecordBatch, requests: list[Queued]) -> None:
+    def _done(self, path: SignalPath, rows: pa.RecordBatch, kept: pa.RecordBatch, reads: list[_Read]) -> None:
         """The rows are on disk: whatever happens now, the senders are told so."""
         if kept.num_rows:
             path.passed_on(kept)
@@ -290,8 +296,11 @@ class Intake:
                 path.keys.add(rows)
             except Exception as error:  # noqa: BLE001 - see the docstring; compaction drops repeats, too
                 self._metrics.contained("window", error)
-        for request in requests:
-            self._answer(request, request.accepted, "accepted")
+        for read in reads:
+            if path.sent_on is not None:
+                path.sent_on(read.requests[0].payload, sum(part.num_rows for part in read.rows))
+            for request in read.requests:
+                self._answer(request, request.accepted, "accepted")
 
     def _try_disk(self) -> None:
         """Find out whether the disk takes anything again, where no request tells."""

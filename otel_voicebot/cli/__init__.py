@@ -12,12 +12,13 @@ from typing import Annotated, Final
 
 import typer
 
-from otel_voicebot.cli import demo, export, failures, import_, logs, report, schema, slow, trace
+from otel_voicebot.cli import demo, export, failures, import_, logs, report, schema, serve, slow, trace
 
 __all__ = ["VERBS", "command", "main"]
 
 VERBS: Final[tuple[tuple[str, Callable[..., object]], ...]] = (
     ("demo", demo.demo),
+    ("serve", serve.serve),
     ("report", report.report),
     ("slow", slow.slow),
     ("trace", trace.trace),

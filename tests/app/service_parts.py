@@ -14,37 +14,13 @@ from otel_voicebot.receivers.answers import Answer
 from otel_voicebot.selfmetrics import SelfMetrics
 from otel_voicebot.spans import SpanBatch, decode
 from otel_voicebot.store import SpanStore, snapshot
+from otel_voicebot.store.window import Window
 from tests.live.doors import RESOURCE, SCOPE_NAME
 
 
 def request(spans: Iterable[wire.Span]) -> bytes:
     """The spans as one OTLP request."""
     return wire.request([(RESOURCE, SCOPE_NAME, map(wire.span, spans))])
-
-
-class Known:
-    """A dedupe window without an end."""
-
-    def __init__(self) -> None:
-        self.keys: set[tuple[bytes, bytes]] = set()
-
-    def repeated(self, rows: pa.RecordBatch):  # type: ignore[no-untyped-def]
-        """See ``Keys``."""
-        import numpy as np
-
-        seen, mask = set(self.keys), []
-        for key in _keys(rows):
-            mask.append(key in seen)
-            seen.add(key)
-        return np.array(mask, dtype=bool)
-
-    def add(self, rows: pa.RecordBatch) -> None:
-        """See ``Keys``."""
-        self.keys |= set(_keys(rows))
-
-
-def _keys(rows: pa.RecordBatch) -> list[tuple[bytes, bytes]]:
-    return list(zip(rows["trace_id"].to_pylist(), rows["span_id"].to_pylist(), strict=True))
 
 
 @dataclass
@@ -61,8 +37,8 @@ class Taken:
     def __post_init__(self) -> None:
         self.store = SpanStore(self.data, metrics=self.metrics)
         self.admission = Admission(self.data, self.memory_limit, self.min_free_disk, backlog=lambda: self.backlog)
-        self.known = Known()
-        path = SignalPath(decode, self.prepare, self.commit, self.passed.append, self.known)
+        self.window = Window(3600.0)
+        path = SignalPath(decode, self.prepare, self.commit, self.passed.append, self.window)
         self.intake = Intake({"traces": path}, self.admission, self.metrics, self.probe)
         self.intake.start()
         self.admission.open()

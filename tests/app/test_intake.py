@@ -99,7 +99,7 @@ def test_a_disk_that_refuses_is_tried_again(taken: Taken, monkeypatch: pytest.Mo
     assert isinstance(answer, Refused)
     assert answer.retry_after_s
     assert taken.intake.unready() == "the disk refuses"
-    assert not taken.known.keys
+    assert len(taken.window) == 0
     monkeypatch.setattr(disk, "write", write)
     while taken.intake.unready():  # it finds out by itself: nobody sends to a service that is not ready
         threading.Event().wait(0.02)

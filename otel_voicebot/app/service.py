@@ -1,0 +1,195 @@
+"""The service: OTLP comes in, is answered when it is on disk, and becomes turns, sessions and metrics."""
+
+import secrets
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, Literal, Protocol
+
+import pyarrow as pa
+from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
+
+from otel_voicebot.app.admission import Admission
+from otel_voicebot.app.intake import Intake, SignalPath
+from otel_voicebot.app.live_thread import LiveThread
+from otel_voicebot.app.policy import policy_of
+from otel_voicebot.exporters import MetricsServer, VoicebotCollector
+from otel_voicebot.exporters.otlp_logs import LogForwarder
+from otel_voicebot.processors import Policy, prepare, prepare_logs
+from otel_voicebot.receivers.answers import Signal
+from otel_voicebot.receivers.grpc import GrpcReceiver
+from otel_voicebot.receivers.limits import Limits
+from otel_voicebot.receivers.security import Security
+from otel_voicebot.selfmetrics import SelfMetrics
+from otel_voicebot.settings import Settings
+from otel_voicebot.spans import LogBatch, SpanBatch, decode, decode_logs
+from otel_voicebot.store import SpanStore, disk
+from otel_voicebot.store.layout import tmp_directory
+from otel_voicebot.store.window import Window
+
+__all__ = ["Addresses", "Service"]
+
+_DOOR: Final = "otlp"
+
+
+class _Door(Protocol):
+    def start(self) -> int: ...
+    def stop(self, grace_s: float) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where a running service can be reached, each HOST:PORT; None for what is switched off."""
+
+    grpc: str | None = None
+    http: str | None = None
+    metrics: str | None = None
+
+
+class Service:
+    """One running service. Several may share a data directory.
+
+    Args:
+        settings: everything.
+
+    Raises:
+        CannotStartError: the data directory can't be written to.
+        UsageError: a certificate, key or token can't be used.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.metrics = SelfMetrics()
+        self.addresses = Addresses()
+        self._security = _security(settings)
+        self._store = SpanStore(settings.data, metrics=self.metrics)
+        self._live = LiveThread(settings, self.metrics, self._store, f"serve-{secrets.token_hex(8)}")
+        self._admission = Admission(
+            settings.data, settings.memory_limit, settings.min_free_disk, backlog=self._live.backlog
+        )
+        self._window = Window(settings.dedupe_window) if settings.dedupe_window else None
+        self._forwarder = LogForwarder(settings.logs_endpoint, self.metrics) if settings.logs_endpoint else None
+        self._intake = Intake(self._paths(), self._admission, self.metrics, self._probe)
+        self._open = ExitStack()
+        """What has to be closed, in the reverse order of its start."""
+        self._stopped = False
+
+    def _paths(self) -> dict[Signal, SignalPath]:
+        policy = policy_of(self.settings)
+        return {
+            "traces": SignalPath(
+                decode,
+                partial(_prepare, policy, self.metrics),
+                partial(self._commit, "spans"),
+                self._live.put,
+                self._window,
+            ),
+            "logs": SignalPath(
+                decode_logs,
+                partial(_prepare_logs, policy, self.metrics),
+                partial(self._commit, "logs"),
+                _nobody,
+                sent_on=self._forwarder.offer if self._forwarder else None,
+            ),
+        }
+
+    def _commit(self, table: Literal["spans", "logs"], rows: pa.RecordBatch) -> pa.RecordBatch:
+        kept = self._store.commit([rows], table).table.to_batches()
+        return kept[0] if kept else rows.slice(0, 0)  # it has no other chunks
+
+    def _probe(self) -> None:
+        """Raises OSError while nothing can be written."""
+        path = tmp_directory(self._store.data) / f"probe-{secrets.token_hex(8)}.tmp"
+        try:
+            disk.write(path, b"PAR1", durable=True)
+        finally:
+            disk.remove(path)
+
+    def start(self) -> None:
+        """Open the doors, take up what the process before left, and begin to take requests.
+
+        Raises:
+            CannotStartError: an address is taken; the message names it.
+            UnreadableDataError: what was left can't be read.
+        """
+        try:
+            self.addresses = Addresses(
+                grpc=self._start_door(GrpcReceiver, self.settings.grpc_addr),
+                metrics=self._serve_metrics(),
+            )
+            self._take_up()
+            if self._forwarder is not None:
+                self._forwarder.start()
+                self._open.callback(self._forwarder.close, _GRACE_S)
+            self._live.start()
+            self._intake.start()
+        except BaseException:
+            self.stop(1.0)
+            raise
+        self._admission.open()
+
+    def _take_up(self) -> None:
+        """Know what the process before knew."""
+        if self._window is not None:
+            self._window.rebuild(self._store.data)
+
+    def _start_door(self, kind: type[GrpcReceiver], address: str) -> str | None:
+        if not address:
+            return None
+        limits = Limits(self.settings.max_body, self.settings.max_decompressed)
+        door: _Door = kind(self._intake, address, self._security, limits, self.metrics)
+        port = door.start()
+        self._open.callback(door.stop, _GRACE_S)
+        return f"{address.rpartition(':')[0]}:{port}"
+
+    def _serve_metrics(self) -> str | None:
+        registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        registry.register(VoicebotCollector(self._series, self.metrics.read, self._live.derived.active))
+        if not self.settings.metrics_addr:
+            return None
+        server = MetricsServer(registry, self.settings.metrics_addr)
+        self._open.callback(server.close)
+        return server.url.removeprefix("http://").removesuffix("/metrics")
+
+    def _series(self) -> Mapping[str, Any]:
+        return self._live.aggregator.read()
+
+    def stop(self, timeout_s: float) -> bool:
+        """Take no more, answer what was taken, end. Idempotent; False when that took longer than so many seconds.
+
+        Nothing that was acknowledged is lost in either case: it is on disk.
+        """
+        if self._stopped:
+            return True
+        self._stopped = True
+        deadline = time.monotonic() + timeout_s
+        self._admission.close("shutting down")
+        done = self._intake.stop(0.6 * timeout_s)
+        done &= self._live.stop(max(deadline - time.monotonic() - _GRACE_S, 0.1))
+        self._open.close()
+        return done
+
+
+_GRACE_S: Final = 1.0
+"""Seconds that a door gives to answers on their way, once all are known."""
+
+
+def _prepare(policy: Policy, metrics: SelfMetrics, batch: SpanBatch) -> pa.RecordBatch:
+    return prepare(batch, policy, metrics, _DOOR, time.time_ns() // 1000)
+
+
+def _prepare_logs(policy: Policy, metrics: SelfMetrics, batch: LogBatch) -> pa.RecordBatch:
+    return prepare_logs(batch, policy, metrics, _DOOR, time.time_ns() // 1000)
+
+
+def _nobody(_rows: pa.RecordBatch) -> None:
+    pass
+
+
+def _security(settings: Settings) -> Security:
+    token = settings.bearer_token.get_secret_value() if settings.bearer_token else None
+    return Security(settings.tls_cert, settings.tls_key, settings.tls_client_ca, token)

@@ -1,0 +1,125 @@
+"""``otel-voicebot serve``."""
+
+import json
+import logging
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from otel_voicebot.cli import output as out
+from otel_voicebot.cli.options import Data, Question
+
+__all__ = ["serve"]
+
+
+def serve(
+    *,
+    data: Data = None,
+    grpc: Annotated[
+        str | None,
+        typer.Option(
+            "--grpc",
+            metavar="HOST:PORT",
+            help="Where OTLP over gRPC is taken. Default: 127.0.0.1:4317; port 0 picks one, none is off.",
+            show_default=False,
+        ),
+    ] = None,
+    http: Annotated[
+        str | None,
+        typer.Option(
+            "--http",
+            metavar="HOST:PORT",
+            help="Where OTLP over HTTP is taken, and /healthz, /readyz answer. Default: 127.0.0.1:4318.",
+            show_default=False,
+        ),
+    ] = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            "--metrics",
+            metavar="HOST:PORT",
+            help="Where Prometheus scrapes /metrics. Default: 127.0.0.1:8000.",
+            show_default=False,
+        ),
+    ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option("--tls-cert", metavar="FILE", help="Certificate chain (PEM): senders must use TLS.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option("--tls-key", metavar="FILE", help="Its private key (PEM).")] = None,
+    tls_client_ca: Annotated[
+        Path | None,
+        typer.Option("--tls-client-ca", metavar="FILE", help="Senders need a certificate that one of these signed."),
+    ] = None,
+    bearer_token_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--bearer-token-file",
+            metavar="FILE",
+            help="Senders must say the token in this file. Also: $OTEL_VOICEBOT_BEARER_TOKEN.",
+        ),
+    ] = None,
+    retention: Annotated[
+        str | None, typer.Option("--retention", metavar="TIME", help="Remove what is older, such as 90d.")
+    ] = None,
+    disk_cap: Annotated[
+        str | None, typer.Option("--disk-cap", metavar="SIZE", help="Remove the oldest beyond, such as 50GB.")
+    ] = None,
+    logs_endpoint: Annotated[
+        str | None, typer.Option("--logs-endpoint", metavar="URL", help="Send logs on to there over OTLP, too.")
+    ] = None,
+    capture_content: Annotated[bool, typer.Option("--capture-content", help="Store what was said, too.")] = False,
+) -> int:
+    """Take spans and logs over OTLP, from bots or from a Collector, and serve metrics.
+
+    A request is acknowledged when it is on disk, fsynced. One line of JSON on stdout says when everything is ready and
+    on which ports; SIGTERM or Ctrl-C ends it: what was taken is answered first. All settings, also those without an
+    option here, are environment variables OTEL_VOICEBOT_*.
+    """
+    given: dict[str, Any] = {
+        "grpc_addr": grpc,
+        "http_addr": http,
+        "metrics_addr": metrics,
+        "tls_cert": tls_cert,
+        "tls_key": tls_key,
+        "tls_client_ca": tls_client_ca,
+        "bearer_token": _token(bearer_token_file),
+        "retention": retention,
+        "disk_cap": disk_cap,
+        "logs_endpoint": logs_endpoint,
+        "capture_content": capture_content or None,
+    }
+    settings = Question(data).settings(**{name: value for name, value in given.items() if value is not None})
+    from otel_voicebot.app.service import Service  # noqa: PLC0415 - not for --help
+
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    service = Service(settings)
+    service.start()
+    try:
+        where = service.addresses
+        line = {"ready": True, "grpc": where.grpc, "http": where.http, "metrics": where.metrics}
+        out.write(json.dumps({**line, "data": str(settings.data)}) + "\n", None)
+        stop.wait()
+        out.note("stopping: what was taken is answered first")
+    finally:
+        in_time = service.stop(settings.shutdown_timeout)
+    if not in_time:
+        out.note(f"stopped after {settings.shutdown_timeout:g} s; what was not answered will be sent again")
+    return 0
+
+
+def _token(file: Path | None) -> str | None:
+    if file is None:
+        return None
+    from otel_voicebot.errors import UsageError  # noqa: PLC0415
+
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--bearer-token-file {file} can't be read: {error}") from None

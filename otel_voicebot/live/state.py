@@ -104,18 +104,21 @@ class Live:
         self._late(int(late.sum()), len(np.unique(codes[late])))
         order = np.lexsort((turns, codes))
         order = order[~late[order]]
-        chunk = self._rows.add(rows, len(order))
-        cuts = np.flatnonzero(np.diff(codes[order]) | np.diff(turns[order])) + 1
-        bots, needed = rows["bot"], facts(rows)
-        for part in np.split(order, cuts):
-            if len(part):
-                session = self._session(ids[codes[part[0]]])
-                session.bot = session.bot or bots[int(part[0])].as_py() or ""
-                session.explicit |= session.id not in unnamed
-                session.ended |= bool(session_span[part].any())
-                self._take(session, int(turns[part[0]]), (chunk, part), closing=bool(turn_span[part].any()))
-                if needed[part].any():
-                    session.facts.append((chunk, part[needed[part]]))
+        if not len(order):
+            return
+        chunk, bots, needed = self._rows.add(rows, len(order)), rows["bot"], facts(rows)
+        starts = np.flatnonzero(np.diff(codes[order], prepend=-1) | np.diff(turns[order], prepend=-1))
+        # per part: holds it a session's span, a turn's, a span that the model of sessions reads itself?
+        masks = session_span, turn_span, needed
+        ends_session, closes, has_facts = (np.logical_or.reduceat(mask[order], starts) for mask in masks)
+        for number, part in enumerate(np.split(order, starts[1:])):
+            session = self._session(ids[codes[part[0]]])
+            session.bot = session.bot or bots[int(part[0])].as_py() or ""
+            session.explicit |= session.id not in unnamed
+            session.ended |= bool(ends_session[number])
+            self._take(session, int(turns[part[0]]), (chunk, part), closing=bool(closes[number]))
+            if has_facts[number]:
+                session.facts.append((chunk, part[needed[part]]))
         self._bound()
 
     def _resolve(self, rows: pa.RecordBatch) -> tuple[list[str], set[str], NDArray[np.int64]]:
@@ -309,8 +312,8 @@ class Live:
         restated = {key for key, revision in revisions.items() if revision > 1}
         operations = without(self._models.run("operations"), restated)
         record.record_operations(self._aggregator, operations)
-        for name in operations["session_id"].to_pylist():
-            self._open[name].operations += 1
+        for counted in operations["session_id"].value_counts().to_pylist():
+            self._open[counted["values"]].operations += counted["counts"]
         record.record_handoffs(self._aggregator, without(rows, restated))
         if revisions:
             computed = self._models.run("turns")

@@ -109,6 +109,11 @@ class SpanStore:
         except OSError as error:
             raise _cannot_write(self.data, error) from error
 
+    @property
+    def writer(self) -> str:
+        """The id of this writer: what its files' names begin with."""
+        return self._names.writer
+
     def commit(self, rows: Sequence[pa.RecordBatch], table: Literal["spans", "logs"] = "spans") -> Commit:
         """Put rows (schema of the table, at least one) on disk, in one file, and return when they are durable.
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -25,7 +25,9 @@ from otel_voicebot.store import disk
 from otel_voicebot.store.layout import HISTORY, HOT, hour_of, table_directory
 from otel_voicebot.store.marks import Erased, erased, horizon, is_dropped
 
-__all__ = ["Snapshot", "snapshot"]
+__all__ = ["Snapshot", "reading", "snapshot"]
+
+Answer = TypeVar("Answer")
 
 _LISTINGS: Final = 8
 """Listings until we give up: each further one means that some file was removed during the one before."""
@@ -131,6 +133,34 @@ def snapshot(data: Path, table: str = "spans", *, since: datetime | None = None)
         UnreadableDataError: there are files, and none can be read.
     """
     return _take(data, table, since, _check_ends)
+
+
+def reading(
+    data: Path, use: Callable[[Snapshot], Answer], table: str = "spans", *, since: datetime | None = None
+) -> Answer:
+    """What ``use`` makes of a snapshot: asked again where a file vanished meanwhile, and without what is damaged.
+
+    Args:
+        data: the data directory.
+        use: raises UnreadableDataError where a query failed. It may be called several times.
+        table: as in ``snapshot``.
+        since: as in ``snapshot``.
+
+    Raises:
+        NoDataError, UnreadableDataError: as ``snapshot``.
+    """
+    found, in_full = snapshot(data, table, since=since), False
+    for _ in range(_LISTINGS):
+        try:
+            return use(found)
+        except UnreadableDataError:
+            if not all(disk.exists(path) for path in found.files):
+                found = snapshot(data, table, since=since)
+            elif in_full:
+                raise
+            else:
+                found, in_full = found.without_unreadable(), True
+    raise UnreadableDataError(f"files in {data} vanish while they are read; try again")
 
 
 def _take(data: Path, table: str, since: datetime | None, check: Check) -> Snapshot:

@@ -23,6 +23,10 @@ __all__ = ["ENCODINGS", "BadBodyError", "decompress", "from_json", "sniff"]
 _PIECE: Final = 1 << 20
 _ENDS_EARLY: Final = "it ends too early"
 
+_MARKS: Final = (b",", b":", b"[", b"{")
+_MOST_MARKS: Final = 6_000_000
+"""Each stands for a value at most, and a value takes some 60 bytes: `[],` would become 24 times its bytes."""
+
 Reserve = Callable[[int], None]
 """Asks for this many more bytes; raises where they can't be had."""
 
@@ -134,6 +138,8 @@ def from_json(signal: Signal, content: bytes) -> tuple[bytes, int]:
     Raises:
         BadBodyError: this is no such request.
     """
+    if sum(content.count(mark) for mark in _MARKS) > _MOST_MARKS:
+        raise BadBodyError("the body is JSON of too many values; send smaller batches, or protobuf")
     try:
         document = json.loads(content)
     except (ValueError, RecursionError) as error:

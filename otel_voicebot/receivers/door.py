@@ -1,5 +1,6 @@
 """What both doors do with a request, whatever protocol it came by."""
 
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -64,8 +65,10 @@ class Door:
         self.security = security
         self.limits = limits
         self.metrics = metrics
-        self._budget = Budget(limits.in_flight_bytes)
+        # a body within its own bounds must have room, or its sender would come again for ever
+        self._budget = Budget(max(limits.in_flight_bytes, limits.body_bytes + limits.decompressed_bytes))
         self._places = Budget(limits.concurrent)
+        self._reading_json = threading.Lock()  # a body's objects take ten times its bytes: one body at a time
 
     @contextmanager
     def place(self) -> Iterator[Lease]:
@@ -123,7 +126,8 @@ class Door:
                 return Pending.of(metrics_accepted(plain, is_json=is_json))
             kept: Signal = "traces" if signal == "traces" else "logs"
             if is_json:
-                plain, lost = from_json(kept, plain)
+                with self._reading_json:
+                    plain, lost = from_json(kept, plain)
         except BadBodyError as error:
             if signal == "metrics":
                 return Pending.of(metrics_accepted(b"", is_json=False))

@@ -420,6 +420,12 @@ SELF_REQUESTS: Final = _metric(
     "answer",
     "Requests to the service: accepted, unreadable, turned_away (come again), disk (it refused), failed.",
 )
+SELF_MERGED: Final = _metric(
+    "voicebot.rows.merged", "counter", "{row}", "table", "Rows of closed hours that became history."
+)
+SELF_REMOVED: Final = _metric(
+    "voicebot.hours.removed", "counter", "{hour}", "reason", "Hours of data removed: retention, disk_cap."
+)
 SELF_QUEUE: Final = _metric("voicebot.queue.depth", "gauge", "{span}", "", "Spans waiting for the worker.")
 SELF_EVICTED: Final = _metric(
     "voicebot.sessions.evicted",

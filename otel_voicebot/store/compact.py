@@ -27,12 +27,14 @@ __all__ = [
     "Compacted",
     "Failed",
     "Hour",
+    "StoppedError",
     "closed_hours",
     "compact",
     "compact_hour",
     "hours_of",
     "parquet_files",
     "rewrite_hour",
+    "stepper",
 ]
 
 PART: Final = "part-0.parquet"
@@ -78,13 +80,17 @@ class Failed:
     error: Exception
 
 
-def hours_of(data: Path, tier: str) -> list[Hour]:
-    """All hours of all tables that have a directory in ``hot`` or ``history``, the oldest first."""
+def hours_of(data: Path, tier: str, *, suffix: str = "") -> list[Hour]:
+    """All hours of all tables that have a directory in ``hot`` or ``history``, the oldest first.
+
+    With a ``suffix`` those that have an entry of their name and this suffix, such as a seal.
+    """
     found = []
     for table in TABLES:
         directory = table_directory(data, tier, table)
         for date in disk.names(directory):
-            names = (f"{date}/{hour}" for hour in disk.names(directory / date))
+            entries = (entry for entry in disk.names(directory / date) if entry.endswith(suffix))
+            names = (f"{date}/{entry.removesuffix(suffix)}" for entry in entries)
             found += [Hour(name, table) for name in names if _is_hour(name)]
     return sorted(found)
 
@@ -125,9 +131,9 @@ def compact(
         lease.keep()
         tell(hour)
         try:
-            if (one := compact_hour(lease, hour, step=_step(lease, stop))) is not None:
+            if (one := compact_hour(lease, hour, step=stepper(lease, stop))) is not None:
                 done.append(one)
-        except _StoppedError:
+        except StoppedError:
             break
         except LeaseError:
             raise
@@ -139,14 +145,16 @@ def compact(
     return done, failed
 
 
-class _StoppedError(Exception):
+class StoppedError(Exception):
     """Somebody asked to stop."""
 
 
-def _step(lease: Lease, stop: Callable[[], bool]) -> Callable[[], None]:
+def stepper(lease: Lease, stop: Callable[[], bool]) -> Callable[[], None]:
+    """What long work calls now and then: keeps the lease, and raises StoppedError when ``stop`` says so."""
+
     def step() -> None:
         if stop():
-            raise _StoppedError
+            raise StoppedError
         lease.keep()
 
     return step

@@ -3,7 +3,10 @@
 DuckDB reads them, out of core where they are many.
 """
 
-from collections.abc import Mapping, Sequence
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,13 +22,27 @@ from otel_voicebot.errors import UnreadableDataError
 from otel_voicebot.spans.schema import SCHEMA_VERSION, TABLES
 from otel_voicebot.store.encoding import readable
 
-__all__ = ["PART_BYTES", "RULES", "Plan", "Rules", "filled", "order_of", "plan", "schema_of", "version_of", "whole"]
+__all__ = [
+    "PART_BYTES",
+    "RULES",
+    "Plan",
+    "Rules",
+    "filled",
+    "order_of",
+    "plan",
+    "repeats",
+    "schema_of",
+    "version_of",
+    "whole",
+]
 
 PART_BYTES: Final = 96 << 20
 """Of rows in memory, as Arrow. A part is held three times while it is sorted and written."""
 _MOST_PARTS: Final = 400
 """Files that are open at once."""
 _ENGINE_MEMORY: Final = "400MB"
+_LOOK_S: Final = 0.2
+"""Seconds between two looks whether somebody wants us to stop."""
 _VERSION: Final = b"otel_voicebot.schema_version"
 
 
@@ -64,16 +81,20 @@ class Plan:
     """Rows that are left out, by file."""
 
 
-def plan(table: str, stored: Mapping[Path, pa.Schema], work: Path) -> Plan:
-    """Read the keys of these files, of which the schemas are known; ``work`` takes what doesn't fit into memory."""
+def plan(table: str, stored: Mapping[Path, pa.Schema], work: Path, step: Callable[[], None]) -> Plan:
+    """Read the keys of these files, of which the schemas are known.
+
+    Args:
+        table: spans, logs, turns or sessions.
+        stored: the files and their schemas.
+        work: takes what doesn't fit into memory.
+        step: called now and then, on another thread while this one waits; what it raises ends the reading.
+    """
     rules = RULES[table]
     wanted = {"session_id", rules.time, *rules.key, *("bot", "trace_id", "ingest_time", "revision", "computed_at")}
     names = [name for name in TABLES[table].names if name in wanted]
     parts = min(_parts(table, list(stored)), _MOST_PARTS)
-    with duckdb.connect(config={"memory_limit": _ENGINE_MEMORY, "preserve_insertion_order": False}) as engine:
-        engine.execute("SET TimeZone = 'UTC'")
-        engine.execute("SET enable_progress_bar = false")
-        engine.execute(f"SET temp_directory = '{_quoted(work / 'engine')}'")
+    with _engine(work / "engine", step) as engine:
         engine.execute(f"CREATE VIEW keys AS {_keys(table, names, stored)}")
         losers = _losers(engine, rules) if rules.key else {}
         traces = sessions = pa.array([], pa.string())
@@ -95,6 +116,56 @@ def plan(table: str, stored: Mapping[Path, pa.Schema], work: Path) -> Plan:
     points = sorted(zip(*(order.column(name).to_pylist() for name in order.column_names), strict=True))
     bounds = [points[len(points) * part // parts] for part in range(1, parts)]
     return Plan(sorted(set(bounds)), traces, sessions, losers)
+
+
+def repeats(table: str, paths: Sequence[Path]) -> int:
+    """How many rows of these files have a key that another row has already.
+
+    Raises:
+        UnreadableDataError: as ``schema_of``.
+    """
+    rules = RULES[table]
+    key = ", ".join(rules.key)
+    often = f"SELECT hash({key}) FROM keys GROUP BY ALL HAVING count(*) > 1"  # noqa: S608 - names are the schema's
+    chosen = f"SELECT {key}, count(*) AS copies FROM keys WHERE hash({key}) IN ({often}) GROUP BY {key}"  # noqa: S608
+    stored = {path: schema_of(path) for path in paths}
+    with tempfile.TemporaryDirectory() as work, _engine(Path(work), lambda: None) as engine:
+        engine.execute(f"CREATE VIEW keys AS {_keys(table, rules.key, stored)}")
+        found = engine.execute(f"SELECT coalesce(sum(copies - 1), 0) FROM ({chosen}) WHERE copies > 1").fetchone()  # noqa: S608
+    return int(found[0]) if found else 0
+
+
+@contextmanager
+def _engine(overflow: Path, step: Callable[[], None]) -> Iterator[duckdb.DuckDBPyConnection]:
+    """DuckDB on one core, with little memory, that stops when ``step`` raises: a query may take half a minute."""
+    config = {"memory_limit": _ENGINE_MEMORY, "threads": 1, "preserve_insertion_order": False}
+    ended = threading.Event()
+    raised: list[BaseException] = []
+    with duckdb.connect(config=config) as engine:  # type: ignore[arg-type]
+
+        def watch() -> None:
+            while not ended.wait(_LOOK_S):
+                try:
+                    step()
+                except BaseException as error:  # noqa: BLE001 - it is raised on the thread that waits for the engine
+                    raised.append(error)
+                    engine.interrupt()
+
+        watcher = threading.Thread(target=watch, name="otel_voicebot-merge", daemon=True)
+        watcher.start()
+        try:
+            engine.execute("SET TimeZone = 'UTC'")
+            engine.execute("SET enable_progress_bar = false")
+            engine.execute(f"SET temp_directory = '{_quoted(overflow)}'")
+            yield engine
+        except duckdb.Error:
+            if not raised:
+                raise
+        finally:
+            ended.set()
+            watcher.join()
+    if raised:
+        raise raised[0]
 
 
 def _is_id(table: str, name: str) -> bool:

@@ -67,7 +67,7 @@ def merge(
     """
     try:
         stored = {path: schema_of(path) for path in inputs}
-        planned = plan(table, stored, target.parent)
+        planned = plan(table, stored, target.parent, step)
         step()
         done = _Run(table, planned, erased, target.parent, step).divide(inputs).write(target, _metadata(table, note))
     except (duckdb.Error, pa.ArrowException) as error:
@@ -135,7 +135,7 @@ class _Run:
         losers = self._plan.losers.get(str(path))
         first = 0
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            for raw in file.iter_batches(batch_size=_BATCH):
+            for raw in file.iter_batches(batch_size=_BATCH, use_threads=False):
                 batch = readable(raw, self._table)
                 keep = np.ones(batch.num_rows, bool)
                 if losers is not None:

@@ -30,7 +30,10 @@ _SUSPECTED: Final = """SELECT
 """Whether a span may be repeated; whether one may be nested, or lacks its session. Where none is, which is the usual
 case, the models that find and join such spans are spared: they cost half of a report."""
 _COMPUTED: Final = frozenset(
-    {"links", "repeats", "nested", "traces", "once", "plain", "steps", "turns", "sessions", "operations", "components"}
+    (
+        *("links", "repeats", "nested", "traces", "once", "plain", "steps"),
+        *("texts", "turns", "sessions", "operations", "components"),
+    )
 )
 """Models that the engine defines one by one; the others are views over these."""
 
@@ -104,6 +107,7 @@ class Engine:
             run(f"CREATE TEMP TABLE traces AS {MODELS['traces'].text}")
         run(f"CREATE VIEW once AS {MODELS['once'].text if repeated else 'SELECT * FROM spans'}")
         run(f"CREATE VIEW steps AS {MODELS['steps' if linked else 'plain'].text}")
+        run(f"CREATE VIEW texts AS {MODELS['texts'].text} {'LIMIT 0' if brief else ''}")
         selected = any(getattr(selection, label) is not None for label in _LABELS)
         labels = ", ".join(label if selected else f"NULL::VARCHAR AS {label}" for label in _LABELS)
         # Each model reads the one before as a table, so that it is computed once.
@@ -129,7 +133,8 @@ class Engine:
     def turns_of(self, sessions: Sequence[str]) -> pa.Table:
         """All turns of these sessions with all columns, also from a brief engine; raises as ``sql``."""
         chosen = "SELECT * FROM main.steps WHERE session_id IN (SELECT unnest(?))"
-        return self.sql(f"WITH steps AS ({chosen}) SELECT * FROM ({MODELS['turns'].text})", [list(sessions)])
+        texts, turns = MODELS["texts"].text, MODELS["turns"].text
+        return self.sql(f"WITH steps AS ({chosen}), texts AS ({texts}) SELECT * FROM ({turns})", [list(sessions)])
 
     def sql(self, text: str, parameters: Sequence[object] = ()) -> pa.Table:
         """Any query over the models (``spans``, ``steps``, ``operations``, ``turns``, ``sessions``, ...).

@@ -43,11 +43,18 @@ class Prepared:
         run("CREATE TEMP VIEW spans AS FROM once")
         run(f"CREATE TEMP TABLE nested AS {MODELS['nested'].text}")
         run("CREATE TEMP TABLE traces AS SELECT trace_id, session_id AS trace_session_id FROM once")
+        run(f"CREATE TEMP VIEW plain AS {MODELS['plain'].text}")
         run(f"CREATE TEMP VIEW steps AS {MODELS['steps'].text}")
+        run(f"CREATE TEMP TABLE texts AS {MODELS['texts'].text}")
         run(f"CREATE TEMP TABLE turns AS {MODELS['turns'].text}")
         run(f"PREPARE nested AS INSERT INTO nested {MODELS['nested'].text}")
+        run(f"PREPARE texts AS INSERT INTO texts {MODELS['texts'].text}")
+        given = frozenset({"steps", "texts", "turns"})
         for name in ("operations", "turns", "sessions"):
-            run(f"PREPARE {name} AS {chain(name, frozenset({'steps', 'turns'}) - {name})}")
+            text = chain(name, given - {name})
+            run(f"PREPARE {name}_steps AS {text}")
+            run(f"PREPARE {name}_plain AS WITH steps AS (FROM plain), {text.removeprefix('WITH ')}")
+        self._steps = "plain"
         self.turns: pa.Schema = self.run("turns").schema
         """Columns of the model ``turns``."""
 
@@ -63,8 +70,12 @@ class Prepared:
             run("ROLLBACK")
         run("BEGIN")
         run("INSERT INTO once FROM rows")  # the argument: DuckDB finds it by its name
-        if _may_nest(rows):
+        nests = _may_nest(rows)
+        if nests:
             run("EXECUTE nested")
+        if any(rows[name].null_count < rows.num_rows for name in ("user_text", "bot_text")):
+            run("EXECUTE texts")
+        self._steps = "steps" if nests or rows["session_id"].null_count else "plain"
         if finished is not None:
             run("INSERT INTO turns FROM finished")
 
@@ -73,7 +84,7 @@ class Prepared:
         with warnings.catch_warnings():
             # It warns of a copy of the rows; what it recommends, sql(), binds the statement twice, which costs more.
             warnings.simplefilter("ignore", UserWarning)
-            return self._connection.execute(f"EXECUTE {model}").to_arrow_table()
+            return self._connection.execute(f"EXECUTE {model}_{self._steps}").to_arrow_table()
 
     def interrupt(self) -> None:
         """Stop the query that runs, from another thread."""

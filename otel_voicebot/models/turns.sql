@@ -1,5 +1,5 @@
 -- turns: what the caller waited for, and what the bot did in that time.
--- inputs: steps
+-- inputs: steps, texts
 -- grain: one row per (session_id, turn_index).
 -- response_gap_s: the caller's true end of speech to the first bot audio after it, seconds; null without bot audio.
 -- wait_s: of an abandoned exchange, the caller's end of speech to the end of the turn: a lower bound (right-censored).
@@ -20,14 +20,8 @@ WITH parts AS (
         min(CASE WHEN component = 'turn' THEN bot_speech_start_unix_nano END) AS t1,
         coalesce(bool_or(CASE WHEN component = 'turn' THEN interrupted END), false) AS interrupted,
         max(CASE WHEN component = 'turn' THEN end_reason END) AS end_reason,
-        coalesce(
-            max(CASE WHEN component = 'turn' THEN user_text END),
-            string_agg(CASE WHEN component = 'stt' AND operates THEN user_text END, ' ' ORDER BY start_unix_nano, span_id)
-        ) AS user_text,
-        coalesce(
-            max(CASE WHEN component = 'turn' THEN bot_text END),
-            string_agg(CASE WHEN component = 'tts' AND operates THEN bot_text END, ' ' ORDER BY start_unix_nano, span_id)
-        ) AS bot_text,
+        max(CASE WHEN component = 'turn' THEN user_text END) AS user_text,
+        max(CASE WHEN component = 'turn' THEN bot_text END) AS bot_text,
         coalesce(
             sum(CASE WHEN component = 'stt' AND operates THEN user_words END), max(CASE WHEN component = 'turn' THEN user_words END)
         ) AS user_words,
@@ -86,7 +80,7 @@ SELECT
     session_source, start_nano, end_nano,
     make_timestamp(start_nano // 1000) AT TIME ZONE 'UTC' AS start_time,
     make_timestamp(end_nano // 1000) AT TIME ZONE 'UTC' AS end_time,
-    user_text, bot_text, kind,
+    coalesce(user_text, heard) AS user_text, coalesce(bot_text, said) AS bot_text, kind,
     CASE WHEN kind = 'exchange' THEN
         CASE WHEN t1 IS NOT NULL OR (unmarked AND spoken) THEN 'answered' ELSE 'abandoned' END
     END AS outcome,
@@ -119,3 +113,4 @@ SELECT
         ELSE []
     END AS quality
 FROM kinds
+LEFT JOIN texts USING (session_id, turn_index)

@@ -20,6 +20,7 @@ from otel_voicebot.exporters.otlp_logs import LogForwarder
 from otel_voicebot.processors import Policy, prepare, prepare_logs
 from otel_voicebot.receivers.answers import Signal
 from otel_voicebot.receivers.grpc import GrpcReceiver
+from otel_voicebot.receivers.http import HttpReceiver
 from otel_voicebot.receivers.limits import Limits
 from otel_voicebot.receivers.security import Security
 from otel_voicebot.selfmetrics import SelfMetrics
@@ -117,6 +118,7 @@ class Service:
         try:
             self.addresses = Addresses(
                 grpc=self._start_door(GrpcReceiver, self.settings.grpc_addr),
+                http=self._start_door(HttpReceiver, self.settings.http_addr),
                 metrics=self._serve_metrics(),
             )
             self._take_up()
@@ -135,7 +137,7 @@ class Service:
         if self._window is not None:
             self._window.rebuild(self._store.data)
 
-    def _start_door(self, kind: type[GrpcReceiver], address: str) -> str | None:
+    def _start_door(self, kind: type[GrpcReceiver] | type[HttpReceiver], address: str) -> str | None:
         if not address:
             return None
         limits = Limits(self.settings.max_body, self.settings.max_decompressed)

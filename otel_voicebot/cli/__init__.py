@@ -12,7 +12,21 @@ from typing import Annotated, Final
 
 import typer
 
-from otel_voicebot.cli import demo, export, failures, import_, logs, report, schema, serve, slow, trace
+from otel_voicebot.cli import (
+    compact,
+    demo,
+    export,
+    failures,
+    import_,
+    logs,
+    report,
+    retain,
+    schema,
+    serve,
+    slow,
+    trace,
+    verify,
+)
 
 __all__ = ["VERBS", "command", "main"]
 
@@ -25,6 +39,9 @@ VERBS: Final[tuple[tuple[str, Callable[..., object]], ...]] = (
     ("logs", logs.logs),
     ("import", import_.import_),
     ("export", export.export),
+    ("compact", compact.compact),
+    ("retain", retain.retain),
+    ("verify", verify.verify),
     ("schema", schema.schema),
 )
 

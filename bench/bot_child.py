@@ -85,7 +85,7 @@ def _ours(_provider: TracerProvider, data: Path) -> Sink:
     runtime = vb.configure(
         data=data, metrics_addr="127.0.0.1:0", on_commit=lambda commit: committed.append(commit.rows)
     )
-    return Sink(lambda: runtime.flush(30), lambda: sum(committed))
+    return Sink(lambda: runtime.drain(30), lambda: sum(committed))
 
 
 VARIANTS: Final[dict[str, Callable[[TracerProvider, Path], Sink]]] = {

@@ -2,14 +2,15 @@
 
 import random
 import tempfile
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from bench.faults_child import SPANS, keys, ledger_numbers
-from bench.faults_points import POINTS, Zygote
+from bench.faults_points import POINTS, Zygote, point_of
 from bench.faults_tally import Tally, repeats_inside_hours, stored_keys
 from bench.generate import EPOCH
 
@@ -30,6 +31,13 @@ _CALLS: Final = {
 """To hit a named point: which work is killed, as it enters one of which calls."""
 
 
+_AIMED: Final = 0.8
+"""How often a kill goes where that point was in an earlier trace; else anywhere."""
+
+Hints = dict[str, deque[tuple[str, int]]]
+"""By named point: which call, and the how-many-th of its kind, it was in recent traces."""
+
+
 @dataclass
 class Kills:
     """What was hit, and what was found."""
@@ -41,7 +49,7 @@ class Kills:
 class _Store:
     """One data directory that is written, killed, compacted, killed and dropped, again and again."""
 
-    def __init__(self, directory: Path, zygote: Zygote, chance: random.Random, first: int) -> None:
+    def __init__(self, directory: Path, zygote: Zygote, chance: random.Random, hints: Hints) -> None:
         self.data = directory / "data"
         self.ledger = directory / "ledger"
         self.dropped: set[int] = set()
@@ -51,17 +59,17 @@ class _Store:
         self._zygote = zygote
         self._chance = chance
         self._now = EPOCH
-        self._next = first
+        self._next = chance.getrandbits(48) * 1000
         self._hours: dict[int, set[int]] = defaultdict(set)
         # A short window leaves repeats to compaction and to the models, a long one catches them at the door.
         self._window_s = chance.choice((0.001, 86_400.0))
-        self._most: dict[tuple[str, str], int] = {}  # calls of a work as seen so far
+        self._hints = hints
 
     @property
     def acked(self) -> set[int]:
         return ledger_numbers(self.ledger)[1]
 
-    def commit(self, call: str = "") -> str | None:
+    def commit(self, aim: str = "") -> str | None:
         """Send what is not acknowledged yet, a few new requests and a repeat; the point where it was killed."""
         self._now += self._chance.randrange(_HOUR_NS // 3)
         sent, acked = ledger_numbers(self.ledger)
@@ -72,29 +80,35 @@ class _Store:
         numbers = [*waiting, *repeats, *new]
         for number in numbers:
             self._hours[number].add(self._now // _HOUR_NS)
-        return self._run("commit", call, numbers=numbers, window_s=self._window_s)
+        return self._run("commit", aim, numbers=numbers, window_s=self._window_s)
 
-    def compact(self, call: str = "") -> str | None:
+    def compact(self, aim: str = "") -> str | None:
         """Merge the hours that are over."""
         self._now += _HOUR_NS
-        return self._run("compact", call)
+        return self._run("compact", aim)
 
-    def retain(self, call: str = "") -> str | None:
+    def retain(self, aim: str = "") -> str | None:
         """Drop the older half of the hours; what is in them is no longer promised."""
         self._now += _HOUR_NS
         hours = sorted({hour for found in self._hours.values() for hour in found})
         horizon = hours[len(hours) // 2]
         self.dropped |= {number for number, found in self._hours.items() if min(found) < horizon}
         self.gone |= {number for number, found in self._hours.items() if max(found) < horizon}
-        return self._run("retain", call, horizon=horizon * _HOUR_NS)
+        return self._run("retain", aim, horizon=horizon * _HOUR_NS)
 
-    def _run(self, work: str, call: str, **more: object) -> str | None:
+    def _run(self, work: str, aim: str, **more: object) -> str | None:
         order = {"work": work, "data": str(self.data), "ledger": str(self.ledger), "now": self._now, **more}
-        most = self._most.get((work, call), 12)
-        killed = self._zygote.run(order, call, self._chance.randint(1, most) if call else 0)
-        if call:
-            made = killed.counts[call]
-            self._most[work, call] = max(made, 1) if killed.point is None else max(most, made)
+        if not aim:
+            return self._zygote.run(order).point
+        if self._hints[aim] and self._chance.random() < _AIMED:
+            call, nth = self._chance.choice(self._hints[aim])
+        else:
+            call, nth = self._chance.choice(_CALLS[aim][1]), self._chance.randint(1, 15)
+        killed = self._zygote.run(order, call, nth)
+        counts: Counter[str] = Counter()
+        for number, (name, _) in enumerate(killed.calls, 1):
+            counts[name] += 1
+            self._hints[point_of(work, killed.calls[:number])].append((name, counts[name]))
         return killed.point
 
     def missing(self) -> int:
@@ -107,26 +121,25 @@ def kill_stores(
     kills: int, least: int, seed: int, tell: Callable[[str], None], points: tuple[str, ...] = POINTS
 ) -> Kills:
     """Kill until there were ``kills``, and at least ``least`` at each of these points."""
-    done, chance, stores = Kills(), random.Random(seed), 0
+    done, chance = Kills(), random.Random(seed)
+    hints: Hints = defaultdict(partial(deque, maxlen=60))
     with Zygote() as zygote:
         while done.points.total() < kills or any(done.points[point] < least for point in points):
-            stores += 1
             with tempfile.TemporaryDirectory(prefix="bench-kill-") as directory:
-                store = _Store(Path(directory), zygote, chance, stores * 1_000_000)
+                store = _Store(Path(directory), zygote, chance, hints)
                 for _ in range(_KILLS_A_STORE):
                     short = [point for point in points if done.points[point] < least]
-                    work, calls = _CALLS[chance.choice(short or points)]
-                    _one(store, done, (work, chance.choice(calls)))
+                    _one(store, done, chance.choice(short or points))
                 _finish(store, done.tally)
             tell(f"faults: {done.points.total()} kills: {', '.join(f'{n} {p}' for p, n in done.points.items())}")
     return done
 
 
-def _one(store: _Store, done: Kills, drawn: tuple[str, str]) -> None:
-    work, call = drawn
+def _one(store: _Store, done: Kills, aim: str) -> None:
+    work = _CALLS[aim][0]
     if work != "commit" or not store.acked:
         store.commit()  # something to work on, and the next start after a kill
-    point = getattr(store, work)(call)
+    point = getattr(store, work)(aim)
     if point is not None:
         done.points[point] += 1
         done.tally.missing += store.missing()

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,9 +42,8 @@ class Killed:
     """How a run ended: at which named point, or None when it came to its end unkilled."""
 
     point: str | None
-    counts: Mapping[str, int]
-    """How often each call was made."""
-    trace: str
+    calls: list[tuple[str, str]]
+    """Every call that changed something, with its arguments, in order; empty when nothing was traced."""
 
 
 def why_not() -> str | None:
@@ -95,9 +94,8 @@ def _target(arguments: str) -> list[str]:
     return re.findall(r'"([^"]*)"', arguments)[1:]
 
 
-def point_of(work: str, trace: str) -> str:
-    """The named point at which the last call of a trace stands."""
-    calls = calls_in(trace)
+def point_of(work: str, calls: Sequence[tuple[str, str]]) -> str:
+    """The named point at which the last of these calls stands."""
     call, arguments = calls[-1]
     if work == "retain":
         return "retention"
@@ -143,8 +141,8 @@ class Zygote:
             trace = self.log.read_text(errors="replace")
         if status not in (0, signal.SIGKILL):
             raise RuntimeError(f"{order['work']} ended with wait status {status}")
-        counts = {name: sum(made == name for made, _ in calls_in(trace)) for name in CALLS}
-        return Killed(point_of(str(order["work"]), trace) if status else None, counts, trace)
+        calls = calls_in(trace)
+        return Killed(point_of(str(order["work"]), calls) if status else None, calls)
 
     def _ask(self, **what: Any) -> dict[str, Any]:
         assert self._process.stdin is not None

@@ -172,7 +172,8 @@ def _take(data: Path, term_s: float, clock: Callable[[], int]) -> Lease:
             f"its lease ends in {seconds:.0f} s unless it is renewed"
         )
         raise LeaseError(msg)
-    number = (_numbers(data) or [0])[-1] + 1
+    # The number after the one that was looked at, and not after the highest by now: that one may hold the lease.
+    number = before.number + 1 if before is not None else 1
     mine = Holder(number, secrets.token_hex(6), socket.gethostname(), os.getpid(), now + int(term_s * 1e9))
     lease = Lease(data, mine, term_s=term_s, clock=clock)
     # Before the lease is taken: made after it, it would appear behind the back of a successor, who has removed what
@@ -182,6 +183,7 @@ def _take(data: Path, term_s: float, clock: Callable[[], int]) -> Lease:
         tmp = lease.name(".lease")
         disk.write(tmp, _encode(mine), durable=True)
         disk.link(tmp, _lease_of(data, number))
+        disk.remove(tmp)
         disk.sync_directory(data / LEASES)
         if _numbers(data)[-1] != number:
             raise _lost(data)

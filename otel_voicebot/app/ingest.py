@@ -1,20 +1,25 @@
-"""Files of spans into the store."""
+"""Files of spans and logs into the store."""
 
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from otel_voicebot.app.policy import policy_of
-from otel_voicebot.processors import prepare
+from otel_voicebot.processors import prepare, prepare_logs
 from otel_voicebot.selfmetrics import SelfMetrics
 from otel_voicebot.semconv import SELF_REJECTED
 from otel_voicebot.settings import Settings
-from otel_voicebot.spans import decode
-from otel_voicebot.store import GroupCommit, SpanStore
+from otel_voicebot.spans import SPANS, decode, decode_logs
+from otel_voicebot.store import SpanStore, Window
 
-__all__ = ["Ingested", "ingest"]
+if TYPE_CHECKING:
+    from otel_voicebot.receivers.requests import Request
+
+__all__ = ["Ingested", "Ingestion", "ingest"]
 
 _COMMIT_ROWS = 100_000
 """A file of this many spans is a few megabytes; an import needs no quick commits."""
@@ -22,39 +27,117 @@ _COMMIT_ROWS = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """What an import did: spans on disk, spans refused by reason, and distinct sessions (explicit id, else trace)."""
+    """What an import did.
+
+    Attributes:
+        spans: on disk.
+        rejected: spans refused, by reason.
+        sessions: distinct sessions (explicit id, else trace) of the spans.
+        logs: log records on disk.
+        repeated: spans that were on disk already and were left out; only where that was looked for.
+    """
 
     spans: int
     rejected: Mapping[str, int]
     sessions: int
+    logs: int = 0
+    repeated: int = 0
 
 
-def ingest(payloads: Iterable[bytes], settings: Settings) -> Ingested:
-    """Put OTLP requests into the store, by the pipeline that live spans take. When it returns all of it is durable.
+class Ingestion:
+    """Takes requests in, by the pipeline that live spans take, and commits when told to. For one thread.
+
+    Args:
+        settings: where to, and what may be stored.
+        window: finds spans that are on disk already; None keeps all.
+
+    Raises:
+        CannotStartError: the data directory can't be written to.
+    """
+
+    def __init__(self, settings: Settings, window: Window | None = None) -> None:
+        self._metrics = SelfMetrics()
+        self._policy = policy_of(settings)
+        self._store = SpanStore(settings.data, metrics=self._metrics)
+        self._window = window
+        self._spans: list[pa.RecordBatch] = []
+        self._logs: list[pa.RecordBatch] = []
+        self._named: set[str] = set()
+        self._traces: dict[bytes, bool] = {}
+        self._stored = {"spans": 0, "logs": 0}
+        self._repeated = 0
+        self.waiting = 0
+        """Rows that wait for the next commit."""
+
+    def add(self, request: "Request") -> None:
+        """Take one request.
+
+        Raises:
+            UnreadableDataError: it is no OTLP request.
+        """
+        signal, payload = request
+        now = time.time_ns() // 1000
+        if signal == "logs":
+            self._logs.append(prepare_logs(decode_logs(payload), self._policy, self._metrics, "import", now))
+            self.waiting += self._logs[-1].num_rows
+            return
+        rows = prepare(decode(payload), self._policy, self._metrics, "import", now)
+        self._spans.append(rows)
+        self.waiting += rows.num_rows
+        explicit = rows["session_id"].is_valid()
+        self._named.update(pc.unique(rows["session_id"].drop_null()).to_pylist())
+        for trace in pc.unique(rows["trace_id"]).to_pylist():
+            self._traces.setdefault(trace, False)
+        self._traces.update(dict.fromkeys(pc.unique(rows["trace_id"].filter(explicit)).to_pylist(), True))
+
+    def flush(self) -> None:
+        """Put all that waits on disk; when it returns it is durable.
+
+        Raises:
+            CannotStartError: the disk refuses. What was not committed still waits.
+        """
+        spans = self._fresh()
+        if spans.num_rows:
+            self._stored["spans"] += self._store.commit(spans.to_batches()).rows
+            if self._window is not None:
+                self._window.add(spans)
+        self._spans.clear()
+        if sum(rows.num_rows for rows in self._logs):
+            self._stored["logs"] += self._store.commit(self._logs, "logs").rows
+        self._logs.clear()
+        self.waiting = 0
+
+    def _fresh(self) -> pa.Table:
+        rows = pa.Table.from_batches(self._spans, schema=SPANS)
+        if self._window is None or not rows.num_rows:
+            return rows
+        rows = rows.combine_chunks()
+        repeated = self._window.repeated(rows)
+        self._repeated += int(repeated.sum())
+        return rows.filter(pa.array(~repeated))
+
+    def done(self) -> Ingested:
+        """What was done so far."""
+        rejected = {
+            label: int(count) for (name, label), count in self._metrics.read().items() if name == SELF_REJECTED.name
+        }
+        sessions = len(self._named) + sum(not explicit for explicit in self._traces.values())
+        return Ingested(self._stored["spans"], rejected, sessions, self._stored["logs"], self._repeated)
+
+
+def ingest(requests: "Iterable[Request]", settings: Settings) -> Ingested:
+    """Put OTLP requests into the store. When it returns all of it is durable.
 
     Raises:
         CannotStartError: the data directory can't be written to.
         UnreadableDataError: a payload is no OTLP request. What came before it is kept.
     """
-    metrics, policy = SelfMetrics(), policy_of(settings)
-    store = SpanStore(settings.data, metrics=metrics)
-    commits = GroupCommit(store, metrics, max_rows=_COMMIT_ROWS, max_age_s=86_400.0)
-    named: set[str] = set()
-    traces: dict[bytes, bool] = {}
-    spans = 0
+    ingestion = Ingestion(settings)
     try:
-        for payload in payloads:
-            rows = prepare(decode(payload), policy, metrics, "import", time.time_ns() // 1000)
-            spans += rows.num_rows
-            explicit = rows["session_id"].is_valid()
-            named.update(pc.unique(rows["session_id"].drop_null()).to_pylist())
-            for trace in pc.unique(rows["trace_id"]).to_pylist():
-                traces.setdefault(trace, False)
-            traces.update(dict.fromkeys(pc.unique(rows["trace_id"].filter(explicit)).to_pylist(), True))
-            commits.add(rows)
-            if commits.due():
-                commits.flush()
+        for request in requests:
+            ingestion.add(request)
+            if ingestion.waiting >= _COMMIT_ROWS:
+                ingestion.flush()
     finally:
-        commits.flush()
-    rejected = {label: int(count) for (name, label), count in metrics.read().items() if name == SELF_REJECTED.name}
-    return Ingested(spans, rejected, len(named) + sum(not explicit for explicit in traces.values()))
+        ingestion.flush()
+    return ingestion.done()

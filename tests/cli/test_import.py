@@ -101,3 +101,21 @@ def test_every_capture(run: Run, name: str) -> None:
     assert run("import", str(CAPTURES / name), "--data", "data").returncode == 0
     found = json.loads(run("report", "--data", "data", "--json").stdout)
     assert found["kpis"]["sessions"]["value"] >= 1
+
+
+def test_logs_are_stored_too(run: Run, tmp_path: Path) -> None:
+    """Log records of a file are in the store, told apart from spans, and found by session."""
+    record = {
+        "observedTimeUnixNano": "1700000000000000000",
+        "severityNumber": 13,
+        "body": {"stringValue": "a line"},
+        "attributes": [{"key": "session.id", "value": {"stringValue": "call-9"}}],
+    }
+    logs = {"resourceLogs": [{"scopeLogs": [{"logRecords": [record]}]}]}
+    (tmp_path / "mixed.jsonl").write_text(f"{json.dumps(json.loads(PIPECAT.read_text()))}\n{json.dumps(logs)}\n")
+    done = run("import", "mixed.jsonl", "--data", "data", "--json")
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["spans"], found["logs"]) == (0, spans_in(PIPECAT), 1)
+    shown = json.loads(run("logs", "--session", "call-9", "--data", "data", "--json").stdout)
+    assert [row["body_characters"] for row in shown["records"]] == [6]
+    assert "1 log records" in run("import", "mixed.jsonl", "--data", "data").stdout

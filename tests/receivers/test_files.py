@@ -14,9 +14,11 @@ from google.protobuf import json_format
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest as Request
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, LogsData, ResourceLogs, ScopeLogs
 
 from otel_voicebot.errors import UnreadableDataError, UsageError
 from otel_voicebot.receivers import payloads
+from otel_voicebot.spans import decode
 
 CAPTURES = Path(__file__).parents[1] / "data" / "captures"
 WITH_BOTH = ["livekit", "pipecat", "openinference"]
@@ -89,7 +91,7 @@ def read(path: Path) -> tuple[list[Request], str]:
     found: list[Request] = []
     said = ""
     try:
-        found.extend(Request.FromString(payload) for payload in payloads(path))
+        found.extend(Request.FromString(payload) for _, payload in payloads(path))
     except UnreadableDataError as error:
         said = str(error).removeprefix(f"{path}: ")
     return found, said
@@ -121,7 +123,7 @@ def test_captures_read_alike_from_json_and_protobuf(tmp_path: Path, name: str, p
 @pytest.mark.parametrize("path", sorted(CAPTURES.glob("*.pb")), ids=lambda path: path.name)
 def test_protobuf_is_handed_on_as_it_is(path: Path) -> None:
     """A protobuf file is yielded byte for byte."""
-    assert list(payloads(path)) == [path.read_bytes()]
+    assert list(payloads(path)) == [("traces", path.read_bytes())]
 
 
 @settings(max_examples=60, deadline=None)
@@ -151,15 +153,56 @@ def test_a_protobuf_file_is_never_taken_for_json(tmp_path_factory: pytest.TempPa
 
 
 def test_other_signals_are_skipped_and_told(tmp_path: Path) -> None:
-    """Lines that hold logs or metrics only give nothing but a note; fields that we don't know are ignored."""
+    """Lines that hold metrics only give nothing but a note; fields that we don't know are ignored."""
     document = otlp_json(request(1)) | {"fromTheFuture": [1]}
-    lines = [{"resourceLogs": []}, document, {"resourceMetrics": [{}]}, {"resourceSpans": []}]
+    lines = [{"resourceMetrics": []}, document, {"resourceMetrics": [{}]}, {"resourceSpans": []}]
     path = tmp_path / "mixed.jsonl"
     path.write_text("\n".join(map(json.dumps, lines)))
     notes: list[str] = []
-    found = [Request.FromString(payload) for payload in payloads(path, note=notes.append)]
+    found = [Request.FromString(payload) for _, payload in payloads(path, note=notes.append)]
     assert found == [request(1), Request()]
-    assert notes == [f"{path}: skipped 2 requests that hold no traces but other signals"]
+    assert notes == [f"{path}: skipped 2 requests that hold other signals than traces and logs"]
+
+
+LOGS = LogsData(
+    resource_logs=[
+        ResourceLogs(scope_logs=[ScopeLogs(log_records=[LogRecord(observed_time_unix_nano=5, trace_id=b"t" * 16)])])
+    ]
+)
+
+
+@pytest.mark.parametrize("packer", PACKERS)
+def test_logs_are_told_from_traces(tmp_path: Path, packer: str) -> None:
+    """In JSON by their name, in protobuf by their fields; a document may hold both."""
+    log = json_format.MessageToDict(LOGS)
+    path = tmp_path / "mixed.jsonl"
+    lines = [log, otlp_json(request(1)), otlp_json(request(2)) | log]
+    path.write_bytes(PACKERS[packer]("\n".join(map(json.dumps, lines)).encode()))
+    found = list(payloads(path))
+    assert [signal for signal, _ in found] == ["logs", "traces", "traces", "logs"]
+    assert LogsData.FromString(found[0][1]) == LogsData.FromString(found[3][1]) == LOGS
+    path.write_bytes(PACKERS[packer](LOGS.SerializeToString()))
+    assert list(payloads(path)) == [("logs", LOGS.SerializeToString())]
+    frames = [b"".join((len(one).to_bytes(4, "big"), one)) for one in (LOGS.SerializeToString(), packed(request(1)))]
+    path.write_bytes(PACKERS[packer](b"".join(frames)))
+    assert [signal for signal, _ in payloads(path)] == ["logs", "traces"]
+
+
+def packed(made: Request) -> bytes:
+    """A request as bytes."""
+    content: bytes = made.SerializeToString()
+    return content
+
+
+def test_an_id_that_is_none_costs_its_span_only(tmp_path: Path) -> None:
+    """The request is read; the span is refused where spans are judged."""
+    path = tmp_path / "odd.jsonl"
+    for identifier in ("z", 7):
+        document = otlp_json(request(1))
+        document["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["traceId"] = identifier
+        path.write_text(json.dumps(document))
+        ((_, payload),) = payloads(path)
+        assert decode(payload).rejected == {"invalid_trace_id": 1}
 
 
 def test_an_empty_file_holds_nothing(tmp_path: Path) -> None:
@@ -231,8 +274,6 @@ def test_a_broken_document_names_the_line(tmp_path: Path) -> None:
         b'{"traces": []}\n',
         b"{}",
         b'{"resourceSpans": 7}',
-        b'{"resourceSpans": [{"scopeSpans": [{"spans": [{"traceId": "z"}]}]}]}',
-        b'{"resourceSpans": [{"scopeSpans": [{"spans": [{"traceId": 7}]}]}]}',
         b'{"resourceSpans": [{"scopeSpans": [{"spans": [{"name": 7}]}]}]}',
         b'{"resourceSpans": ' + b"[" * 100_000,
         b'{"resourceSpans": "\xff"}',

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: setup demo test lint bench docs clean
+.PHONY: setup demo test lint bench collector docs clean
 
 setup: $(STAMP)
 
@@ -33,6 +33,9 @@ docs: setup  ## write the generated reference pages
 
 bench: setup  ## paired measurements; prints ratios
 	@$(BIN)/python -m bench
+
+collector: setup  ## build the OpenTelemetry Collector of the tests, once; needs Go
+	@$(BIN)/python -m bench.collector
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,9 +1,11 @@
 """What the numbers mean: one SQL file a model, and the engines that run them.
 
 Each file's header says its inputs, grain, units, numerator, denominator and exclusions. The same texts run in batch
-(``Engine``, over a store's files) and live (``Prepared``, over the rows of what just completed). In reading order:
+(``Engine``, over a store's files) and live (``prepared.Prepared``, over the rows of what just completed; not
+imported here, as a report would wait for what only a live state needs). In reading order:
 
-    spans ─► repeats, nested, traces ─► once ─► steps     each span once, with its session
+    spans ─► links ─► repeats, nested, traces             whether there are such, then which
+    spans ─► once ─► steps (plain where nothing links)    each span once, with its session
     steps ─► operations, turns ─► sessions                what was done, what was waited for, how calls went
     operations ─► components, errors                      sections of a report
     sessions ─► outcomes
@@ -12,6 +14,5 @@ Each file's header says its inputs, grain, units, numerator, denominator and exc
 
 from otel_voicebot.models.catalog import MODELS, Model, chain
 from otel_voicebot.models.engine import Engine, Selection, Source
-from otel_voicebot.models.prepared import Prepared
 
-__all__ = ["MODELS", "Engine", "Model", "Prepared", "Selection", "Source", "chain"]
+__all__ = ["MODELS", "Engine", "Model", "Selection", "Source", "chain"]

@@ -107,7 +107,8 @@ class Engine:
             run(f"CREATE TEMP TABLE traces AS {MODELS['traces'].text}")
         run(f"CREATE VIEW once AS {MODELS['once'].text if repeated else 'SELECT * FROM spans'}")
         run(f"CREATE VIEW steps AS {MODELS['steps' if linked else 'plain'].text}")
-        run(f"CREATE VIEW texts AS {MODELS['texts'].text} {'LIMIT 0' if brief else ''}")
+        # What was said stands in no section: known to be empty, it isn't even looked for.
+        run(f"CREATE VIEW texts AS SELECT * FROM ({MODELS['texts'].text}) {'WHERE false' if brief else ''}")
         selected = any(getattr(selection, label) is not None for label in _LABELS)
         labels = ", ".join(label if selected else f"NULL::VARCHAR AS {label}" for label in _LABELS)
         # Each model reads the one before as a table, so that it is computed once.

@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import subprocess
+import sys
 from datetime import timedelta
 
 import pyarrow as pa
@@ -135,3 +137,11 @@ def test_empty_sections_say_so() -> None:
     grids = report.grids(report.compute(empty, Scope("data", NOON)))
     assert as_text(grids["errors"]) == "Errors\n  no operation failed"
     assert as_csv(grids["errors"]).splitlines() == ["component,provider,error_type,errors"]
+
+
+def test_a_report_waits_for_no_module_that_only_others_need() -> None:
+    """Pandas, which a first ``pa.array`` imports, and what runs the live state cost a report a quarter second."""
+    heavy = "{'pandas', 'otel_voicebot.models.prepared'}"
+    code = f"import sys; from otel_voicebot.reports import report, source; print({heavy} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

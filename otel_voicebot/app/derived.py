@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
 
 import pyarrow as pa
 
@@ -12,7 +13,10 @@ from otel_voicebot.settings import Settings
 __all__ = ["Derived"]
 
 
-class Derived:
+L = TypeVar("L", bound=Live)
+
+
+class Derived(Generic[L]):
     """Feeds a live state and lets it compute now and then. For one thread, except ``active`` and ``interrupt``.
 
     Nothing here raises, except ``drain``, it is counted: what the live state can't do must not keep spans
@@ -24,6 +28,7 @@ class Derived:
         aggregator: takes the derived metrics.
         emit: takes rows of turns and sessions; see ``Live``.
         tick_share: a tick has a fixed cost, so the next one comes so many times the CPU seconds of the last later.
+        make: makes the live state.
     """
 
     def __init__(
@@ -33,12 +38,13 @@ class Derived:
         aggregator: Aggregator,
         emit: Callable[..., None],
         tick_share: float,
+        make: Callable[..., L],
     ) -> None:
         self._metrics = metrics
         self._tick_interval_s = settings.tick_interval
         self._tick_share = tick_share
         self._tick_at = time.monotonic()
-        self.live = Live(
+        self.live = make(
             aggregator,
             metrics,
             emit,

@@ -3,13 +3,16 @@
 import threading
 import time
 from collections import deque
+from functools import partial
 from typing import Final
 
 import pyarrow as pa
 
 from otel_voicebot.app.computed import Computed, RowStore
 from otel_voicebot.app.derived import Derived
+from otel_voicebot.app.notes import Notes
 from otel_voicebot.app.staged import Staged
+from otel_voicebot.live import Left, Resumable
 from otel_voicebot.models.prepared import NARROW
 from otel_voicebot.selfmetrics import SelfMetrics
 from otel_voicebot.semconv import SELF_QUEUE
@@ -32,13 +35,17 @@ class LiveThread:
         metrics: the package's own counters.
         store: takes turn and session rows.
         writer: who computes them.
+        notes: takes what the next process needs to know beside these rows.
     """
 
-    def __init__(self, settings: Settings, metrics: SelfMetrics, store: RowStore, writer: str) -> None:
+    def __init__(self, settings: Settings, metrics: SelfMetrics, store: RowStore, writer: str, notes: Notes) -> None:
         self.aggregator = Staged()
         self._metrics = metrics
         self._computed = Computed(store, metrics, 0.0, writer)
-        self.derived = Derived(settings, metrics, self.aggregator, self._computed.add, _TICK_SHARE)
+        self._notes = notes
+        self._noted: list[pa.Array] = []
+        make = partial(Resumable, note=self._noted.append)
+        self.derived = Derived(settings, metrics, self.aggregator, self._computed.add, _TICK_SHARE, make)
         self._changed = threading.Condition()
         self._rows: deque[pa.RecordBatch] = deque()
         self._waiting = 0
@@ -60,6 +67,16 @@ class LiveThread:
         """Why no more should be put now; None when it may."""
         return "overloaded: computing is behind" if self._waiting > _BACKLOG_ROWS else None
 
+    def resume(self, left: Left) -> None:
+        """Go on with what another process has left. Before ``start``.
+
+        Raises:
+            OSError: the notes can't be written.
+        """
+        self.derived.live.resume(left)
+        self._notes.keep(self.derived.live.counted())
+        self._settle()
+
     def start(self) -> None:
         """Begin to work."""
         self._thread.start()
@@ -73,6 +90,7 @@ class LiveThread:
             self._stopping = True
             self._changed.notify_all()
         if self._thread.ident is None:
+            self._notes.close()
             self.derived.close()
             return True
         deadline = time.monotonic() + timeout_s
@@ -92,7 +110,8 @@ class LiveThread:
             if rows:
                 self.derived.add(pa.concat_batches(rows))
             self.derived.tick()
-            self.settle()
+            self._settle()
+        self._notes.close()
         self.derived.close()
 
     def _take(self) -> list[pa.RecordBatch] | None:
@@ -106,14 +125,22 @@ class LiveThread:
             self._metrics.set(SELF_QUEUE, 0)
             return rows
 
-    def settle(self) -> None:
-        """Write the rows that were computed, then count what they come of."""
-        if self._computed.due():
-            try:
+    def _settle(self) -> None:
+        """Write the rows that were computed and note what has none, then count what they come of."""
+        try:
+            if self._computed.due():
                 self._computed.flush()
-            except Exception as error:  # noqa: BLE001 - a full disk, or a defect: the thread must live on
-                self._metrics.contained("rows", error)
-                return
-            self._metrics.recovered("rows")
+            if self._noted and not self._computed.waits:
+                self._note()
+        except Exception as error:  # noqa: BLE001 - a full disk, or a defect: the thread must live on
+            self._metrics.contained("rows", error)
+            return
         if not self._computed.waits:
+            self._metrics.recovered("rows")
             self.aggregator.release()
+
+    def _note(self) -> None:
+        self._notes.add(self._noted)
+        self._noted.clear()
+        if self._notes.large:
+            self._notes.keep(self.derived.live.counted())

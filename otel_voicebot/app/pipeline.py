@@ -13,7 +13,7 @@ from otel_voicebot.app.computed import Computed, Table
 from otel_voicebot.app.derived import Derived
 from otel_voicebot.app.policy import policy_of
 from otel_voicebot.errors import CannotStartError
-from otel_voicebot.live import Aggregator
+from otel_voicebot.live import Aggregator, Live
 from otel_voicebot.processors import prepare
 from otel_voicebot.selfmetrics import SelfMetrics
 from otel_voicebot.settings import Settings
@@ -48,7 +48,7 @@ class Pipeline:
             self._store, metrics, max_rows=settings.commit_rows, max_age_s=settings.commit_interval
         )
         self._computed = Computed(self._store, metrics, settings.commit_interval, f"embedded-{os.getpid()}")
-        self._derived = Derived(settings, metrics, self.aggregator, self._computed.add, _TICK_SHARE)
+        self._derived = Derived(settings, metrics, self.aggregator, self._computed.add, _TICK_SHARE, Live)
 
     def take(self, spans: Sequence[ReadableSpan | tuple[Any, ...]]) -> None:
         """Make rows of the spans, for the disk and for the live state."""

@@ -1,6 +1,7 @@
 """The service: OTLP comes in, is answered when it is on disk, and becomes turns, sessions and metrics."""
 
 import secrets
+import socket
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -14,7 +15,11 @@ from prometheus_client import CollectorRegistry, PlatformCollector, ProcessColle
 from otel_voicebot.app.admission import Admission
 from otel_voicebot.app.intake import Intake, SignalPath
 from otel_voicebot.app.live_thread import LiveThread
+from otel_voicebot.app.notes import Notes
 from otel_voicebot.app.policy import policy_of
+from otel_voicebot.app.restore import left_behind
+from otel_voicebot.app.seat import Seat
+from otel_voicebot.errors import CannotStartError
 from otel_voicebot.exporters import MetricsServer, VoicebotCollector
 from otel_voicebot.exporters.otlp_logs import LogForwarder
 from otel_voicebot.processors import Policy, prepare, prepare_logs
@@ -66,7 +71,9 @@ class Service:
         self.addresses = Addresses()
         self._security = _security(settings)
         self._store = SpanStore(settings.data, metrics=self.metrics)
-        self._live = LiveThread(settings, self.metrics, self._store, f"serve-{secrets.token_hex(8)}")
+        self._seat = Seat.take(self._store.data, _address(settings), self._store.writer)
+        self._notes = Notes(self._seat.directory / "counted")
+        self._live = LiveThread(settings, self.metrics, self._store, self._store.writer, self._notes)
         self._admission = Admission(
             settings.data, settings.memory_limit, settings.min_free_disk, backlog=self._live.backlog
         )
@@ -134,8 +141,14 @@ class Service:
 
     def _take_up(self) -> None:
         """Know what the process before knew."""
-        if self._window is not None:
-            self._window.rebuild(self._store.data)
+        data, settings = self._store.data, self.settings
+        try:
+            if self._window is not None:
+                self._window.rebuild(data)
+            idle, most = settings.session_idle_timeout, settings.max_spans
+            self._live.resume(left_behind(data, self._seat, idle, most, self._notes.read()))
+        except OSError as error:
+            raise CannotStartError(f"can't take up what is in {data}: {error.strerror or error}") from error
 
     def _start_door(self, kind: type[GrpcReceiver] | type[HttpReceiver], address: str) -> str | None:
         if not address:
@@ -173,6 +186,7 @@ class Service:
         done = self._intake.stop(0.6 * timeout_s)
         done &= self._live.stop(max(deadline - time.monotonic() - _GRACE_S, 0.1))
         self._open.close()
+        self._seat.leave()
         return done
 
 
@@ -186,6 +200,11 @@ def _prepare(policy: Policy, metrics: SelfMetrics, batch: SpanBatch) -> pa.Recor
 
 def _prepare_logs(policy: Policy, metrics: SelfMetrics, batch: LogBatch) -> pa.RecordBatch:
     return prepare_logs(batch, policy, metrics, _DOOR, time.time_ns() // 1000)
+
+
+def _address(settings: Settings) -> str:
+    """What tells this service from others that share its data, before and after a restart."""
+    return " ".join((socket.gethostname(), settings.grpc_addr, settings.http_addr))
 
 
 def _nobody(_rows: pa.RecordBatch) -> None:

@@ -1,6 +1,7 @@
 """What is known of calls under way: open turns and sessions, and the metrics that completed ones feed."""
 
 from otel_voicebot.live.aggregate import Aggregator, Series
+from otel_voicebot.live.resume import KEY, Left, Resumable
 from otel_voicebot.live.state import Live
 
-__all__ = ["Aggregator", "Live", "Series"]
+__all__ = ["KEY", "Aggregator", "Left", "Live", "Resumable", "Series"]

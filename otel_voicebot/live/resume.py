@@ -1,0 +1,193 @@
+"""A live state that goes on where another process was killed.
+
+What is on disk decides: a turn with a row was counted by the process that wrote it, a session with a row is closed.
+Operations outside turns have no row, so they are noted as they are counted.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from otel_voicebot.live.aggregate import Aggregator
+from otel_voicebot.live.calls import OpenSession
+from otel_voicebot.live.rows import Part
+from otel_voicebot.live.state import Live
+from otel_voicebot.models.prepared import NARROW
+
+__all__ = ["KEY", "Left", "Resumable", "keys_of"]
+
+KEY: Final = pa.binary(24)
+"""A trace id and a span id."""
+_LOOSE: Final = 0
+_COUNTED: Final = pa.array(["stt", "llm", "tts", "nlu", "rag", "tool", "cache", "api", "handoff"])
+_ROW: Final = ("revision", "computed_at", "writer")
+
+
+@dataclass(frozen=True)
+class Left:
+    """What a process left behind.
+
+    Attributes:
+        spans: of sessions that were open, each once, in the order in which they came; schema NARROW.
+        turns: their rows of the table ``turns``, the highest revision of each.
+        counted: keys of the operations outside turns that were counted.
+        closed: ids of sessions that were closed, the latest last.
+        traces: traces of closed sessions that have an id of their own.
+    """
+
+    spans: pa.RecordBatch = field(default_factory=lambda: pa.RecordBatch.from_pylist([], NARROW))
+    turns: pa.Table = field(default_factory=lambda: pa.table({}))
+    counted: pa.Array = field(default_factory=lambda: pa.array([], KEY))
+    closed: tuple[str, ...] = ()
+    traces: Mapping[bytes, str] = field(default_factory=dict)
+
+
+def keys_of(rows: pa.Table | pa.RecordBatch) -> pa.Array:
+    """The keys of spans, one a row."""
+    traces, spans = (rows[name].cast(pa.binary()) for name in ("trace_id", "span_id"))
+    joined = pc.binary_join_element_wise(traces, spans, b"").cast(KEY)
+    return joined.combine_chunks() if isinstance(joined, pa.ChunkedArray) else joined
+
+
+class Resumable(Live):
+    """A live state that can take up what another has left, and says what the next one needs to know.
+
+    Args:
+        note: called with keys of operations outside turns, before they are counted.
+        options: as of ``Live``.
+    """
+
+    def __init__(self, *options: Any, note: Callable[[pa.Array], None], **named: Any) -> None:
+        super().__init__(*options, **named)
+        self._note = note
+        self._ending: frozenset[str] = frozenset()
+
+    def resume(self, left: Left) -> None:
+        """Take up what another process has left. Call it first, once. Nothing of it is counted again."""
+        for name in left.closed:
+            self._closed[name] = None
+        self._traces.update(left.traces)
+        self.add(self._of_open(left.spans))
+        known = _revisions(left.turns)
+        for session in list(self._open.values()):
+            names = (session.id, *self._unnamed(session))
+            for index, turn in session.turns.items():
+                found = [known[name, index] for name in names if (name, index) in known]
+                turn.revision = max(found, default=0)
+                turn.renamed = bool(found) and (session.id, index) not in known
+        self._recompute(left.turns)
+        self._split_loose(left.counted)
+
+    def _of_open(self, spans: pa.RecordBatch) -> pa.RecordBatch:
+        """Without those of closed sessions: they were counted, or counted as late, before."""
+        ids, _, codes = self._resolve(spans)
+        closed = np.isin(codes, [code for code, name in enumerate(ids) if name in self._closed])
+        return spans.filter(pa.array(~closed))
+
+    def _unnamed(self, session: OpenSession) -> set[str]:
+        """Names that the session had while only its traces were known."""
+        rows = self._rows.gather([(None, part) for turn in session.turns.values() for part in turn.parts])
+        return {trace.hex() for trace in pc.unique(rows["trace_id"]).to_pylist()}
+
+    def _recompute(self, rows: pa.Table) -> None:
+        """Have the values of counted turns at hand again; where spans came after the row was written, restate it."""
+        turns = [(one, index) for one in self._open.values() for index, turn in one.turns.items() if turn.revision]
+        if not turns:
+            return
+        computed = self._aside(turns)
+        before = {(row["session_id"], row["turn_index"]): row for row in rows.to_pylist()}
+        changed, restated = [], 0
+        for row in computed.to_pylist():
+            key = row["session_id"], row["turn_index"]
+            session, old = self._open[key[0]], before.get(key)
+            session.operations += (old or row)["operations"] or 0
+            same = old is not None and _same(row, old)
+            session.turns[key[1]].revision -= same  # nothing is written: the row on disk is the last
+            changed.append(not same)
+            restated += old is not None and not same
+        self._restate("turn", restated)
+        if any(changed):
+            self._emit("turns", computed.filter(pa.array(changed)))
+
+    def _aside(self, turns: list[tuple[OpenSession, int]]) -> pa.Table:
+        """Compute turns without counting or writing anything; their rows."""
+        emitted: list[pa.Table] = []
+        aggregator, emit = self._aggregator, self._emit
+        self._aggregator, self._emit = Aggregator(), lambda _, rows: emitted.append(rows)
+        try:
+            super()._finish_turns(turns)
+        finally:
+            self._aggregator, self._emit = aggregator, emit
+        return pa.concat_tables(emitted) if emitted else pa.table({})
+
+    def _split_loose(self, counted: pa.Array) -> None:
+        """Tell the operations outside turns that were counted from those that were not."""
+        again: list[tuple[OpenSession, int]] = []
+        rest: list[list[Part]] = []
+        for session in self._open.values():
+            turn = session.turns.get(_LOOSE)
+            if turn is None:
+                continue
+            split = [self._split(part, counted) for part in turn.parts]
+            seen = [part for part, _ in split if len(part[1])]
+            if seen:
+                turn.parts = seen
+                again.append((session, _LOOSE))
+                rest.append([part for _, part in split if len(part[1])])
+        if again:
+            self._aside(again)
+        for (session, _), parts in zip(again, rest, strict=True):
+            session.turns[_LOOSE].parts += parts
+
+    def _split(self, part: Part, counted: pa.Array) -> tuple[Part, Part]:
+        chunk, indexes = part
+        mask = np.asarray(pc.is_in(keys_of(self._rows.gather([(None, part)])), counted))
+        return (chunk, indexes[mask]), (chunk, indexes[~mask])
+
+    # ---- what the next process needs to know --------------------------------------------------------------------
+
+    def _compute(self, turns: list[tuple[OpenSession, int]], sessions: list[OpenSession], *, complete: bool) -> None:
+        self._ending = frozenset(session.id for session in sessions)
+        super()._compute(turns, sessions, complete=complete)
+
+    def _finish_turns(self, turns: list[tuple[OpenSession, int]]) -> None:
+        self._note_parts(
+            [
+                part
+                for session, index in turns
+                if index == _LOOSE and session.id not in self._ending  # its row will tell
+                for part in session.turns[index].parts[session.turns[index].counted :]
+            ]
+        )
+        super()._finish_turns(turns)
+
+    def _note_parts(self, parts: list[Part]) -> None:
+        keys = self._operations_of(parts)
+        if len(keys):
+            self._note(keys)
+
+    def _operations_of(self, parts: list[Part]) -> pa.Array:
+        if not parts:
+            return pa.array([], KEY)
+        rows = self._rows.gather([(None, part) for part in parts])
+        return keys_of(rows.filter(pc.is_in(rows["component"], _COUNTED)))
+
+    def counted(self) -> pa.Array:
+        """Keys of the operations outside turns of open sessions that were counted."""
+        turns = [session.turns[_LOOSE] for session in self._open.values() if _LOOSE in session.turns]
+        return self._operations_of([part for turn in turns for part in turn.parts[: turn.counted]])
+
+
+def _revisions(turns: pa.Table) -> dict[tuple[str, int], int]:
+    if not turns.num_rows:
+        return {}
+    names, indexes = turns["session_id"].to_pylist(), turns["turn_index"].to_pylist()
+    return dict(zip(zip(names, indexes, strict=True), turns["revision"].to_pylist(), strict=True))
+
+
+def _same(computed: Mapping[str, object], stored: Mapping[str, object]) -> bool:
+    return all(computed.get(name) == value for name, value in stored.items() if name not in _ROW)

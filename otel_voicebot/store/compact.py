@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from otel_voicebot.errors import LeaseError, UnreadableDataError, VoicebotError
 from otel_voicebot.spans.schema import TABLES
 from otel_voicebot.store import disk, marks
+from otel_voicebot.store.keys import RULES
 from otel_voicebot.store.layout import HISTORY, HOT, HOUR_NS, start_of, table_directory
 from otel_voicebot.store.lease import Lease
 from otel_voicebot.store.merge import Merged, merge
@@ -169,6 +170,7 @@ def compact_hour(lease: Lease, hour: Hour, *, step: Callable[[], None]) -> Compa
         OSError: the disk refuses.
     """
     data = lease.data
+    was_sealed = marks.is_sealed(data, hour.table, hour.name)
     # Sealed before it is listed: whoever renames a file into the hour from now on sees the seal and makes a copy.
     marks.seal(data, hour.table, hour.name)
     hot = parquet_files(hour.directory(data, HOT))
@@ -176,6 +178,8 @@ def compact_hour(lease: Lease, hour: Hour, *, step: Callable[[], None]) -> Compa
     known = b"".join(_made_of(path) for path in history)
     digests = {known[at : at + _DIGEST] for at in range(0, len(known), _DIGEST)}
     fresh = [path for path in hot if _digest(path) not in digests]
+    if history and was_sealed and not RULES[hour.table].key:
+        fresh = []  # what came late has a copy in another hour, and where there is no key nothing would drop one of them
     torn = _torn(fresh) if hour.table in _COMPUTED else []
     inputs = [*history, *(path for path in fresh if path not in torn)]
     done = None

@@ -233,8 +233,7 @@ def _parts(table: str, paths: Sequence[Path]) -> int:
     rows = sum(pq.read_metadata(path).num_rows for path in paths)
     looked, size = 0, 0
     for path in paths[:: max(len(paths) // 5, 1)]:
-        with pq.ParquetFile(path) as file:
-            batch = next(file.iter_batches(batch_size=4096), None)
+        batch = next(batches(path, 4096), None)
         if batch is not None and batch.num_rows:
             found = readable(batch, table)
             looked, size = looked + found.num_rows, size + found.nbytes
@@ -245,6 +244,22 @@ def whole(column: pa.ChunkedArray) -> pa.Array:
     """A column in one piece."""
     found = column.combine_chunks()
     return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
+
+
+def batches(path: Path, rows: int) -> Iterator[pa.RecordBatch]:
+    """The rows of a file, so many at a time; its checksums are looked at.
+
+    Raises:
+        UnreadableDataError: it is damaged.
+    """
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            yield from file.iter_batches(batch_size=rows, use_threads=False)
+    except FileNotFoundError:
+        raise
+    except (OSError, pa.ArrowException) as error:
+        first_line = str(error).partition("\n")[0].rstrip(".")
+        raise UnreadableDataError(f"{path} can't be read: {first_line}", (str(path),)) from error
 
 
 def filled(rows: Any, plan: Plan) -> Any:

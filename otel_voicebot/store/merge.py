@@ -15,14 +15,13 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from otel_voicebot.errors import UnreadableDataError
 from otel_voicebot.spans.schema import TABLES, TABLES_READ
 from otel_voicebot.store import disk
 from otel_voicebot.store.encoding import ROW_GROUP, open_writer, readable
-from otel_voicebot.store.keys import PART_BYTES, Plan, filled, order_of, plan, schema_of, whole
+from otel_voicebot.store.keys import PART_BYTES, Plan, batches, filled, order_of, plan, schema_of, whole
 from otel_voicebot.store.marks import Erased
 
 __all__ = ["Merged", "merge"]
@@ -134,26 +133,25 @@ class _Run:
         """The rows of a file that stay, with their sessions."""
         losers = self._plan.losers.get(str(path))
         first = 0
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            for raw in file.iter_batches(batch_size=_BATCH, use_threads=False):
-                batch = readable(raw, self._table)
-                keep = np.ones(batch.num_rows, bool)
-                if losers is not None:
-                    begin, end = np.searchsorted(losers, [first, first + batch.num_rows])
-                    keep[losers[begin:end] - first] = False
-                    self._repeated += int(end - begin)
-                first += batch.num_rows
-                named = filled(batch, self._plan)
-                gone = keep & ~(self._stays(batch) & self._stays(named))
-                self._gone += int(gone.sum())
-                keep &= ~gone
-                yield named if keep.all() else named.filter(pa.array(keep))
+        for raw in batches(path, _BATCH):
+            batch = readable(raw, self._table)
+            keep = np.ones(batch.num_rows, bool)
+            if losers is not None:
+                begin, end = np.searchsorted(losers, [first, first + batch.num_rows])
+                keep[losers[begin:end] - first] = False
+                self._repeated += int(end - begin)
+            first += batch.num_rows
+            named = filled(batch, self._plan)
+            gone = keep & ~(self._stays(batch) & self._stays(named))
+            self._gone += int(gone.sum())
+            keep &= ~gone
+            yield named if keep.all() else named.filter(pa.array(keep))
 
     def _stays(self, batch: pa.RecordBatch) -> NDArray[np.bool_]:
         found = self._erased.find(pa.Table.from_batches([batch]))
         if found is None:
             return np.ones(batch.num_rows, bool)
-        return ~pc.fill_null(found, value=False).to_numpy().astype(bool)  # type: ignore[no-any-return]
+        return ~pc.coalesce(found, pa.scalar(value=False)).to_numpy().astype(bool)  # type: ignore[no-any-return]
 
     def _put(self, rows: pa.Table) -> None:
         rows = rows.combine_chunks()

@@ -19,7 +19,7 @@ from otel_voicebot.semconv import SELF_DROPPED, SELF_QUEUE
 
 __all__ = ["Consumer", "Worker"]
 
-_BATCH: Final = 8192
+_BATCH: Final = 4096
 """Spans handed to the consumer at once, and how many waiting ones wake the worker early: a batch has a fixed cost."""
 
 _TAKE_UNTIL, _INTERRUPT_AFTER = 0.6, 0.8

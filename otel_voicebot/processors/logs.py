@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from otel_voicebot import semconv
 from otel_voicebot.dialects import STAMPS
+from otel_voicebot.processors.limits import limited
 from otel_voicebot.processors.names import shown
 from otel_voicebot.processors.normalise import of_resource
 from otel_voicebot.processors.prepare import Policy
@@ -33,11 +34,19 @@ def prepare_logs(batch: LogBatch, policy: Policy, metrics: SelfMetrics, door: st
         ingest_time: microseconds since 1970.
     """
     metrics.add(semconv.SELF_LOGS_RECEIVED, len(batch), door)
-    batch = _normalise(batch)
+    batch = _normalise(_limit(batch, policy, metrics))
     if not policy.capture_content:
         batch = _withhold(batch, policy.keep)
         metrics.add(semconv.SELF_WITHHELD, batch.withheld)
     return batch.rows(ingest_time)
+
+
+def _limit(batch: LogBatch, policy: Policy, metrics: SelfMetrics) -> LogBatch:
+    attributes, taken = limited(batch.attributes, policy.bounds)
+    resources, more = limited(batch.resources, policy.bounds)
+    metrics.add(semconv.SELF_LIMITED, (taken + more).count, "count")
+    metrics.add(semconv.SELF_LIMITED, (taken + more).length, "length")
+    return replace(batch, attributes=attributes, resources=resources)
 
 
 def _normalise(batch: LogBatch) -> LogBatch:

@@ -198,6 +198,6 @@ def _fill(document: Any, message: Message, without: tuple[str, ...] = ()) -> boo
 
 def _list(parent: Any, keys: tuple[str, ...]) -> Iterator[Any]:
     if isinstance(parent, dict):
-        for key in keys:
+        for key in dict.fromkeys(keys):
             found = parent.get(key)
             yield from found if isinstance(found, list) else ()

@@ -44,6 +44,10 @@ class _UnauthenticatedError(Exception):
     """The token is wrong or missing."""
 
 
+class _NoMessageError(Exception):
+    """The call ended without a request: cancelled, by the sender or as it took too long, or empty."""
+
+
 class GrpcReceiver:
     """Serves TraceService, LogsService and MetricsService, and ``grpc.health.v1.Health/Check`` as readiness.
 
@@ -131,6 +135,8 @@ class GrpcReceiver:
                 authentic, answer = False, self._door.never("unauthenticated", "the bearer token is wrong or missing")
             except BusyError as error:
                 answer = self._door.later("busy", str(error))
+            except _NoMessageError:
+                answer = self._door.never("malformed", "a call without a message")
             except BaseException as error:  # noqa: BLE001 - anything else would be answered with UNKNOWN
                 if not context.is_active():  # the sender has gone; so has the request's body
                     return b""
@@ -161,7 +167,9 @@ class GrpcReceiver:
             raise BusyError("too many requests are being received at once")
         try:
             with self._slow.watched(context):
-                body = next(requests, b"")
+                body = next(requests, None)
+            if body is None:
+                raise _NoMessageError
             lease.take(len(body))
         finally:
             self._reading.release()
@@ -215,7 +223,7 @@ def _options(limits: Limits) -> list[tuple[str, int]]:
         ("grpc.so_reuseport", 0),  # or a second service takes half of the senders, silently
         ("grpc.max_receive_message_length", limits.body_bytes),
         ("grpc.per_message_decompression", 0),  # we do it, with our bounds and our answers
-        ("grpc.max_concurrent_streams", limits.concurrent),
+        ("grpc.max_concurrent_streams", limits.concurrent + _SPARE),  # more would wait where nobody tells them
         ("grpc.http2.min_ping_interval_without_data_ms", 10_000),  # senders that keep alive are not turned out
         ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
         ("grpc.keepalive_permit_without_calls", 1),

@@ -1,7 +1,7 @@
 """``LogBatch``: log records as columns, the one form in which they go from stage to stage."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
 import numpy as np
@@ -62,6 +62,7 @@ class LogBatch:
         resource: index of each record's resource.
         resources: attributes of the resources; ``row`` there is that index.
         withheld: texts that were taken out.
+        rejected: records that could not be kept, by reason; as a span batch has it, and empty.
     """
 
     size: int
@@ -70,6 +71,7 @@ class LogBatch:
     resource: Int32s
     resources: Attributes
     withheld: int = 0
+    rejected: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return self.size

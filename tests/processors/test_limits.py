@@ -3,11 +3,14 @@
 import json
 
 import pytest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, LogsData, ResourceLogs, ScopeLogs
 
 from otel_voicebot import semconv
-from otel_voicebot.processors import Policy, prepare
+from otel_voicebot.processors import Policy, prepare, prepare_logs
 from otel_voicebot.processors.limits import Bounds
 from otel_voicebot.selfmetrics import SelfMetrics
+from otel_voicebot.spans import decode_logs
 from tests.processors.batches import Made, batch, filled
 
 SMALL = Policy(capture_content=True, bounds=Bounds(attributes=3, length=5))
@@ -59,6 +62,17 @@ def test_children_and_resources_are_bounded_too() -> None:
     assert json.loads(rows[0]["resource_attributes"]) == kept
     assert metrics.get(semconv.SELF_LIMITED, "count") == 4
     assert metrics.get(semconv.SELF_LIMITED, "length") == 12
+
+
+def test_log_records_are_bounded_too() -> None:
+    """A log record keeps its first attributes and the first characters of a text."""
+    pairs = [KeyValue(key=f"k{place}", value=AnyValue(string_value="123456")) for place in range(5)]
+    logs = LogsData(resource_logs=[ResourceLogs(scope_logs=[ScopeLogs(log_records=[LogRecord(attributes=pairs)])])])
+    metrics = SelfMetrics()
+    rows = prepare_logs(decode_logs(logs.SerializeToString()), SMALL, metrics, "grpc", 0)
+    assert rows["attributes"].to_pylist() == [[("k0", "12345"), ("k1", "12345"), ("k2", "12345")]]
+    assert metrics.get(semconv.SELF_LIMITED, "count") == 2
+    assert metrics.get(semconv.SELF_LIMITED, "length") == 3
 
 
 def test_defaults_leave_real_spans_alone() -> None:

@@ -15,6 +15,7 @@ from bench.figures import Section, as_dict, show
 BENCHMARKS: Final = {
     "bot": "what a span costs in the bot, beside the stock processor",
     "ingest": "spans per second through decode, processors, rows, commit and the live tick, on one core",
+    "compact": "time, memory and size of merging a closed hour of 10 M spans",
     "report": "time and memory of `otel-voicebot report` over 1 M spans",
 }
 

@@ -179,7 +179,7 @@ def compact_hour(lease: Lease, hour: Hour, *, step: Callable[[], None]) -> Compa
     digests = {known[at : at + _DIGEST] for at in range(0, len(known), _DIGEST)}
     fresh = [path for path in hot if _digest(path) not in digests]
     if history and was_sealed and not RULES[hour.table].key:
-        fresh = []  # what came late has a copy in another hour, and where there is no key nothing would drop one of them
+        fresh = []  # what came late has a copy in another hour, and without a key nothing would drop one of them
     torn = _torn(fresh) if hour.table in _COMPUTED else []
     inputs = [*history, *(path for path in fresh if path not in torn)]
     done = None

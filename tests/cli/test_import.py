@@ -3,11 +3,19 @@
 import gzip
 import json
 import os
+import random
+import signal
+import subprocess
+import sys
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from otel_voicebot.errors import NoDataError
+from otel_voicebot.store import snapshot
 from tests.cli.conftest import Run
 
 CAPTURES = Path(__file__).parents[1] / "data" / "captures"
@@ -119,3 +127,138 @@ def test_logs_are_stored_too(run: Run, tmp_path: Path) -> None:
     shown = json.loads(run("logs", "--session", "call-9", "--data", "data", "--json").stdout)
     assert [row["body_characters"] for row in shown["records"]] == [6]
     assert "1 log records" in run("import", "mixed.jsonl", "--data", "data").stdout
+
+
+def following(data: Path, *files: Path, interval: float = 0.05) -> "subprocess.Popen[str]":
+    """A program that follows files."""
+    return subprocess.Popen(
+        [sys.executable, "-c", "import sys; from otel_voicebot.cli import main; sys.exit(main())",
+         "import", "--follow", *map(str, files), "--data", str(data), "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path(__file__).parents[2]),
+             "OTEL_VOICEBOT_COMMIT_INTERVAL": str(interval)},
+    )  # fmt: skip
+
+
+def until(says: Callable[[], bool]) -> None:
+    """Wait for it, at most a minute."""
+    deadline = time.monotonic() + 60
+    while not says():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def stored(data: Path) -> list[tuple[bytes, bytes]]:
+    """The key of every row in the files, repeated ones too."""
+    try:
+        rows = snapshot(data).read(["trace_id", "span_id"])
+    except NoDataError:
+        return []
+    return list(zip(*(rows[name].to_pylist() for name in ("trace_id", "span_id")), strict=True))
+
+
+def calls(count: int) -> list[str]:
+    """Lines of a file exporter: calls that differ in their ids, of a few spans each."""
+    lines = []
+    for number in range(count):
+        trace, root = f"{number + 1:032x}", f"{1:016x}"
+        spans = [
+            {
+                "traceId": trace,
+                "spanId": f"{place:016x}",
+                **({"parentSpanId": root} if place > 1 else {}),
+                "name": "voicebot.session" if place == 1 else "voicebot.turn",
+                "startTimeUnixNano": str(1_790_000_000_000_000_000 + number * 10**10 + place * 10**9),
+                "endTimeUnixNano": str(1_790_000_000_500_000_000 + number * 10**10 + place * 10**9),
+                "attributes": [{"key": "session.id", "value": {"stringValue": f"call-{number}"}}]
+                + ([{"key": "voicebot.turn.index", "value": {"intValue": str(place - 1)}}] if place > 1 else []),
+            }
+            for place in (1, 2, 3)
+        ]
+        scope = {"scope": {"name": "otel_voicebot"}, "spans": spans}
+        lines.append(json.dumps({"resourceSpans": [{"scopeSpans": [scope]}]}) + "\n")
+    return lines
+
+
+def kpis(run: Run, data: Path) -> object:
+    """The report's figures."""
+    return json.loads(run("report", "--data", str(data), "--json").stdout)["kpis"]
+
+
+@pytest.mark.slow
+def test_follow_counts_once_however_often_it_is_killed(run: Run, tmp_path: Path) -> None:
+    """Killed at random moments while its file grows and rotates, a follower leaves each span on disk exactly once.
+
+    The report is that of a plain import, also after the same file was imported once more.
+    """
+    drawn, data, path = random.Random(4), tmp_path / "followed", tmp_path / "spans.jsonl"
+    lines = calls(240)
+    written = ""
+    for part in range(8):
+        process = following(data, path)
+        for line in lines[part * 30 : part * 30 + 30]:
+            half = drawn.randint(1, len(line))
+            for piece in (line[:half], line[half:]):
+                with path.open("a") as file:
+                    file.write(piece)
+                time.sleep(drawn.uniform(0, 0.1))
+            written += line
+        process.send_signal(signal.SIGKILL)
+        process.communicate(timeout=30)
+        if part % 3 == 1:
+            path.rename(tmp_path / f"spans-2026-11-21T10-0{part}-00.000.jsonl")
+    process = following(data, path)
+    until(lambda: len(set(stored(data))) == 720)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 0, err
+    assert json.loads(out)["unreadable"] == []
+    assert len(stored(data)) == 720
+    whole = tmp_path / "whole.jsonl"
+    whole.write_text(written)
+    run("import", str(whole), "--data", str(tmp_path / "plain"))
+    assert kpis(run, data) == kpis(run, tmp_path / "plain")
+    run("import", str(whole), "--data", str(data))  # a second, plain import of the same
+    assert kpis(run, data) == kpis(run, tmp_path / "plain")
+
+
+def test_follow_ends_with_a_commit(tmp_path: Path) -> None:
+    """At Ctrl-C, long before a commit is due, what was read is put on disk; a second follower reads nothing again."""
+    data, path = tmp_path / "data", tmp_path / "spans.jsonl"
+    path.write_text("".join(calls(5)))
+    for spans in (15, 0):
+        process = following(data, path, interval=3600)
+        assert process.stderr is not None
+        assert "following" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+        assert process.returncode == 0, err
+        assert (json.loads(out)["spans"], json.loads(out)["repeated"]) == (spans, 0)
+    assert len(stored(data)) == 15
+
+
+def test_what_was_committed_but_not_noted_is_left_out(tmp_path: Path) -> None:
+    """Killed between commit and note: without the note everything is read again, and nothing is stored again."""
+    data, path = tmp_path / "data", tmp_path / "spans.jsonl"
+    path.write_text("".join(calls(5)))
+    for repeated in (0, 15):
+        process = following(data, path)
+        until(lambda: len(list((data / "import").glob("*.json"))) == 1)
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=30)
+        assert process.returncode == 0, err
+        assert json.loads(out)["repeated"] == repeated
+        for note in (data / "import").glob("*.json"):
+            note.unlink()
+    assert len(stored(data)) == 15
+
+
+def test_a_file_that_can_not_be_followed_is_wrong_usage(run: Run, tmp_path: Path) -> None:
+    """One document compressed as a whole can't grow; nor can a pipe."""
+    (tmp_path / "spans.gz").write_bytes(gzip.compress(b"{}"))
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("spans.gz", "pipe", "no-such-directory/file"):
+        done = run("import", "--follow", name, "--data", "data")
+        assert (done.returncode, name in done.stderr) == (2, True)

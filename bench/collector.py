@@ -114,6 +114,7 @@ class Collector:
 
     def _draw_ports(self) -> None:
         self.grpc, self.http, self.health = free_address(), free_address(), free_address()
+        self._inside = {f"COLLECTOR_REPLICA_{number}": free_address() for number in (1, 2)}
 
     @property
     def environment(self) -> dict[str, str]:
@@ -124,7 +125,7 @@ class Collector:
             "COLLECTOR_HEALTH": self.health,
             "COLLECTOR_QUEUE": str(self.directory / "queue"),
         }
-        return {**os.environ, **ours, **self._env}
+        return {**os.environ, **ours, **self._inside, **self._env}
 
     def check(self) -> str:
         """What ``validate`` of the real program says about the configuration; empty when it is accepted."""

@@ -24,8 +24,9 @@ def read(path: Path) -> dict[str, Any]:
 def exporter_of(tree: dict[str, Any]) -> dict[str, Any]:
     """What leads to the service."""
     exporters = tree["exporters"]
-    found: dict[str, Any] = exporters.get("otlp_grpc/voicebot") or exporters["load_balancing"]["protocol"]["otlp"]
-    return found
+    (found, *others) = (exporter for name, exporter in exporters.items() if name.startswith("otlp_grpc/"))
+    assert all({**other, "endpoint": ""} == {**found, "endpoint": ""} for other in others)
+    return dict(found)
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.name)
@@ -55,17 +56,31 @@ def test_nothing_that_loses_spans_is_left_at_its_default(config: Path) -> None:
     assert exporter["compression"] == "gzip"
     assert float(exporter["timeout"].removesuffix("s")) > 5
     for pipeline in tree["service"]["pipelines"].values():
-        assert pipeline["processors"] == ["memory_limiter"]
+        assert pipeline.get("processors") == (["memory_limiter"] if pipeline["receivers"] == ["otlp"] else None)
     assert tree["receivers"]["otlp"]["protocols"]["grpc"]["max_recv_msg_size_mib"] == 64
 
 
 def test_both_configurations_say_the_same_of_what_they_share() -> None:
     """The one for replicas differs in how it spreads, in nothing else."""
     one, replicas = map(read, CONFIGS)
-    for part in ("receivers", "extensions", "processors"):
+    for part in ("extensions", "processors"):
         assert one[part] == replicas[part]
+    assert one["receivers"]["otlp"] == replicas["receivers"]["otlp"]
     single = exporter_of(one)
-    assert {**single, "endpoint": None} == {**exporter_of(replicas), "endpoint": None}
+    assert {**single, "endpoint": ""} == {**exporter_of(replicas), "endpoint": ""}
+
+
+def test_nothing_is_acknowledged_in_memory_on_its_way_to_a_replica() -> None:
+    """load_balancing hands over to receivers of its own Collector, without a queue and without giving up by itself."""
+    tree = read(collector.REPLICAS_CONFIG)
+    spreading = tree["exporters"]["load_balancing"]
+    assert spreading["protocol"]["otlp"]["sending_queue"]["enabled"] is False
+    inside = [tree["receivers"][f"otlp/{number}"]["protocols"]["grpc"]["endpoint"] for number in (1, 2)]
+    assert spreading["resolver"]["static"]["hostnames"] == inside
+    for number in (1, 2):
+        for signal in ("traces", "logs"):
+            pipeline = tree["service"]["pipelines"][f"{signal}/{number}"]
+            assert pipeline == {"receivers": [f"otlp/{number}"], "exporters": [f"otlp_grpc/{number}"]}
 
 
 def test_the_hardened_settings_are_each_explained() -> None:

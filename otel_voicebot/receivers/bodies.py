@@ -17,6 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from otel_voicebot.receivers.answers import Signal
 from otel_voicebot.receivers.jsonids import ids_of_one_to_base64, ids_to_base64
+from otel_voicebot.receivers.usualjson import usual
 
 __all__ = ["ENCODINGS", "BadBodyError", "decompress", "from_json", "sniff"]
 
@@ -147,6 +148,8 @@ def from_json(signal: Signal, content: bytes) -> tuple[bytes, int]:
     kind, names = _REQUESTS[signal]
     if not isinstance(document, dict):
         raise BadBodyError("the body is JSON, but no OTLP request")
+    if (quick := usual(document, kind)) is not None:
+        return quick.SerializeToString(), 0
     request, refused = kind(), 0
     try:
         ids_to_base64(document)

@@ -138,14 +138,16 @@ class Follower:
         assert self._file is not None  # noqa: S101 - see read
         found = os.fstat(self._file)
         mine, newest = (found.st_dev, found.st_ino), _identity(self.path)
-        if newest is None or newest == mine:
+        if newest == mine:
             return None
         rotated = self._rotated()
         places = [place for place, name in enumerate(rotated) if _identity(name) == mine]
         later = (
             rotated[places[0] + 1 :] if places else [name for name in rotated if _modified(name) > found.st_mtime_ns]
         )
-        return later[0] if later else self.path
+        if later:
+            return later[0]
+        return self.path if newest is not None else None
 
     def _leave(self, after: Path) -> None:
         assert self._file is not None  # noqa: S101 - see read

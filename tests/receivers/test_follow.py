@@ -106,6 +106,20 @@ def test_rotation_by_rename(tmp_path: Path, restart: bool) -> None:
         assert numbers(following) == [2, 3]
 
 
+def test_the_next_file_is_read_though_it_was_renamed_too(tmp_path: Path) -> None:
+    """While there is no newest file, those that were renamed after the one that was read are given all the same."""
+    path = tmp_path / "spans.jsonl"
+    path.write_bytes(WRITERS["json"](0))
+    following = follower(path)
+    assert numbers(following) == [0]
+    path.rename(tmp_path / "spans-2026-11-21T10.jsonl")
+    path.write_bytes(WRITERS["json"](1))
+    path.rename(tmp_path / "spans-2026-11-21T11.jsonl")
+    assert numbers(following) == [1]
+    path.write_bytes(WRITERS["json"](2))
+    assert numbers(following) == [2]
+
+
 def test_a_position_in_a_file_that_is_gone_is_told(tmp_path: Path) -> None:
     """The rest of a file that was removed can't be had; those after it are given."""
     path, told = tmp_path / "spans.jsonl", list[str]()

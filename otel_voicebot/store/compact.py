@@ -183,7 +183,7 @@ def compact_hour(lease: Lease, hour: Hour, *, step: Callable[[], None]) -> Compa
     torn = _torn(fresh) if hour.table in _COMPUTED else []
     inputs = [*history, *(path for path in fresh if path not in torn)]
     done = None
-    if fresh or len(history) > 1:
+    if inputs and (fresh or len(history) > 1):
         done = _publish(lease, hour, inputs, known + b"".join(map(_digest, fresh)), step)
     for path in hot:
         lease.discard(path)

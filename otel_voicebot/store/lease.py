@@ -82,11 +82,11 @@ class Lease:
         now = self._clock()
         if now < self._renew_at:
             return
-        if _numbers(self.data)[-1] != self._mine.number:
+        if _numbers(self.data)[-1:] != [self._mine.number]:
             raise _lost(self.data)
         _write(self.data, self._mine, self.name(".lease"), now + self._term_ns)
         # Looked at again after it was written: somebody may have found it over just before.
-        if _numbers(self.data)[-1] != self._mine.number:
+        if _numbers(self.data)[-1:] != [self._mine.number]:
             raise _lost(self.data)
         self._renew_at = now + self._term_ns // 3
 
@@ -185,7 +185,7 @@ def _take(data: Path, term_s: float, clock: Callable[[], int]) -> Lease:
         disk.link(tmp, _lease_of(data, number))
         disk.remove(tmp)
         disk.sync_directory(data / LEASES)
-        if _numbers(data)[-1] != number:
+        if _numbers(data)[-1:] != [number]:
             raise _lost(data)
         _fence(data, lease)
     except FileExistsError:

@@ -317,12 +317,17 @@ def test_an_hour_with_a_damaged_file_stays_and_the_others_are_merged(tmp_path: P
 
 def test_a_torn_file_of_turns_is_left_out(tmp_path: Path) -> None:
     """Turns are written without fsync: what a power cut has torn is computed again, and doesn't hold up the hour."""
+    Hour(HOUR, "sessions").directory(tmp_path, HOT).mkdir(parents=True)
+    (Hour(HOUR, "sessions").directory(tmp_path, HOT) / "all-that-there-is.parquet").write_bytes(b"")
     store = SpanStore(tmp_path, clock=lambda: START)
     torn = store.write_rows("turns", rows_of("turns", {"session_id": "a", "turn_index": 1, "revision": 1}))
     store.write_rows("turns", rows_of("turns", {"session_id": "b", "turn_index": 1, "revision": 1}))
     assert torn is not None
     torn.write_bytes(b"")
-    assert len(maintain(tmp_path)[0]) == 1
+    done, failed = maintain(tmp_path)
+    assert [one.hour.table for one in done] == ["turns"]
+    assert failed == []
+    assert hot(tmp_path, "sessions") == []
     assert snapshot(tmp_path, "turns").read(["session_id"])["session_id"].to_pylist() == ["b"]
 
 

@@ -19,11 +19,14 @@ from otel_voicebot.selfmetrics import SelfMetrics
 from otel_voicebot.settings import Settings
 from otel_voicebot.spans import collect
 from otel_voicebot.store import Commit, GroupCommit, SpanStore
+from otel_voicebot.store.maintain import Care, Maintainer
 
 __all__ = ["Pipeline"]
 
 _TICK_SHARE: Final = 75
 """Ticks cost at most 1.3 % of a core."""
+_MAINTAINER_S: Final = 1.0
+"""Seconds to wait for a merge that is given up: nothing of it stays, whenever it ends."""
 
 
 class Pipeline:
@@ -49,6 +52,8 @@ class Pipeline:
         )
         self._computed = Computed(self._store, metrics, settings.commit_interval, f"embedded-{os.getpid()}")
         self._derived = Derived(settings, metrics, self.aggregator, self._computed.add, _TICK_SHARE, Live)
+        self._maintainer = Maintainer(settings.data, metrics, Care(settings.retention, settings.disk_cap))
+        self._maintainer.start()
 
     def take(self, spans: Sequence[ReadableSpan | tuple[Any, ...]]) -> None:
         """Make rows of the spans, for the disk and for the live state."""
@@ -90,7 +95,8 @@ class Pipeline:
         self._derived.interrupt()
 
     def close(self) -> None:
-        """Free the engine."""
+        """Free the engine, and give up a merge that is under way."""
+        self._maintainer.stop(_MAINTAINER_S)
         self._derived.close()
 
 

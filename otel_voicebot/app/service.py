@@ -33,6 +33,7 @@ from otel_voicebot.settings import Settings
 from otel_voicebot.spans import LogBatch, SpanBatch, decode, decode_logs
 from otel_voicebot.store import SpanStore, disk
 from otel_voicebot.store.layout import tmp_directory
+from otel_voicebot.store.maintain import Care, Maintainer
 from otel_voicebot.store.window import Window
 
 __all__ = ["Addresses", "Service"]
@@ -80,6 +81,7 @@ class Service:
         self._window = Window(settings.dedupe_window) if settings.dedupe_window else None
         self._forwarder = LogForwarder(settings.logs_endpoint, self.metrics) if settings.logs_endpoint else None
         self._intake = Intake(self._paths(), self._admission, self.metrics, self._probe)
+        self._maintainer = Maintainer(settings.data, self.metrics, Care(settings.retention, settings.disk_cap))
         self._open = ExitStack()
         """What has to be closed, in the reverse order of its start."""
         self._stopped = False
@@ -134,6 +136,7 @@ class Service:
                 self._open.callback(self._forwarder.close, _GRACE_S)
             self._live.start()
             self._intake.start()
+            self._maintainer.start()
         except BaseException:
             self.stop(1.0)
             raise
@@ -183,9 +186,11 @@ class Service:
         self._stopped = True
         deadline = time.monotonic() + timeout_s
         self._admission.close("shutting down")
+        self._maintainer.stop(0.0)  # it gives up what it does; waited for below
         done = self._intake.stop(0.6 * timeout_s)
         done &= self._live.stop(max(deadline - time.monotonic() - _GRACE_S, 0.1))
         self._open.close()
+        self._maintainer.stop(max(deadline - time.monotonic(), 0.1))
         self._seat.leave()
         return done
 

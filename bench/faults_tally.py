@@ -47,6 +47,8 @@ class Tally:
     """Spans that retention removed."""
     unexpected: int = 0
     """Spans that a reader finds and that were never sent, or were dropped."""
+    refused: int = 0
+    """Requests that were refused for good: none of ours ever should be."""
     longest_ack_s: float | None = None
     recovery_s: float | None = None
 
@@ -59,7 +61,7 @@ class Tally:
     @property
     def kept(self) -> bool:
         """Whether the promise was kept."""
-        return not (self.missing or self.in_report or self.repeated_inside or self.unexpected)
+        return not (self.missing or self.in_report or self.repeated_inside or self.unexpected or self.refused)
 
     def add_report(self, data: Path) -> None:
         """Count what the models that reports are made of see more than once."""

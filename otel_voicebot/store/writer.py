@@ -160,12 +160,15 @@ class SpanStore:
 
     def _open_hour(self, table: str, hour: str) -> str:
         """The first hour from this one on that is neither sealed nor dropped: later ones are, if a clock runs ahead."""
-        horizon = self._marks.horizon()
-        if marks.is_dropped(hour, horizon):
+        while True:
+            if marks.is_sealed(self.data, table, hour):
+                hour = hour_of(start_of(hour) + HOUR_NS)
+                continue
+            # After the seal: retention moves the horizon first, and then removes the seal.
+            horizon = self._marks.horizon()
+            if not marks.is_dropped(hour, horizon):
+                return hour
             hour = hour_of(horizon)
-        while marks.is_sealed(self.data, table, hour):
-            hour = hour_of(start_of(hour) + HOUR_NS)
-        return hour
 
     def _without_erased(self, table: str, rows: pa.Table) -> pa.Table:
         erased = self._marks.erased()

@@ -146,6 +146,21 @@ def test_log_records_are_all_kept_and_none_doubled_by_a_kill(tmp_path: Path) -> 
     assert snapshot(tmp_path, "logs").read(["body"])["body"].to_pylist() == ["hello", "hello"]
 
 
+def test_a_file_that_was_merged_is_only_removed(tmp_path: Path) -> None:
+    """After a kill between publishing and removing the hour isn't merged a second time."""
+    fill(tmp_path)
+    (hour,) = {path.parent for path in tmp_path.glob("hot/**/*.parquet")}
+    contents = {path: path.read_bytes() for path in hour.iterdir()}
+    maintain(tmp_path)
+    inode = part(tmp_path).stat().st_ino
+    hour.mkdir()
+    for path, content in contents.items():
+        path.write_bytes(content)
+    assert maintain(tmp_path) == ([], [])
+    assert part(tmp_path).stat().st_ino == inode
+    assert hot(tmp_path) == []
+
+
 def test_erased_people_are_left_out(tmp_path: Path) -> None:
     """Tombstones are applied to what is merged, also to a span that names only the trace of an erased session."""
     fill(tmp_path)

@@ -11,7 +11,7 @@ import pytest
 
 from otel_voicebot.errors import LeaseError
 from otel_voicebot.store import disk
-from otel_voicebot.store.lease import WORK, holder, take
+from otel_voicebot.store.lease import WORK, Holder, holder, take
 
 SECOND = 1_000_000_000
 
@@ -61,6 +61,22 @@ def test_of_many_that_try_at_once_one_gets_it(data: Path) -> None:
         thread.join()
     assert len(won) == 1
     assert disk.names(data / WORK) == [won[0].work.name]
+
+
+def test_a_lease_that_was_taken_while_it_was_looked_at_is_held(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two find the same lease over; the slower one does not take that of the quicker one."""
+    take(data).release()
+    follow = Holder.may_be_followed
+
+    def slow(self: Holder, now: int) -> bool:
+        found = follow(self, now)
+        monkeypatch.setattr(Holder, "may_be_followed", follow)
+        take(data)
+        return found
+
+    monkeypatch.setattr(Holder, "may_be_followed", slow)
+    with pytest.raises(LeaseError, match="just begun"):
+        take(data)
 
 
 def test_a_renewed_lease_stays_and_one_that_is_over_is_taken(data: Path) -> None:

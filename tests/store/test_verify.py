@@ -46,11 +46,16 @@ def test_a_directory_that_is_well_has_no_findings(tmp_path: Path) -> None:
 
 
 def test_a_flipped_bit_is_found(merged: Path) -> None:
-    """Page checksums tell, wherever the bit is."""
-    content = bytearray(part(merged).read_bytes())
-    content[len(content) // 4] ^= 1
-    part(merged).write_bytes(content)
-    assert kinds(merged) == [("damaged", True)]
+    """Page checksums tell, in every column, also where the compressed bytes still give values."""
+    whole = part(merged).read_bytes()
+    group = pq.read_metadata(part(merged)).row_group(0)
+    for number in range(group.num_columns):
+        column = group.column(number)
+        start = column.data_page_offset if column.dictionary_page_offset is None else column.dictionary_page_offset
+        content = bytearray(whole)
+        content[start + column.total_compressed_size - 3] ^= 1
+        part(merged).write_bytes(content)
+        assert kinds(merged) == [("damaged", True)], column.path_in_schema
     assert verify(merged).trouble[0].path == str(part(merged))
 
 

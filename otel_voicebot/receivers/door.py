@@ -10,6 +10,7 @@ from typing import Final
 from otel_voicebot.receivers.answers import Answer, Intake, Refused, Signal
 from otel_voicebot.receivers.bodies import BadBodyError, decompress, from_json
 from otel_voicebot.receivers.limits import Budget, Limits
+from otel_voicebot.receivers.salvage import crowded
 from otel_voicebot.receivers.security import Security
 from otel_voicebot.receivers.statuses import metrics_accepted
 from otel_voicebot.selfmetrics import SelfMetrics
@@ -18,6 +19,9 @@ from otel_voicebot.semconv import SELF_REFUSED, SELF_REJECTED
 __all__ = ["BusyError", "Door", "Lease"]
 
 _DAMAGED: Final = "damaged"
+_COUNTED_BYTES: Final = 1 << 20
+_MOST_ITEMS: Final = 500_000
+"""Spans or log records of one request. An empty span is two bytes, and takes 240 while it is read."""
 _UNREADABLE: Final = "could not be read: a value of a wrong type, or nested too deep"
 
 
@@ -128,6 +132,8 @@ class Door:
             if is_json:
                 with self._reading_json:
                     plain, lost = from_json(kept, plain)
+            if len(plain) > _COUNTED_BYTES and crowded(plain, _MOST_ITEMS):
+                raise BadBodyError(f"the body has more than {_MOST_ITEMS} {signal}; send smaller batches")
         except BadBodyError as error:
             if signal == "metrics":
                 return Pending.of(metrics_accepted(b"", is_json=False))

@@ -5,14 +5,15 @@ Collector, which doesn't check texts, passes such spans on in batches of thousan
 found by halving, and the others are kept.
 """
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
-__all__ = ["salvage"]
+__all__ = ["crowded", "salvage"]
 
 _TRIES: Final = 512
 """Readings of parts of a request; a sender must not buy hours of work with one request."""
@@ -41,7 +42,60 @@ def _class() -> Any:
 
 _REQUEST: Final = _class()
 
+_VARINT, _DELIMITED = 0, 2
+_FIXED: Final = {1: 8, 3: 0, 4: 0, 5: 4}
+"""Bytes of the wire types with as many; a group's begin and end have none, and what is between is walked over too."""
+
 Readable = Callable[[bytes], bool]
+
+
+def crowded(payload: bytes, most: int) -> bool:
+    """Whether a request holds more than so many resources, scopes, spans or log records, together.
+
+    Walks over the frames and looks no further than that; costs half a microsecond each.
+    """
+    for resource_field, start, end in _frames(payload, 0, len(payload)):
+        most -= 1
+        for group_field, group_start, group_end in _frames(payload, start, end) if resource_field == 1 else ():
+            most -= 1
+            if group_field == 2:
+                most -= sum(1 for _ in itertools.islice(_frames(payload, group_start, group_end), max(most, 0) + 1))
+            if most < 0:
+                return True
+        if most < 0:
+            return True
+    return False
+
+
+def _frames(payload: bytes, position: int, end: int) -> Iterator[tuple[int, int, int]]:
+    """Field number, start and end of each delimited field; ends where the bytes are no protobuf."""
+    while position < end:
+        tag, position = _varint(payload, position, end)
+        kind = tag & 7
+        if kind in (_VARINT, _DELIMITED):
+            size, position = _varint(payload, position, end)
+        elif kind in _FIXED:
+            size = _FIXED[kind]
+        else:
+            return
+        if kind == _DELIMITED:
+            if size > end - position:
+                return
+            yield tag >> 3, position, position + size
+        position += size if kind != _VARINT else 0
+
+
+def _varint(payload: bytes, position: int, end: int) -> tuple[int, int]:
+    """The number here, and where it ends; where it does not, a number that ends everything."""
+    number, shift = 0, 0
+    while position < end and shift < 70:
+        byte = payload[position]
+        position += 1
+        number |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return number, position
+        shift += 7
+    return _DELIMITED | 1 << 70, end
 
 
 def salvage(payload: bytes, readable: Readable) -> tuple[bytes, int] | None:

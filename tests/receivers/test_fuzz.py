@@ -22,13 +22,14 @@ def _started(*arguments: object) -> subprocess.Popen[str]:
 
 
 def _ended(process: subprocess.Popen[str]) -> dict[str, Any]:
-    output, errors = process.communicate(timeout=280)
+    output, errors = process.communicate(timeout=900)
     assert process.returncode == 0, errors[-3000:]
     found: dict[str, Any] = json.loads(output)
     return found
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # under a minute where nothing else runs
 def test_fuzzed_bodies_are_answered_rightly() -> None:
     """Over 100,000 mutated captures and random bodies: accepted or refused for good, as protobuf's own class would."""
     processes = [_started("fuzz", seed, BODIES, SENT) for seed in range(PROCESSES)]

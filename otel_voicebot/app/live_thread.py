@@ -24,7 +24,10 @@ _TICK_SHARE: Final = 4
 """Ticks cost at most a quarter of the time."""
 _BACKLOG_ROWS: Final = 200_000
 """Rows that wait, beyond which no more requests are let in: counts are never dropped."""
-_LOOK_S: Final = 0.25
+_GATHER_S: Final = 1.0
+"""Rows are taken together for so long: each time costs some milliseconds, however few they are."""
+_GATHER_ROWS: Final = 20_000
+"""As many are taken at once."""
 
 
 class LiveThread:
@@ -61,7 +64,8 @@ class LiveThread:
             self._rows.append(rows)
             self._waiting += rows.num_rows
             self._metrics.set(SELF_QUEUE, self._waiting)
-            self._changed.notify_all()
+            if self._waiting >= _GATHER_ROWS:
+                self._changed.notify_all()
 
     def backlog(self) -> str | None:
         """Why no more should be put now; None when it may."""
@@ -116,7 +120,7 @@ class LiveThread:
 
     def _take(self) -> list[pa.RecordBatch] | None:
         with self._changed:
-            self._changed.wait_for(lambda: self._rows or self._stopping, _LOOK_S)
+            self._changed.wait_for(lambda: self._waiting >= _GATHER_ROWS or self._stopping, _GATHER_S)
             if self._stopping and not self._rows:
                 return None
             rows = list(self._rows)

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import signal
 import sys
 import threading
@@ -111,6 +112,8 @@ def serve(
         in_time = service.stop(settings.shutdown_timeout)
     if not in_time:
         out.note(f"stopped after {settings.shutdown_timeout:g} s; what was not answered will be sent again")
+        sys.stderr.flush()
+        os._exit(0)  # a thread that is still inside the query engine would abort an orderly exit
     return 0
 
 

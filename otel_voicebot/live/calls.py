@@ -46,6 +46,8 @@ class OpenSession:
     explicit: bool = False
     """Some span carries the id; else it is the trace id."""
     ended: bool = False
+    scheduled: bool = False
+    """When it is final is noted."""
     operations: int = 0
     """How many were fed to metrics."""
     turns: dict[int, OpenTurn] = field(default_factory=dict)

@@ -216,7 +216,8 @@ class Live:
             self._schedule(session, index, turn, LOOSE_GRACE_S)
         elif closing or turn.revision or any(later > index for later in session.turns):
             self._schedule(session, index, turn, TURN_GRACE_S)
-        if session.ended:
+        if session.ended and not session.scheduled:
+            session.scheduled = True
             self._push(SESSION_GRACE_S, session.id, None)
 
     def _schedule(self, session: OpenSession, index: int, turn: OpenTurn, grace: float) -> None:

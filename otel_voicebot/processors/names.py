@@ -51,17 +51,18 @@ def shown_texts(texts: pa.StringArray, are_good: Callable[[pa.StringArray], Mask
 
 
 def shown_keys(keys: Sequence[str], unknown: Callable[[str], bool]) -> Sequence[str]:
-    """The keys; an unknown one that is no identifier is replaced, and numbered where two become the same."""
+    """The keys; an unknown one that is no identifier is replaced, and numbered where several become the same."""
     if all(_is_good(key) or not unknown(key) for key in keys):
         return keys
-    found: dict[str, None] = {}
-    for key in keys:
-        name = key if _is_good(key) or not unknown(key) else f"(withheld, {len(key)} characters)"
-        number = 2
-        while name in found:
+    names = {key: key for key in keys if _is_good(key) or not unknown(key)}
+    taken = set(names)
+    for key in sorted(set(keys) - taken):  # in an order that doesn't depend on the batch's
+        name, number = f"(withheld, {len(key)} characters)", 2
+        while name in taken:
             name, number = f"(withheld, {len(key)} characters, {number})", number + 1
-        found[name] = None
-    return list(found)
+        names[key] = name
+        taken.add(name)
+    return [names[key] for key in keys]
 
 
 @lru_cache(maxsize=8192)

@@ -8,10 +8,9 @@ from typing import TypeVar
 
 import pyarrow as pa
 
-from otel_voicebot.errors import UnreadableDataError
 from otel_voicebot.models import Engine, Selection
 from otel_voicebot.reports.scope import Scope, Unreadable
-from otel_voicebot.store.reader import Snapshot, snapshot
+from otel_voicebot.store.reader import Snapshot, reading
 
 __all__ = ["Opened", "ask"]
 
@@ -59,25 +58,22 @@ def ask(
 ) -> Answer:
     """The answer to ``compute`` from what can be read in ``data``.
 
-    When a file turns out to be damaged on the way, or has vanished, the directory is looked through again, every file
-    in full, and the question asked once more. What was left out stands in ``scope.unreadable``.
+    When a file has vanished on the way (its hour was merged) the directory is listed again and the question asked once
+    more; when one turns out to be damaged, every file is looked through in full first. What was left out stands in
+    ``scope.unreadable``.
 
     Args:
         data: the data directory.
         selection: which sessions count.
         now: the moment that the answer is as of.
-        compute: called once, or twice when the first attempt met damage.
+        compute: called once, or again when an attempt met damage or a file that was gone.
         brief: the question is about KPIs and sections only (faster).
 
     Raises:
         NoDataError: there is no data.
         UnreadableDataError: there is, and none of it can be read.
     """
-    source = snapshot(data, since=selection.since)
-    try:
-        return _answer(source, selection, now, compute, brief=brief)
-    except UnreadableDataError:
-        return _answer(source.without_unreadable(), selection, now, compute, brief=brief)
+    return reading(data, lambda source: _answer(source, selection, now, compute, brief=brief), since=selection.since)
 
 
 def _answer(

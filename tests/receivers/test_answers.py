@@ -40,7 +40,7 @@ def test_a_place_and_its_bytes_come_back() -> None:
     limits = Limits(body_bytes=10, decompressed_bytes=10, in_flight_bytes=20, concurrent=1)
     door = Door("test", Scripted(lambda: known(Accepted())), Security(), limits, SelfMetrics())
     for _ in range(3):
-        with pytest.raises(BusyError, match="bytes"), door.place() as lease:
+        with pytest.raises(BusyError, match="bytes"), door.place() as lease:  # noqa: PT012 - the place must be left by it
             lease.take(15)
             with pytest.raises(BusyError, match="requests"), door.place():
                 pass

@@ -36,7 +36,7 @@ def test_fuzzed_bodies_are_answered_rightly() -> None:
     for found in [_ended(process) for process in processes]:
         ends = found["ends"]
         assert sum(ends.values()) >= BODIES + SENT * 0.95  # JSON does not go to gRPC
-        assert min(ends[end] for end in ("accepted", "refused for good", "neighbours kept")) > 500
+        assert min(ends[end] for end in ("accepted", "refused for good", "neighbours kept")) > 100
         assert min(ends[end] for end in ("HTTP 200", "HTTP 400", "gRPC OK", "gRPC INVALID_ARGUMENT")) > 10
         assert found["failures"] == {}
         assert found["peak_mib"] - found["before_mib"] < GROWN_MIB

@@ -16,8 +16,13 @@ BENCHMARKS: Final = {
     "bot": "what a span costs in the bot, beside the stock processor",
     "ingest": "spans per second through decode, processors, rows, commit and the live tick, on one core",
     "compact": "time, memory and size of merging a closed hour of 10 M spans",
+    "load": "the service beside a real Collector on the same OTLP load: spans per core-second, memory, time to an ack",
+    "faults": "a real Collector and the service under load, with faults: what is lost, what is counted twice",
     "report": "time and memory of `otel-voicebot report` over 1 M spans",
 }
+
+LONG: Final = frozenset({"faults"})
+"""Run only when named: 20 minutes."""
 
 
 def main() -> int:
@@ -28,7 +33,9 @@ def main() -> int:
         epilog="\n".join(f"{name}: {what}" for name, what in BENCHMARKS.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help="which: " + ", ".join(BENCHMARKS) + " (all)")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="which: " + ", ".join(BENCHMARKS) + " (all but faults)"
+    )
     parser.add_argument("--quick", action="store_true", help="fewer and shorter repetitions, for a first look")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     parser.add_argument("--check", action="store_true", help="exit with 1 when a target is missed")
@@ -37,7 +44,7 @@ def main() -> int:
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
     sections = []
     with Console(stderr=True).status("bench") as status:
-        for name in options.names or BENCHMARKS:
+        for name in options.names or [name for name in BENCHMARKS if name not in LONG]:
             run: Callable[..., Section] = import_module(f"bench.{name}").run
             sections.append(run(quick=options.quick, tell=_teller(status)))
             if not options.json:

@@ -10,10 +10,12 @@ A number stands for one request of ``SPANS`` spans. In the ledger ``s NUMBER`` s
 it was acknowledged. The ledger is written with writev, everything of the store with write: a tracer tells them apart.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -24,6 +26,7 @@ import pyarrow as pa
 
 from bench import generate, wire
 from otel_voicebot import semconv as s
+from otel_voicebot.errors import LeaseError
 from otel_voicebot.spans import decode
 from otel_voicebot.store import SpanStore, compact, lease, retain
 from otel_voicebot.store.window import Window
@@ -97,7 +100,53 @@ def _retain(order: dict[str, Any]) -> None:
         retain.retain(held, int(order["horizon"]), now)
 
 
-WORKS: Final[dict[str, Callable[[dict[str, Any]], None]]] = {"commit": _commit, "compact": _compact, "retain": _retain}
+def _idle(_order: dict[str, Any]) -> None:
+    """Do nothing: whoever gets an answer knows that everything is imported."""
+
+
+def _fast_clock(order: dict[str, Any]) -> Callable[[], int]:
+    """An hour a second, from the same moment in every process: hours close while commits are under way."""
+    start, hurry = int(order["start"]), int(order["hurry"])
+    return lambda: generate.EPOCH + (time.time_ns() - start) * hurry
+
+
+def _race_commit(order: dict[str, Any]) -> None:
+    """Commit until the time is up: a replica of several. Each number may be another replica's, too."""
+    data, clock = Path(order["data"]), _fast_clock(order)
+    ledger = os.open(order["ledger"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    store, window = SpanStore(data, clock=clock), Window(order["window_s"], 1_000_000)
+    window.rebuild(data)
+    for number in order["numbers"]:
+        if time.time_ns() > order["until"]:
+            return
+        os.writev(ledger, [b"s %d\n" % number])
+        rows = rows_of(number, clock())
+        fresh = rows.filter(pa.array(~window.repeated(rows)))
+        if fresh.num_rows:
+            store.commit([fresh])
+            window.add(fresh)
+        os.writev(ledger, [b"a %d\n" % number])
+
+
+def _race_compact(order: dict[str, Any]) -> None:
+    """Merge what is over until the time is up, one of several maintainers; a lost or taken lease is tried for again."""
+    data, clock = Path(order["data"]), _fast_clock(order)
+    while time.time_ns() < order["until"]:
+        with contextlib.suppress(LeaseError), lease.take(data, clock=clock) as held:
+            _, failed = compact.compact(held, compact.closed_hours(data, clock()))
+            if failed:
+                raise failed[0].error
+        time.sleep(0.01)
+
+
+WORKS: Final[dict[str, Callable[[dict[str, Any]], None]]] = {
+    "commit": _commit,
+    "compact": _compact,
+    "retain": _retain,
+    "idle": _idle,
+    "race_commit": _race_commit,
+    "race_compact": _race_compact,
+}
 
 
 def _child(order: dict[str, Any], gate: int) -> None:

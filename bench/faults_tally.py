@@ -3,14 +3,17 @@
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import pyarrow.parquet as pq
 
-from otel_voicebot.errors import NoDataError
+from otel_voicebot.errors import NoDataError, UnreadableDataError
 from otel_voicebot.models import Engine, Selection
 from otel_voicebot.store import snapshot
 
 __all__ = ["COLUMNS", "Tally", "repeats_in_report", "repeats_inside_hours", "stored_keys"]
+
+_LISTINGS: Final = 50
 
 COLUMNS = (
     "fault",
@@ -69,12 +72,21 @@ class Tally:
 
 
 def stored_keys(data: Path) -> Counter[tuple[str, str]]:
-    """(trace id, span id) of every row that a reader finds, and how often; none when there is no data."""
-    try:
-        table = snapshot(data).read(["trace_id", "span_id"])
-    except NoDataError:
-        return Counter()
-    return Counter(zip(*(table.column(name).to_pylist() for name in ("trace_id", "span_id")), strict=True))
+    """(trace id, span id) of every row that a reader finds, and how often; none when there is no data.
+
+    A file that vanishes between the listing and the reading makes a reader list again, as the store's rules say.
+    """
+    for _ in range(_LISTINGS):
+        try:
+            table = snapshot(data).read(["trace_id", "span_id"])
+        except NoDataError:
+            return Counter()
+        except UnreadableDataError as error:
+            if "No files found" not in str(error) and "vanish" not in str(error):
+                raise
+            continue
+        return Counter(zip(*(table.column(name).to_pylist() for name in ("trace_id", "span_id")), strict=True))
+    raise UnreadableDataError(f"files in {data} vanished at each of {_LISTINGS} readings")
 
 
 def repeats_inside_hours(data: Path) -> int:

@@ -1,0 +1,208 @@
+"""Our service beside a real Collector that does what a span-to-metrics Collector does, on the same OTLP load.
+
+The Collector runs spanmetrics with as many buckets as we have, a Prometheus exporter and the file exporter. CPU is that
+of each server's process, from /proc; the load generator is in neither. The servers take turns, round by round.
+"""
+
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from bench import collector, generate
+from bench.collector import Collector, free_address
+from bench.figures import Figure, Section
+from bench.sending import Ledger, Request, Sender
+from bench.serving import Server, cpu_seconds, resident_bytes
+
+__all__ = ["run"]
+
+_BUCKETS: Final = "0.5s 0.65s 0.8s 1s 1.15s 1.3s 1.45s 1.5s 1.65s 1.8s 2s 2.2s 2.45s 2.7s 3s 3.3s 3.5s 3.85s 4.25s 4.7s 5s 5.55s 6.2s 8s 13.5s"
+_FORMS: Final = {
+    "Collector, JSON": {"format": "json", "compression": ""},
+    "Collector, JSON zstd": {"format": "json", "compression": "zstd"},
+    "Collector, protobuf zstd": {"format": "proto", "compression": "zstd"},
+}
+OURS: Final = "otel-voicebot serve"
+
+_CONFIG: Final = """
+receivers:
+  otlp: {{protocols: {{grpc: {{endpoint: "${{env:COLLECTOR_GRPC}}", max_recv_msg_size_mib: 64}}}}}}
+extensions:
+  health_check: {{endpoint: "${{env:COLLECTOR_HEALTH}}"}}
+connectors:
+  spanmetrics:
+    histogram: {{explicit: {{buckets: [{buckets}]}}}}
+    dimensions: [{{name: gen_ai.provider.name}}, {{name: gen_ai.request.model}}, {{name: voicebot.bot}}]
+exporters:
+  file: {{path: "{path}", format: {format}{compression}}}
+  prometheus: {{endpoint: "{metrics}"}}
+service:
+  extensions: [health_check]
+  telemetry: {{metrics: {{level: none}}}}
+  pipelines:
+    traces: {{receivers: [otlp], exporters: [spanmetrics, file]}}
+    metrics: {{receivers: [spanmetrics], exporters: [prometheus]}}
+"""
+
+
+@dataclass
+class _Measured:
+    """Of one server: a figure a round."""
+
+    per_core_second: list[float] = field(default_factory=list)
+    per_second: list[float] = field(default_factory=list)
+    resident: int = 0
+
+
+def run(*, quick: bool, tell: Callable[[str], None]) -> Section:
+    """All servers in turns, then ours at a steady pace; about 4 minutes, or 1."""
+    if reason := collector.why_not():
+        msg = f"load needs a Collector: {reason}"
+        raise RuntimeError(msg)
+    rounds, spans = (2, 80_000) if quick else (5, 400_000)
+    requests = [Request(payload, frozenset()) for payload in generate.requests(spans, seed=3)]
+    with tempfile.TemporaryDirectory(prefix="bench-load-") as name:
+        directory = Path(name)
+        measured = _in_turns(directory, requests, spans, rounds, tell)
+        tell("load: 10,000 spans/s")
+        steady = _steady(directory / "steady", 10_000, 10.0 if quick else 60.0)
+        top = statistics.median(measured[OURS].per_second)
+        tell(f"load: half of {top:,.0f} spans/s")
+        half = _steady(directory / "half", top / 2, 8.0 if quick else 30.0)
+    return _section(measured, steady, half, rounds)
+
+
+def _in_turns(
+    directory: Path, requests: list[Request], spans: int, rounds: int, tell: Callable[[str], None]
+) -> dict[str, _Measured]:
+    measured = {name: _Measured() for name in (*_FORMS, OURS)}
+    for number in range(rounds):
+        for name, found in measured.items():
+            tell(f"load: round {number + 1} of {rounds}, {name}")
+            where = directory / f"{number}-{name.replace(' ', '-').replace(',', '')}"
+            where.mkdir()
+            with ExitStack() as stack:
+                address, pid = _serve(name, where, stack)
+                _send(address, requests[:4])  # warm
+                cpu, wall = cpu_seconds(pid), time.monotonic()
+                _send(address, requests)
+                wall = time.monotonic() - wall
+                _come_to_rest(pid)  # what was put off counts too
+                found.per_core_second.append(spans / (cpu_seconds(pid) - cpu))
+                found.per_second.append(spans / wall)
+                found.resident = max(found.resident, resident_bytes(pid, "VmHWM"))
+    return measured
+
+
+def _serve(name: str, where: Path, stack: ExitStack) -> tuple[str, int]:
+    if name == OURS:
+        server = stack.enter_context(Server(where / "data", grpc=free_address()))
+        return server.grpc, server.pid
+    form = _FORMS[name]
+    config = where / "config.yaml"
+    config.write_text(
+        _CONFIG.format(
+            buckets=", ".join(_BUCKETS.split()),
+            path=where / "spans",
+            format=form["format"],
+            compression=f", compression: {form['compression']}" if form["compression"] else "",
+            metrics=free_address(),
+        )
+    )
+    one = stack.enter_context(Collector(where, config=config, env={}))
+    assert one.process is not None
+    return one.grpc, one.process.pid
+
+
+def _send(address: str, requests: list[Request]) -> Ledger:
+    ledger = Ledger()
+    with Sender(address, ledger) as sender:
+        sender.start(requests).join()
+    if ledger.refused:
+        raise RuntimeError(f"refused: {ledger.refused[0]}")
+    return ledger
+
+
+def _come_to_rest(pid: int, quiet_s: float = 1.0, most_s: float = 60.0) -> None:
+    """Wait until the process uses less than 5 % of a core."""
+    deadline = time.monotonic() + most_s
+    while time.monotonic() < deadline:
+        before = cpu_seconds(pid)
+        time.sleep(quiet_s)
+        if cpu_seconds(pid) - before < quiet_s * 0.05:
+            return
+
+
+@dataclass(frozen=True)
+class _Steady:
+    pace: float
+    core: float
+    resident: int
+    ack_p99_s: float
+
+
+def _steady(directory: Path, pace: float, seconds: float) -> _Steady:
+    """Ours at so many spans a second, each span new, calls under way all the time."""
+    directory.mkdir()
+    per_request = max(int(pace / 10), 100)
+    requests = [
+        Request(payload, frozenset())
+        for payload in generate.requests(int(pace * (seconds + 5)), seed=9, per_request=per_request)
+    ]
+    every = per_request / pace
+    ledger = Ledger()
+    with Server(directory / "data") as server, Sender(server.grpc, ledger) as sender:
+        _paced(sender, requests[: int(5 / every)], every)  # warm
+        ledger.ack_s.clear()
+        cpu, began = cpu_seconds(server.pid), time.monotonic()
+        _paced(sender, requests[int(5 / every) :], every)
+        wall = time.monotonic() - began
+        core = (cpu_seconds(server.pid) - cpu) / wall
+        sent = len(requests[int(5 / every) :]) * per_request
+        p99 = statistics.quantiles(ledger.ack_s, n=100)[98]
+        return _Steady(sent / wall, core, resident_bytes(server.pid, "VmHWM"), p99)
+
+
+def _paced(sender: Sender, requests: list[Request], every_s: float) -> None:
+    """Four threads, each a quarter of the requests on a fixed timetable: a slow answer delays nothing but itself."""
+
+    def timetable(own: list[Request], first_s: float) -> None:
+        due = time.monotonic() + first_s
+        for request in own:
+            time.sleep(max(due - time.monotonic(), 0.0))
+            sender.send(request)
+            due += every_s * 4
+
+    threads = [threading.Thread(target=timetable, args=(requests[n::4], every_s * n)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _section(measured: dict[str, _Measured], steady: _Steady, half: _Steady, rounds: int) -> Section:
+    columns = ["server", "spans per core-second", "lowest", "highest", "spans/s", "peak MB"]
+    rows: list[list[str | float]] = []
+    for name, found in measured.items():
+        speed = found.per_core_second
+        middle = statistics.median(speed)
+        rows.append([name, middle, min(speed), max(speed), statistics.median(found.per_second), found.resident / 1e6])
+    faster = max(_FORMS, key=lambda name: statistics.median(measured[name].per_core_second))
+    # a ratio a round: both were measured beside each other, so a busy machine hits both alike
+    pairs = zip(measured[OURS].per_core_second, measured[faster].per_core_second, strict=True)
+    ratios = [ours / theirs for ours, theirs in pairs]
+    figures = [
+        Figure("spans per core-second, ours / theirs (faster form)", statistics.median(ratios), "", ">=", 1.3, 2.0),
+        Figure(f"of a core at {steady.pace:,.0f} spans/s", steady.core * 100, "%", "<=", 25),
+        Figure("resident there, peak", steady.resident / 1e6, "MB", "<=", 400),
+        Figure(f"ack p99 at {half.pace:,.0f} spans/s, half the maximum", half.ack_p99_s, "s", "<", 2),
+    ]
+    notes = [f"faster form: {faster}; ratios of the rounds: {', '.join(f'{ratio:.2f}' for ratio in ratios)}"]
+    title = f"Load: OTLP/gRPC requests of 8,192 spans, 4 in flight (median of {rounds}, in turns)"
+    return Section("load", title, columns, rows, figures, notes)

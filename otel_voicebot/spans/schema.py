@@ -25,7 +25,8 @@ __all__ = [
     "TURNS",
 ]
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+"""Raised when a column is added; columns that an older file doesn't have are read as null."""
 
 _STRING = pa.string()
 _INT = pa.int64()
@@ -123,6 +124,16 @@ SPANS: Final = _schema(
         ("decision", _STRING, "Type of decision."),
         ("adapter", _STRING, "Model adapter."),
         ("synthetic", _BOOL, "Made by a fake component."),
+        (
+            "framework_version",
+            _STRING,
+            "Version of the framework that wrote the span, where it tells it.",
+        ),
+        ("exchange_key", _STRING, "Id that the framework gives the spans of one reply."),
+        ("reported_gap_s", _FLOAT, "The framework's own response gap: caller's end of speech to first bot audio."),
+        ("transcription_delay_s", _FLOAT, "The caller's end of speech to the final transcript."),
+        ("endpointing_delay_s", _FLOAT, "The caller's end of speech to the decision that the turn is over."),
+        ("after_tool", _BOOL, "Of a model call: the last message of its input is a tool's result."),
         ("user_speech_start_unix_nano", _INT, "First time the caller begins to speak in the turn."),
         (
             "user_speech_end_unix_nano",

@@ -359,10 +359,10 @@ def test_files_of_an_older_version_are_merged_and_of_a_newer_one_left(tmp_path: 
     assert rows["quality"].null_count == ROWS
     newer = store.commit([span_rows(ROWS, first=9000)]).path
     assert newer is not None
-    table = pq.read_table(newer, partitioning=None).replace_schema_metadata({"otel_voicebot.schema_version": "2"})
+    table = pq.read_table(newer, partitioning=None).replace_schema_metadata({"otel_voicebot.schema_version": "99"})
     pq.write_table(table, newer)
     _, (failed,) = maintain(tmp_path, LATER + 5 * HOUR_NS)
-    assert "schema version 2" in str(failed.error)
+    assert "schema version 99" in str(failed.error)
     assert newer.exists()
 
 

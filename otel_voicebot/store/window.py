@@ -28,7 +28,7 @@ __all__ = ["Window"]
 Words = npt.NDArray[np.uint64]
 Flags = npt.NDArray[np.bool_]
 
-_LEVEL_KEYS: Final = 1 << 19
+_LEVEL_KEYS: Final = 1 << 18
 """Sorted runs are merged up to so many keys: a merge takes as much memory again for a moment."""
 _TRIES: Final = 8
 _SLACK_NS: Final = 120_000_000_000
@@ -43,7 +43,7 @@ class Window:
 
     Args:
         span_s: seconds.
-        max_keys: 22 bytes each, reserved as they come; 6 million take 130 MB.
+        max_keys: 24 bytes each, reserved as they come; 6 million take 140 MB.
         clock: monotonic nanoseconds.
     """
 
@@ -146,19 +146,18 @@ class _Generation:
     def __init__(self, capacity: int, began: int) -> None:
         self.began = began
         self.count = 0
-        bits = max(10, int(capacity * 0.7).bit_length())
+        bits = max(10, int(capacity * 0.6).bit_length())
         self._shift = np.uint64(64 - bits)
         self._bitmap: Words = np.zeros(1 << bits, np.uint64)  # a key is three bits of one word
-        self._fresh: list[tuple[Words, Words]] = []
+        room = min(capacity, _LEVEL_KEYS)
+        self._fresh = (np.empty(room, np.uint64), np.empty(room, np.uint64))  # as they came
         self._unsorted = 0
         self._levels: list[tuple[Words, Words]] = []  # sorted by span, the largest first
 
     def add(self, spans: Words, traces: Words) -> None:
         self.count += len(spans)
-        self._fresh.append((spans, traces))
-        self._unsorted += len(spans)
-        if self._unsorted >= _LEVEL_KEYS:
-            self._sort()
+        for start in range(0, len(spans), len(self._fresh[0])):
+            self._keep(*(part[start : start + len(self._fresh[0])] for part in (spans, traces)))
         places, bits = self._places(spans)
         while len(places):  # of several keys of one word the last is written: again for the others
             self._bitmap[places] |= bits
@@ -186,12 +185,20 @@ class _Generation:
         bits |= one << (spans >> np.uint64(12) & low)
         return (spans >> self._shift).astype(np.int64), bits
 
+    def _keep(self, spans: Words, traces: Words) -> None:
+        if self._unsorted + len(spans) > len(self._fresh[0]):
+            self._sort()
+        kept = slice(self._unsorted, self._unsorted + len(spans))
+        self._fresh[0][kept], self._fresh[1][kept] = spans, traces
+        self._unsorted += len(spans)
+
     def _sort(self) -> None:
         """Bring what was added since into sorted runs, of which a few grow by merging."""
-        if not self._fresh:
+        if not self._unsorted:
             return
-        self._levels.append(_sorted(self._fresh))
-        self._fresh, self._unsorted = [], 0
+        spans, traces = self._fresh
+        self._levels.append(_sorted([(spans[: self._unsorted], traces[: self._unsorted])]))
+        self._unsorted = 0
         while len(self._levels) > 1:
             last, before = len(self._levels[-1][0]), len(self._levels[-2][0])
             if before > 4 * last or before + last > _LEVEL_KEYS:
@@ -200,7 +207,7 @@ class _Generation:
 
 
 def _sorted(runs: list[tuple[Words, Words]]) -> tuple[Words, Words]:
-    spans, traces = (np.concatenate(parts) for parts in zip(*runs, strict=True))
+    spans, traces = (np.concatenate(parts) if len(runs) > 1 else parts[0] for parts in zip(*runs, strict=True))
     order = np.argsort(spans, kind="stable")  # merges what is sorted already
     return spans[order], traces[order]
 

@@ -14,7 +14,7 @@ import pytest
 
 from otel_voicebot.errors import NoDataError, UnreadableDataError
 from otel_voicebot.spans.schema import SPANS, SPANS_READ, TABLES
-from otel_voicebot.store import Commit, SpanStore, reader, snapshot
+from otel_voicebot.store import Commit, Snapshot, SpanStore, reader, reading, snapshot
 from tests.store.rows import START, span_id, span_rows, trace_id
 
 HOUR = 3_600_000_000_000
@@ -199,6 +199,37 @@ def test_a_file_that_vanished_after_the_listing_makes_it_list_again(tmp_path: Pa
         return reader._check_ends(path)
 
     assert reader._take(tmp_path, "spans", None, check_while_compacting).rows == 20
+
+
+def test_a_question_is_asked_again_where_an_hour_was_merged_meanwhile(tmp_path: Path) -> None:
+    """Three times the files are gone when the query opens them: the answer is that of what replaced them."""
+    fill(tmp_path, files=1)
+    asked = []
+
+    def count(found: Snapshot) -> int:
+        asked.append(found.files)
+        for path in found.hot if len(asked) < 4 else ():
+            path.rename(path.with_name(f"{len(asked)}.parquet"))
+        return found.read(["span_id"]).num_rows
+
+    assert reading(tmp_path, count) == 10
+    assert len({*asked}) == 4
+
+
+def test_a_question_is_asked_again_without_what_is_damaged(tmp_path: Path) -> None:
+    """Damage that only the query meets is left out of the second attempt; where that fails too the error is told."""
+    path = fill(tmp_path)[1].path
+    assert path is not None
+    content = bytearray(path.read_bytes())
+    content[-1500:-20] = bytes(1480)
+    path.write_bytes(content)
+    assert reading(tmp_path, lambda found: found.read(["span_id"]).num_rows) == 20
+
+    def refuse(_: Snapshot) -> int:
+        raise UnreadableDataError("no")
+
+    with pytest.raises(UnreadableDataError, match="^no$"):
+        reading(tmp_path, refuse)
 
 
 def test_files_that_vanish_for_ever_end_in_an_error(tmp_path: Path) -> None:

@@ -228,7 +228,7 @@ def test_a_question_is_asked_again_without_what_is_damaged(tmp_path: Path) -> No
     def refuse(_: Snapshot) -> int:
         raise UnreadableDataError("no")
 
-    with pytest.raises(UnreadableDataError, match="^no$"):
+    with pytest.raises(UnreadableDataError, match=r"^no$"):
         reading(tmp_path, refuse)
 
 

@@ -23,6 +23,7 @@ from otel_voicebot.errors import CannotStartError
 from otel_voicebot.exporters import MetricsServer, VoicebotCollector
 from otel_voicebot.exporters.otlp_logs import LogForwarder
 from otel_voicebot.processors import Policy, prepare, prepare_logs
+from otel_voicebot.processors.sending import without_content
 from otel_voicebot.receivers.answers import Signal
 from otel_voicebot.receivers.grpc import GrpcReceiver
 from otel_voicebot.receivers.http import HttpReceiver
@@ -79,7 +80,7 @@ class Service:
             settings.data, settings.memory_limit, settings.min_free_disk, backlog=self._live.backlog
         )
         self._window = Window(settings.dedupe_window) if settings.dedupe_window else None
-        self._forwarder = LogForwarder(settings.logs_endpoint, self.metrics) if settings.logs_endpoint else None
+        self._forwarder = _forwarder(settings, self.metrics) if settings.logs_endpoint else None
         self._intake = Intake(self._paths(), self._admission, self.metrics, self._probe)
         self._maintainer = Maintainer(settings.data, self.metrics, Care(settings.retention, settings.disk_cap))
         self._open = ExitStack()
@@ -214,6 +215,12 @@ def _address(settings: Settings) -> str:
 
 def _nobody(_rows: pa.RecordBatch) -> None:
     pass
+
+
+def _forwarder(settings: Settings, metrics: SelfMetrics) -> LogForwarder:
+    # What may not be stored is not sent on either.
+    allowed = None if settings.capture_content else partial(without_content, keep=settings.keep_attributes)
+    return LogForwarder(settings.logs_endpoint or "", metrics, allowed=allowed)
 
 
 def _security(settings: Settings) -> Security:

@@ -1,4 +1,4 @@
-"""Stored log records are sent on to another OTLP endpoint: the bytes that came in, after they are durable.
+"""Stored log records are sent on to another OTLP endpoint: what the content policy leaves, after they are durable.
 
 The store is the promise, sending on is a courtesy: a queue of bounded size on a thread of its own, which never delays
 an answer to a sender. What finds the queue full, what the endpoint refuses, and what is left at the end is counted by
@@ -11,6 +11,7 @@ import random
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from otel_voicebot.exporters.log_senders import Again, Refused, Sent, Taken, sender_for
@@ -43,13 +44,21 @@ class LogForwarder:
         endpoint: as in ``sender_for``.
         metrics: counts records sent on and dropped.
         options: see there.
+        allowed: makes of a request what may be sent on; None sends it as it came.
 
     Raises:
         UsageError: the endpoint is no such URL.
     """
 
-    def __init__(self, endpoint: str, metrics: SelfMetrics, options: Forwarding | None = None) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        metrics: SelfMetrics,
+        options: Forwarding | None = None,
+        allowed: Callable[[bytes], bytes] | None = None,
+    ) -> None:
         self._endpoint = endpoint
+        self._allowed = allowed
         self._sender = sender_for(endpoint)
         self._metrics = metrics
         self._options = options or Forwarding()
@@ -109,6 +118,12 @@ class LogForwarder:
 
     def _send(self, payload: bytes) -> Sent:
         """Try until it is taken or refused; ``Again`` when time is up."""
+        if self._allowed is not None:
+            try:
+                payload = self._allowed(payload)
+            except Exception as error:  # noqa: BLE001 - what can't be cleaned is not sent
+                self._metrics.contained("forward", error)
+                return Refused(type(error).__name__)
         compressed, pause = gzip.compress(payload, 1), self._options.first_pause_s
         while True:
             sent = self._try(compressed, payload)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from concurrent import futures
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -20,11 +21,13 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
     ExportLogsServiceRequest,
     ExportLogsServiceResponse,
 )
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from otel_voicebot.errors import UsageError
 from otel_voicebot.exporters.otlp_logs import Forwarding, LogForwarder
+from otel_voicebot.processors.sending import without_content
 from otel_voicebot.selfmetrics import SelfMetrics
 from otel_voicebot.semconv import SELF_LOGS_DROPPED, SELF_LOGS_FORWARDED
 
@@ -239,3 +242,43 @@ def test_an_endpoint_that_is_no_url_is_a_usage_error(url: str) -> None:
     """Said at start, with the value."""
     with pytest.raises(UsageError, match="logs_endpoint"):
         LogForwarder(url, SelfMetrics())
+
+
+def test_what_may_not_be_stored_is_not_sent_on_either() -> None:
+    """Without content capture bodies, texts under unknown keys and lists are left out; names and numbers go on."""
+
+    def text(value: str) -> AnyValue:
+        return AnyValue(string_value=value)
+
+    said = "please transfer my money"
+    record = LogRecord(
+        body=text(said),
+        event_name=said,
+        severity_text="INFO",
+        attributes=[
+            KeyValue(key="session.id", value=text("call-1")),
+            KeyValue(key="note", value=text(said)),
+            KeyValue(key="words", value=AnyValue(array_value=ArrayValue(values=[text(said)]))),
+            KeyValue(key="count", value=AnyValue(int_value=3)),
+        ],
+    )
+    resource = Resource(attributes=[KeyValue(key="service.name", value=text("bank"))])
+    logs = ResourceLogs(resource=resource, scope_logs=[ScopeLogs(log_records=[record])])
+    payload = ExportLogsServiceRequest(resource_logs=[logs]).SerializeToString()
+    with http_endpoint() as (url, endpoint):
+        forwarder = LogForwarder(url, SelfMetrics(), QUICK, partial(without_content, keep=()))
+        forwarder.start()
+        forwarder.offer(payload, 1)
+        forwarder.close(20)
+    assert b"transfer" not in endpoint.taken[0]
+    (sent,) = ExportLogsServiceRequest.FromString(endpoint.taken[0]).resource_logs
+    assert sent.resource == resource
+    (got,) = sent.scope_logs[0].log_records
+    assert not got.HasField("body")
+    assert (got.severity_text, got.event_name) == ("INFO", "")
+    assert {pair.key: pair.value.WhichOneof("value") for pair in got.attributes} == {
+        "session.id": "string_value",
+        "note": None,
+        "words": None,
+        "count": "int_value",
+    }

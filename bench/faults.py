@@ -68,8 +68,7 @@ def _section(tallies: list[Tally], points: Counter[str], notes: list[str]) -> Se
     said = ", ".join(f"{point} {points[point]}" for point in (*POINTS, "elsewhere"))
     notes = [
         f"SIGKILL by strace as a system call is entered: {said}.",
-        "Rows before compaction that repeat are of requests sent again; after it only those of different hours are "
-        "left, which the models drop.",
+        "What repeats before compaction was sent again; after it only spans of different hours do: models drop them.",
         *notes,
     ]
     return Section("faults", "Faults under load", COLUMNS, [tally.row() for tally in tallies], figures, notes)

@@ -22,7 +22,10 @@ from bench.serving import Server, cpu_seconds, resident_bytes
 
 __all__ = ["run"]
 
-_BUCKETS: Final = "0.5s 0.65s 0.8s 1s 1.15s 1.3s 1.45s 1.5s 1.65s 1.8s 2s 2.2s 2.45s 2.7s 3s 3.3s 3.5s 3.85s 4.25s 4.7s 5s 5.55s 6.2s 8s 13.5s"
+_BUCKETS: Final = (
+    "0.5s 0.65s 0.8s 1s 1.15s 1.3s 1.45s 1.5s 1.65s 1.8s 2s 2.2s 2.45s "
+    "2.7s 3s 3.3s 3.5s 3.85s 4.25s 4.7s 5s 5.55s 6.2s 8s 13.5s"
+)
 _FORMS: Final = {
     "Collector, JSON": {"format": "json", "compression": ""},
     "Collector, JSON zstd": {"format": "json", "compression": "zstd"},

@@ -65,11 +65,15 @@ def retain(
     if json:
         out.write_json(document, None)
     else:
-        names = {hour.name for hour in removed.hours}
-        count = "1 hour" if len(names) == 1 else f"{len(names)} hours"
         verb = "would be removed" if dry_run else "removed"
-        out.write(f"{count} {verb}, {removed.bytes / 1e6:.1f} MB; {left / 1e6:.1f} MB left\n", None)
+        sizes = f"{removed.bytes / 1e6:.1f} MB; {left / 1e6:.1f} MB left"
+        out.write(f"{_count(removed)} {verb}, {sizes}\n", None)
     return 0
+
+
+def _count(removed: "Retained") -> str:
+    names = {hour.name for hour in removed.hours}
+    return "1 hour" if len(names) == 1 else f"{len(names)} hours"
 
 
 def _removed(directory: "Path", age_s: float | None, cap: int | None, *, dry_run: bool) -> "tuple[Retained, int]":

@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
+FRAMEWORKS := $(VENV)/.frameworks
 
-.PHONY: setup demo test lint bench collector docs clean
+.PHONY: setup frameworks demo test lint bench collector docs clean
 
 setup: $(STAMP)
 
@@ -15,10 +16,17 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[demo,dev]'
 	@touch $(STAMP)
 
+frameworks: $(FRAMEWORKS)  ## Pipecat and LiveKit Agents for the tests: 0.5 GB that `make demo` doesn't need
+
+$(FRAMEWORKS): $(STAMP)
+	@echo "Installing the frameworks of the tests (once) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[demo,dev,frameworks]'
+	@touch $(FRAMEWORKS)
+
 demo: setup  ## real spoken calls -> spans -> metrics -> Parquet -> a report
 	@$(BIN)/otel-voicebot demo
 
-test: setup  ## all tests
+test: frameworks  ## all tests
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: setup  ## style, types, layers, generated pages
@@ -31,7 +39,7 @@ lint: setup  ## style, types, layers, generated pages
 docs: setup  ## write the generated reference pages
 	@$(BIN)/python docs/generate.py
 
-bench: setup  ## paired measurements; prints ratios
+bench: frameworks  ## paired measurements; prints ratios
 	@$(BIN)/python -m bench
 
 collector: setup  ## build the OpenTelemetry Collector of the tests, once; needs Go

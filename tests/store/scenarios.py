@@ -25,7 +25,6 @@ NUMBERS = {span_id(number): number for number in (A, B)}
 COLUMNS = ["trace_id", "span_id", "session_id", "ingest_time", "start_unix_nano"]
 WRITERS = [itertools.count()]  # of the present run
 COUNTED = [MODELS["once"].text]
-READS = duckdb.connect(config={"threads": 1})
 
 
 class Store:
@@ -197,9 +196,10 @@ class Store:
 
 def query(found: Snapshot) -> list[int]:
     """Span numbers, each repeated one once, by the models."""
-    READS.execute(f"CREATE OR REPLACE TEMP VIEW spans AS {found.sql(COLUMNS, raw_ids=True)}")
-    READS.execute(f"CREATE OR REPLACE TEMP TABLE repeats AS {MODELS['repeats'].text}")
-    return [NUMBERS[span] for (span,) in READS.execute(f"SELECT span_id FROM ({COUNTED[-1]})").fetchall()]
+    with duckdb.connect(config={"threads": 1}) as reads:
+        reads.execute(f"CREATE VIEW spans AS {found.sql(COLUMNS, raw_ids=True)}")
+        reads.execute(f"CREATE TEMP TABLE repeats AS {MODELS['repeats'].text}")
+        return [NUMBERS[span] for (span,) in reads.execute(f"SELECT span_id FROM ({COUNTED[-1]})").fetchall()]
 
 
 # ---- scenarios ------------------------------------------------------------------------------------------------------

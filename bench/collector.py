@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import json
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -32,6 +33,7 @@ _MANIFEST: Final = DEPLOY / "otelcol-builder.yaml"
 _BUILDER: Final = "go.opentelemetry.io/collector/cmd/builder@v0.159.0"
 _START_S: Final = 60.0
 _STOP_S: Final = 60.0
+_TRIES: Final = 100
 
 
 class NoCollectorError(Exception):
@@ -83,10 +85,16 @@ def _build(path: Path) -> None:
 
 
 def free_address() -> str:
-    """HOST:PORT on loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
+    """HOST:PORT on loopback that was free a moment ago.
+
+    Drawn below the ports that the kernel gives to outgoing connections: nobody takes it by chance before it is used.
+    """
+    for _ in range(_TRIES):
+        port = random.randint(10_240, 32_000)  # a port, not a secret
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return f"127.0.0.1:{port}"
+    raise NoCollectorError("no free port below 32,000")
 
 
 class Collector:

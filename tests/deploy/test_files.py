@@ -5,12 +5,14 @@ import re
 import shlex
 import shutil
 import subprocess
+import urllib.request
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from bench.serving import Server
 from otel_voicebot.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -142,6 +144,16 @@ def test_probes_ask_the_http_door() -> None:
         "readiness": "/readyz",
     }
     assert {ports[probe["port"]] for probe in paths.values()} == {http}
+
+
+def test_the_service_answers_the_probes(tmp_path: Path) -> None:
+    """Each path that the manifest probes answers 200 once the service has said that it is ready."""
+    (container,) = manifests()["StatefulSet"]["spec"]["template"]["spec"]["containers"]
+    with Server(tmp_path / "data") as server:
+        for kind in ("startup", "liveness", "readiness"):
+            url = f"http://{server.http}{container[f'{kind}Probe']['httpGet']['path']}"
+            with urllib.request.urlopen(url, timeout=30) as answer:
+                assert answer.status == 200
 
 
 def test_objects_select_the_pods_and_replicas_keep_their_names() -> None:

@@ -71,6 +71,9 @@ REQUESTERS: Final = ("caller", "bot")
 SERVICE_NAME: Final = _attribute("service.name", "string", "Name of the service that emitted the span.")
 SERVICE_INSTANCE_ID: Final = _attribute("service.instance.id", "string", "One process of the service.")
 ENVIRONMENT: Final = _attribute("deployment.environment.name", "string", "production, staging, ...")
+FRAMEWORK_VERSION: Final = _attribute(
+    "voicebot.framework.version", "string", "Version of the voice-agent framework, where its spans don't tell."
+)
 
 # ---- every span ---------------------------------------------------------------------------------------------------
 
@@ -380,6 +383,20 @@ SELF_COMMITTED: Final = _metric("voicebot.spans.committed", "counter", "{span}",
 SELF_LATE: Final = _metric("voicebot.spans.late", "counter", "{span}", "", "Spans of sessions that were closed.")
 SELF_UNMAPPED: Final = _metric(
     "voicebot.spans.unmapped", "counter", "{span}", "scope", "Spans that no dialect recognises."
+)
+SELF_UNKNOWN_SPANS: Final = _metric(
+    "voicebot.dialect.unknown_spans",
+    "counter",
+    "{span}",
+    "name",
+    "Spans of a known framework with a name that its table doesn't have, as framework/name.",
+)
+SELF_UNKNOWN_ATTRIBUTES: Final = _metric(
+    "voicebot.dialect.unknown_attributes",
+    "counter",
+    "{attribute}",
+    "name",
+    "Attributes of a known framework that its table doesn't have, as framework/name.",
 )
 SELF_ROWS_DROPPED: Final = _metric(
     "voicebot.rows.dropped",

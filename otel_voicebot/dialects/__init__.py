@@ -2,10 +2,14 @@
 
 from typing import Final
 
-from otel_voicebot.dialects.dialect import STAMPS, Dialect
+from otel_voicebot.dialects.dialect import STAMPS, Columns, Dialect, Field, matches
 from otel_voicebot.dialects.genai import GENAI
+from otel_voicebot.dialects.livekit import LIVEKIT
 from otel_voicebot.dialects.native import NATIVE
+from otel_voicebot.dialects.openinference import OPENINFERENCE
+from otel_voicebot.dialects.pipecat import PIPECAT
+from otel_voicebot.dialects.traceloop import TRACELOOP
 
-__all__ = ["DIALECTS", "STAMPS", "Dialect"]
+__all__ = ["DIALECTS", "STAMPS", "Columns", "Dialect", "Field", "matches"]
 
-DIALECTS: Final = (NATIVE, GENAI)
+DIALECTS: Final = (NATIVE, PIPECAT, LIVEKIT, OPENINFERENCE, TRACELOOP, GENAI)

@@ -1,17 +1,64 @@
 """What a dialect is, and the attributes that are read on every span whatever its dialect."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from otel_voicebot import semconv
 
-__all__ = ["STAMPS", "Dialect"]
+__all__ = ["STAMPS", "Columns", "Dialect", "Field", "matches"]
 
 
 @dataclass(frozen=True, slots=True)
+class Field:
+    """An attribute that fills a column only here and there, or whose value is written otherwise than the column's.
+
+    Attributes:
+        key: the attribute. With ``role`` one ``*`` may stand for a number: the lists that some flatten.
+        spans: names of the spans on which it counts; all when empty.
+        failed: it counts also on a span whose status is error.
+        positive: only above 0 it is a value; 0 or less says that it is unknown.
+        scale: what its value is multiplied with to have the column's unit.
+        text: numbers and booleans may be written as a text, such as ``"true"``.
+        inside: the attribute is a text that holds a JSON object, this member of which is the value.
+        role: the attribute is a text that holds a JSON list of messages; the text of the last with this role.
+        words: the framework's words and ours; other words say nothing.
+        since: first version of the framework that writes it.
+        until: first version that doesn't any more.
+    """
+
+    key: str
+    spans: tuple[str, ...] = ()
+    failed: bool = True
+    positive: bool = False
+    scale: float = 1.0
+    text: bool = False
+    inside: str = ""
+    role: str = ""
+    words: tuple[tuple[str, str], ...] = ()
+    since: str = ""
+    until: str = ""
+
+    @property
+    def is_plain(self) -> bool:
+        """The attribute's value is the column's as it stands."""
+        return not (self.inside or self.role or self.words or self.text) and self.scale == 1.0
+
+    @property
+    def name(self) -> str:
+        """What the value is called while it is worked out: the attribute's name where it is plain."""
+        if self.is_plain:
+            return self.key
+        return f"{self.key}\0{self.inside}\0{self.role}\0{self.scale}\0{self.text}\0{self.words}"
+
+
+Columns = Mapping[str, tuple[str | Field, ...]]
+"""Column of the spans table to what fills it; the first that fits wins, the others stay in the map."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class Dialect:
-    """How one framework names things. A span has the first dialect of the registry that recognises it.
+    """How one framework names things. A span has the first dialect that knows its scope, else that it is marked for.
 
     Attributes:
         name: value of the ``dialect`` column.
@@ -19,10 +66,18 @@ class Dialect:
         span_names: span name to component; a trailing ``*`` makes a prefix, and exact names win over prefixes.
         marking_names: span names that mark it, whatever the scope; a trailing ``*`` makes a prefix.
         marking_keys: attributes whose presence marks the dialect, whatever scope and name.
-        operations: value of ``gen_ai.operation.name`` to component, where the span's name tells nothing.
-        columns: column of the spans table to the attributes that fill it; the first that fits wins, the others stay
-            in the map. The column's type says what fits. An attribute may fill several columns.
-        content: attributes that carry what people said or wrote.
+        kinds: attribute to its values to component, where the span's name tells nothing.
+        columns: column to the attributes that fill it. The column's type says what fits. An attribute may fill
+            several columns.
+        unknown: texts that say that a value is not known.
+        content: attributes that carry what people said or wrote; names or globs.
+        identifiers: attributes without a column whose texts name something; names or globs.
+        inputs: attributes with a model's input, of which it is told whether a tool's result is the last message:
+            JSON lists of messages, or the roles of a flattened list (``*`` for the number).
+        first_chunks: names of events, the first of which is the first chunk of the answer.
+        attributes: the other attributes that it is known to write; names or globs. None: it writes what it likes, and
+            nothing is counted as unknown.
+        free: spans on which users put attributes of their own.
     """
 
     name: str
@@ -30,9 +85,26 @@ class Dialect:
     span_names: Mapping[str, str] = field(default_factory=dict)
     marking_names: tuple[str, ...] = ()
     marking_keys: tuple[str, ...] = ()
-    operations: Mapping[str, str] = field(default_factory=dict)
-    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    kinds: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    columns: Columns = field(default_factory=dict)
+    unknown: tuple[str, ...] = ()
     content: frozenset[str] = frozenset()
+    identifiers: frozenset[str] = frozenset()
+    inputs: tuple[str, ...] = ()
+    first_chunks: tuple[str, ...] = ()
+    attributes: frozenset[str] | None = None
+    free: tuple[str, ...] = ()
+
+    def fields(self) -> Iterator[tuple[str, Field]]:
+        """Each column with what fills it."""
+        for column, keys in self.columns.items():
+            for key in keys:
+                yield column, Field(key) if isinstance(key, str) else key
+
+
+def matches(name: str, patterns: tuple[str, ...]) -> bool:
+    """Whether a name is one of these, of which some end in ``*``."""
+    return any(name.startswith(one[:-1]) if one.endswith("*") else name == one for one in patterns)
 
 
 STAMPS: Final[Mapping[str, tuple[str, ...]]] = {

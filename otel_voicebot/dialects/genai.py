@@ -3,24 +3,28 @@
 from typing import Final
 
 from otel_voicebot import semconv
-from otel_voicebot.dialects.dialect import Dialect
+from otel_voicebot.dialects.dialect import Dialect, Field
 
 __all__ = ["GENAI"]
 
 GENAI: Final = Dialect(
     name="genai",
+    scopes=("opentelemetry.instrumentation.genai.*", "opentelemetry.util.genai*"),
     marking_keys=(semconv.OPERATION_NAME,),
-    operations={
-        "chat": "llm",
-        "text_completion": "llm",
-        "generate_content": "llm",
-        "embeddings": "llm",
-        "execute_tool": "tool",
-        "retrieval": "rag",
-        "speech_to_text": "stt",
-        "text_to_speech": "tts",
+    kinds={
+        semconv.OPERATION_NAME: {
+            "chat": "llm",
+            "text_completion": "llm",
+            "generate_content": "llm",
+            "embeddings": "llm",
+            "execute_tool": "tool",
+            "retrieval": "rag",
+            "speech_to_text": "stt",
+            "text_to_speech": "tts",
+        }
     },
     columns={
+        "session_id": ("gen_ai.conversation.id",),
         "provider": (semconv.PROVIDER, "gen_ai.system"),
         "model": (semconv.RESPONSE_MODEL, semconv.REQUEST_MODEL),
         "operation": (semconv.TOOL_NAME, semconv.OPERATION_NAME),
@@ -31,7 +35,10 @@ GENAI: Final = Dialect(
         "agent": (semconv.AGENT, "gen_ai.agent.name"),
         "decision": (semconv.DECISION,),
         "adapter": (semconv.ADAPTER,),
+        "user_text": (Field(semconv.INPUT_MESSAGES, role="user"),),
+        "bot_text": (Field(semconv.OUTPUT_MESSAGES, role="assistant"),),
     },
+    unknown=("unknown",),
     content=frozenset(
         {
             semconv.INPUT_MESSAGES,
@@ -44,4 +51,6 @@ GENAI: Final = Dialect(
             "gen_ai.agent.description",
         }
     ),
+    inputs=(semconv.INPUT_MESSAGES,),
+    first_chunks=("gen_ai.content.completion.chunk",),
 )

@@ -18,9 +18,9 @@ NATIVE: Final = Dialect(
         **{f"{name} *": semconv.SPANS[name].component for name in _NAMED_AFTER_MODEL_OR_TOOL},
     },
     marking_names=("voicebot.*",),
-    operations=GENAI.operations,
+    kinds=GENAI.kinds,
     columns={
-        **GENAI.columns,
+        **{column: keys for column, keys in GENAI.columns.items() if column != "session_id"},
         "operation": (semconv.TOOL_NAME, semconv.API_NAME, semconv.OPERATION_NAME, semconv.CACHE_NAME),
         "audio_s": (semconv.AUDIO_DURATION,),
         "characters": (semconv.TTS_CHARACTERS,),
@@ -47,4 +47,5 @@ NATIVE: Final = Dialect(
         "bot_text": (semconv.BOT_TEXT,),
     },
     content=frozenset(attribute.name for attribute in semconv.ATTRIBUTES.values() if attribute.content),
+    inputs=GENAI.inputs,
 )

@@ -1,7 +1,7 @@
 """Reads each span with its dialect: names become a component, attributes become columns."""
 
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -9,13 +9,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from otel_voicebot import semconv
-from otel_voicebot.dialects import DIALECTS, STAMPS, Dialect
+from otel_voicebot.dialects import DIALECTS, STAMPS, Dialect, Field
+from otel_voicebot.processors import derive
+from otel_voicebot.processors.drift import drift
 from otel_voicebot.processors.identifiers import are_identifiers
+from otel_voicebot.processors.lookup import in_events, texts_of
 from otel_voicebot.processors.names import shown_texts
 from otel_voicebot.processors.promote import Promoter
 from otel_voicebot.processors.ranges import RANGES, rule_of, with_rules, within
+from otel_voicebot.processors.recognise import Recognised, recognise
 from otel_voicebot.processors.speech import speech_columns
-from otel_voicebot.spans.attributes import Attributes, Indices, Int32s, Kind, Mask
+from otel_voicebot.spans.attributes import Int32s, Kind, Mask
 from otel_voicebot.spans.batch import SpanBatch
 from otel_voicebot.spans.logs import LogBatch
 
@@ -28,117 +32,75 @@ _RESOURCE: Final = {
 }
 
 
-def normalise(batch: SpanBatch) -> SpanBatch:
+def normalise(batch: SpanBatch, dialects: Sequence[Dialect] = DIALECTS) -> SpanBatch:
     """The batch with dialect, component and what the dialect derives; ``unmapped`` counts the other spans by scope.
 
     An attribute that a column holds leaves the map; one whose value does not fit its column stays there: a value of
     another type, an empty text, a sentence where an identifier belongs, a number out of range (`quality` names it).
     """
-    dialect, component = _recognise(batch)
+    seen = recognise(batch, dialects)
     promoter = Promoter(batch.attributes, len(batch))
+    derive.offer(promoter, batch, seen)
     promoter.promote(STAMPS, None)
-    for number, one in enumerate(DIALECTS):
-        mine = dialect == number
-        if mine.any():
-            promoter.promote(one.columns, None if mine.all() else mine)
+    for number, one in enumerate(dialects):
+        mine = seen.of(number)
+        if mine is None or mine.any():
+            promoter.promote(one.columns, mine, _Asked(seen, one.unknown))
     columns: dict[str, pa.Array] = promoter.columns()
-    names = pa.array([one.name for one in DIALECTS], pa.string())
-    columns["dialect"] = names.take(pa.array(dialect, mask=dialect < 0))
-    columns["component"] = pa.array(semconv.COMPONENTS, pa.string()).take(pa.array(component))
+    names = pa.array([one.name for one in dialects], pa.string())
+    columns["dialect"] = names.take(pa.array(seen.dialect, mask=seen.dialect < 0))
+    columns["component"] = pa.array(semconv.COMPONENTS, pa.string()).take(pa.array(seen.component))
     columns |= of_resource(batch)
     columns |= _of_feedback(batch, columns, promoter.broken)
     columns["error_type"] = _error_type(batch, columns["error_type"])
-    columns |= speech_columns(batch, component == semconv.COMPONENTS.index("turn"))
+    columns |= speech_columns(batch, seen.component == semconv.COMPONENTS.index("turn"))
+    columns |= _of_frameworks(batch, columns, seen)
     if promoter.broken:
         columns["quality"] = with_rules(batch.column("quality"), promoter.broken)
-    return batch.with_columns(columns, attributes=promoter.rest(), unmapped=_unmapped(batch, dialect))
+    return batch.with_columns(
+        columns, attributes=promoter.rest(), unmapped=_unmapped(batch, seen.dialect), drift=drift(batch, seen)
+    )
 
 
-def _recognise(batch: SpanBatch) -> tuple[Int32s, Int32s]:
-    """Index of each span's dialect (-1: none) and of its component."""
-    names = batch.column("name").dictionary_encode()
-    scopes = batch.column("scope_name").dictionary_encode()
-    dialect = np.full(len(batch), -1, np.int32)
-    component = np.full(len(batch), semconv.COMPONENTS.index("other"), np.int32)
-    for number, one in enumerate(DIALECTS):
-        if (dialect >= 0).all():
-            break
-        mine = _per_value(scopes, partial(_matches, patterns=one.scopes))
-        mine |= _per_value(names, partial(_matches, patterns=one.marking_names))
-        for key in one.marking_keys:
-            mine |= _having(batch.attributes, key, len(batch))
-        mine &= dialect < 0
-        if mine.any():
-            dialect[mine] = number
-            by_name = _components(names, partial(_by_name, dialect=one))
-            by_operation = _components_by_operation(batch.attributes, one, len(batch))
-            found = np.where(by_name >= 0, by_name, by_operation)
-            component = np.where(mine & (found >= 0), found, component)
-    return dialect, component
+@dataclass(frozen=True)
+class _Asked:
+    """What a dialect says of the rows of its fields."""
+
+    seen: Recognised
+    unknown: tuple[str, ...]
+
+    def rows(self, field: Field) -> Mask:
+        rows = self.seen.named(field.spans) if field.spans else np.ones(len(self.seen.dialect), dtype=bool)
+        return rows if field.failed else rows & self.seen.sound
 
 
-def _matches(name: str, patterns: Iterable[str]) -> bool:
-    return any(name.startswith(one[:-1]) if one.endswith("*") else name == one for one in patterns)
+def _of_frameworks(batch: SpanBatch, columns: Mapping[str, pa.Array], seen: Recognised) -> dict[str, pa.Array]:
+    """What no attribute of a span says by itself."""
+    found: dict[str, pa.Array] = derive.counted_words(columns)
+    first = derive.first_chunks(batch, seen, columns["time_to_first_chunk_s"])
+    if first is not None:
+        found["time_to_first_chunk_s"] = first
+    after = derive.after_tool(batch, seen, seen.component == semconv.COMPONENTS.index("llm"))
+    if after is not None:
+        found["after_tool"] = after
+    versions = _versions(batch, seen)
+    if versions.null_count < len(versions):
+        found["framework_version"] = versions
+    return found
 
 
-def _by_name(name: str, dialect: Dialect) -> str | None:
-    exact = dialect.span_names.get(name)
-    if exact is not None:
-        return exact
-    prefixes = (key for key in dialect.span_names if key.endswith("*") and name.startswith(key[:-1]))
-    longest = max(prefixes, key=len, default=None)
-    return None if longest is None else dialect.span_names[longest]
-
-
-def _per_value(column: pa.DictionaryArray, says: Callable[[str], bool]) -> Mask:
-    values = np.array([says(value) for value in column.dictionary.to_pylist()] + [False], dtype=bool)
-    mask: Mask = values[np.asarray(pc.fill_null(column.indices, len(values) - 1))]
-    return mask
-
-
-def _components(column: pa.DictionaryArray, says: Callable[[str], str | None]) -> Int32s:
-    values = np.array([*(_number(says(value)) for value in column.dictionary.to_pylist()), -1], dtype=np.int32)
-    components: Int32s = values[np.asarray(pc.fill_null(column.indices, len(values) - 1))]
-    return components
-
-
-def _components_by_operation(attributes: Attributes, dialect: Dialect, owners: int) -> Int32s:
-    components = np.full(owners, -1, np.int32)
-    entries = _entries(attributes, semconv.OPERATION_NAME, Kind.STRING)
-    distinct, place = np.unique(attributes.value[entries], return_inverse=True)
-    words = attributes.text.take(pa.array(distinct)).to_pylist()
-    components[attributes.row[entries]] = np.array([_number(dialect.operations.get(word)) for word in words], np.int32)[
-        place
-    ]
-    return components
-
-
-def _number(component: str | None) -> int:
-    return -1 if component is None else semconv.COMPONENTS.index(component)
-
-
-def _entries(attributes: Attributes, key: str, kind: Kind) -> Indices:
-    """Positions of the entries with this key and kind of value, ascending by owner."""
-    if key not in attributes.keys:
-        return np.zeros(0, np.intp)
-    values = (attributes.key == list(attributes.keys).index(key)) & (attributes.kind == kind)
-    return np.flatnonzero(values[attributes.value])
-
-
-def _having(attributes: Attributes, key: str, owners: int) -> Mask:
-    mask = np.zeros(owners, dtype=bool)
-    mask[attributes.row[_entries(attributes, key, Kind.STRING)]] = True
-    return mask
-
-
-def _texts(attributes: Attributes, key: str, owners: int) -> pa.StringArray:
-    """The text under a key, per owner; null where there is none."""
-    entries = _entries(attributes, key, Kind.STRING)
-    if not len(entries):
-        return pa.nulls(owners, pa.string())
-    position = np.full(owners, -1, np.int32)
-    position[attributes.row[entries]] = attributes.value[entries]
-    return attributes.text.take(pa.array(position, mask=position < 0))
+def _versions(batch: SpanBatch, seen: Recognised) -> pa.StringArray:
+    """The version of a span's framework: its resource's, else that of the scope by which it is known."""
+    stated = texts_of(batch.resources, semconv.FRAMEWORK_VERSION, batch.resource_count())
+    scopes = batch.column("scope_version")
+    if stated.null_count == len(stated) and scopes.null_count == len(scopes):
+        return pa.nulls(len(batch), pa.string())
+    of_scope = pc.if_else(pa.array(seen.by_scope), scopes, pa.scalar(None, pa.string()))
+    known = pc.if_else(pa.array(seen.dialect >= 0), stated.take(pa.array(batch.resource)), pa.scalar(None, pa.string()))
+    distinct = pc.coalesce(known, of_scope).dictionary_encode()
+    texts = pa.array(distinct.dictionary, pa.string())
+    good = pc.if_else(pa.array(are_identifiers(texts)), texts, pa.scalar(None, pa.string()))
+    return good.take(distinct.indices)
 
 
 def of_resource(batch: SpanBatch | LogBatch) -> dict[str, pa.Array]:
@@ -146,22 +108,11 @@ def of_resource(batch: SpanBatch | LogBatch) -> dict[str, pa.Array]:
     owners = batch.resource_count()
     columns = {}
     for column, keys in _RESOURCE.items():
-        texts = _texts(batch.resources, keys[0], owners)
+        texts = texts_of(batch.resources, keys[0], owners)
         for key in keys[1:]:
-            texts = pc.coalesce(texts, _texts(batch.resources, key, owners))
+            texts = pc.coalesce(texts, texts_of(batch.resources, key, owners))
         columns[column] = texts.take(pa.array(batch.resource))
     return columns
-
-
-def _of_events(batch: SpanBatch, event: str, key: str, kind: Kind) -> tuple[Indices, Indices]:
-    """Each time an event of this name carries the key: the span's row, the value's index in the events' attributes."""
-    named = np.asarray(pc.fill_null(pc.equal(batch.events.columns["name"], event), False))  # noqa: FBT003
-    if not named.any():
-        return np.zeros(0, np.intp), np.zeros(0, np.intp)
-    entries = _entries(batch.events.attributes, key, kind)
-    entries = entries[named[batch.events.attributes.row[entries]]]
-    rows: Indices = batch.events.row[batch.events.attributes.row[entries]].astype(np.intp)
-    return rows, batch.events.attributes.value[entries].astype(np.intp)
 
 
 def _of_feedback(batch: SpanBatch, columns: Mapping[str, pa.Array], broken: dict[str, Mask]) -> dict[str, pa.Array]:
@@ -171,7 +122,7 @@ def _of_feedback(batch: SpanBatch, columns: Mapping[str, pa.Array], broken: dict
     """
     found = {}
     for column, key in (("csat", semconv.CSAT), ("nps", semconv.NPS)):
-        rows, values = _of_events(batch, semconv.FEEDBACK, key, Kind.INT)
+        rows, values = in_events(batch, semconv.FEEDBACK, key, Kind.INT)
         given = batch.events.attributes.integer[values]
         good = within(given, RANGES[column])
         if not good.all():
@@ -191,7 +142,7 @@ def _error_type(batch: SpanBatch, stated: pa.Array) -> pa.Array:
     failed = pc.equal(batch.column("status"), "error")
     if not failed.true_count:
         return stated
-    rows, values = _of_events(batch, semconv.EXCEPTION, semconv.EXCEPTION_TYPE, Kind.STRING)
+    rows, values = in_events(batch, semconv.EXCEPTION, semconv.EXCEPTION_TYPE, Kind.STRING)
     position = np.full(len(batch), -1, np.int64)
     position[rows] = values
     types = batch.events.attributes.text.take(pa.array(position, mask=position < 0))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from otel_voicebot import semconv
+from otel_voicebot.dialects import DIALECTS, Dialect
 from otel_voicebot.processors.limits import Bounds, limit
 from otel_voicebot.processors.normalise import normalise
 from otel_voicebot.processors.withhold import withhold
@@ -24,6 +25,8 @@ class Policy:
     """Names or globs of text attributes that hold no content, beside those that we know."""
     bounds: Bounds = field(default_factory=Bounds)
     """How many attributes a span may have, and how long their texts may be."""
+    dialects: tuple[Dialect, ...] = DIALECTS
+    """The frameworks that are known, in the order in which they are tried."""
 
 
 def prepare(batch: SpanBatch, policy: Policy, metrics: SelfMetrics, door: str, ingest_time: int) -> pa.RecordBatch:
@@ -42,9 +45,12 @@ def prepare(batch: SpanBatch, policy: Policy, metrics: SelfMetrics, door: str, i
     batch, taken = limit(batch, policy.bounds)
     metrics.add(semconv.SELF_LIMITED, taken.count, "count")
     metrics.add(semconv.SELF_LIMITED, taken.length, "length")
-    batch = normalise(batch)
+    batch = normalise(batch, policy.dialects)
     for scope, count in batch.unmapped.items():
         metrics.add(semconv.SELF_UNMAPPED, count, scope)
+    for metric, names in zip((semconv.SELF_UNKNOWN_SPANS, semconv.SELF_UNKNOWN_ATTRIBUTES), batch.drift, strict=True):
+        for name, count in names.items():
+            metrics.add(metric, count, name)
     if not policy.capture_content:
         batch = withhold(batch, policy.keep)
         metrics.add(semconv.SELF_WITHHELD, batch.withheld)

@@ -110,23 +110,31 @@ _CONTENT: Final = frozenset().union(
     *(dialect.content for dialect in DIALECTS),
     (name for name, attribute in semconv.ATTRIBUTES.items() if attribute.content),
 )
-_OURS: Final = frozenset(semconv.ATTRIBUTES) - _CONTENT
+_CONTENT_GLOBS: Final = tuple(sorted(key for key in _CONTENT if "*" in key))
+_IDENTIFIERS: Final = frozenset[str]().union(*(dialect.identifiers for dialect in DIALECTS))
+_OURS: Final = (frozenset(semconv.ATTRIBUTES) | _IDENTIFIERS) - _CONTENT
+_GLOBS: Final = (*SAFE, *sorted(key for key in _IDENTIFIERS if "*" in key))
 _KEYS: Final = {"user_text": semconv.USER_TEXT, "bot_text": semconv.BOT_TEXT}
 """Content columns, and the attribute under which the number of their characters stays."""
 _NAMES: Final = frozenset(
-    key for column in NAME_COLUMNS for one in (STAMPS, NATIVE.columns) for key in one.get(column, ())
+    key
+    for column in NAME_COLUMNS
+    for one in (STAMPS, NATIVE.columns)
+    for key in one.get(column, ())
+    if isinstance(key, str)
 )
 """Keys of names that a developer configures."""
 
 
-_FROM_RESOURCE: Final = ("service_name", "service_instance", "environment")
+_FROM_RESOURCE: Final = ("service_name", "service_instance", "environment", "framework_version")
 _COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     column: keys
-    for columns in (STAMPS, NATIVE.columns)
-    for column, keys in columns.items()
+    for columns in (*(one.columns for one in reversed(DIALECTS)), STAMPS)
+    for column, fields in columns.items()
     if SPANS.field(column).type == pa.string() and column not in _KEYS
+    for keys in [tuple(one if isinstance(one, str) else one.key for one in fields)]
 }
-"""Columns of identifiers and names, and the attributes that fill them."""
+"""Columns of identifiers and names, and the attributes that fill them; of several dialects the first one's."""
 
 
 def withhold(batch: SpanBatch, keep: Sequence[str] = ()) -> SpanBatch:
@@ -236,11 +244,11 @@ _NEVER, _IDENTIFIER, _NAME, _ALWAYS = range(4)
 @lru_cache(maxsize=8192)
 def _verdict(key: str, keep: tuple[str, ...]) -> int:
     """What may stay under a key: nothing, an identifier, a name, or any text. Content never, whatever ``keep`` says."""
-    if key in _CONTENT:
+    if key in _CONTENT or any(fnmatchcase(key, pattern) for pattern in _CONTENT_GLOBS):
         return _NEVER
     if any(fnmatchcase(key, pattern) for pattern in keep):
         return _ALWAYS
     if key in _NAMES:
         return _NAME
-    known = key in _OURS or any(fnmatchcase(key, pattern) for pattern in SAFE)
+    known = key in _OURS or any(fnmatchcase(key, pattern) for pattern in _GLOBS)
     return _IDENTIFIER if known else _NEVER

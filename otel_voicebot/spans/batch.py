@@ -55,6 +55,7 @@ class SpanBatch:
         resources: attributes of the resources; ``row`` there is that index.
         rejected: spans that could not be kept, by reason.
         unmapped: spans that no dialect recognised, by scope.
+        drift: names of spans, then of attributes, that the table of a known framework doesn't have, and how often.
         withheld: texts that were taken out.
     """
 
@@ -67,6 +68,7 @@ class SpanBatch:
     resources: Attributes
     rejected: Mapping[str, int] = field(default_factory=dict)
     unmapped: Mapping[str, int] = field(default_factory=dict)
+    drift: tuple[Mapping[str, int], Mapping[str, int]] = field(default_factory=lambda: ({}, {}))
     withheld: int = 0
 
     def __len__(self) -> int:

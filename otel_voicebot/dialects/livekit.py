@@ -1,0 +1,140 @@
+"""LiveKit Agents, 1.2 to 1.8. Times are seconds; there is no scope version.
+
+1.7 renamed what holds content to ``lk.pii.*``; 1.8 has ``eou_wait`` and ``update_agent``; delays of an agent's turn
+are there from about 1.5 on.
+"""
+
+from typing import Final
+
+from otel_voicebot import semconv
+from otel_voicebot.dialects.dialect import Dialect, Field
+from otel_voicebot.dialects.genai import GENAI
+
+__all__ = ["LIVEKIT"]
+
+_RENAMED: Final = (
+    *("user_transcript", "chat_ctx", "user_input", "instructions", "response.text", "response.function_calls"),
+    *("function_tool.arguments", "function_tool.output", "input_text"),
+)
+"""``lk.X`` before 1.7, ``lk.pii.X`` since."""
+
+
+def _both(name: str, *spans: str) -> tuple[Field, Field]:
+    return Field(f"lk.pii.{name}", spans, since="1.7.0"), Field(f"lk.{name}", spans, until="1.7.0")
+
+
+def _metric(key: str, member: str, span: str, *, positive: bool = False) -> Field:
+    return Field(key, (span,), failed=False, positive=positive, inside=member)
+
+
+_LLM: Final = "lk.llm_metrics"
+_TTS: Final = "lk.tts_metrics"
+
+LIVEKIT: Final = Dialect(
+    name="livekit",
+    scopes=("livekit-agents", "livekit-agents.*", "livekit.agents*"),
+    span_names={
+        "agent_session": "session",
+        "agent_turn": "turn",
+        "user_turn": "stt",
+        "eou_wait": "endpointing",
+        "llm_request": "llm",
+        "llm_request_run": "llm",
+        "tts_request": "tts",
+        "tts_request_run": "tts",
+        "function_tool": "tool",
+        "update_agent": "handoff",
+        "agent_speaking": "playout",
+        "realtime_inference": "llm",
+        **dict.fromkeys(
+            (
+                *("job_entrypoint", "session_start", "session_close", "start_agent_activity", "drain_agent_activity"),
+                *("setup_toolsets", "on_enter", "on_exit", "user_speaking", "eou_detection", "on_user_turn_completed"),
+                *("llm_node", "tts_node", "tts_stream_adapter", "realtime_metrics", "amd", "event_loop_blocked"),
+                *("keyterm_detection", "judge_evaluation", "room_connect", "wait_for_participant", "job_shutdown"),
+                *("llm_fallback_adapter", "tts_fallback_adapter", "rpc*", "perform_rpc*", "handle_rpc*"),
+            ),
+            "other",
+        ),
+    },
+    columns={
+        "session_id": ("gen_ai.conversation.id", "lk.room_sid", "lk.job_id", "langfuse.session.id"),
+        "exchange_key": ("lk.speech_id",),
+        "bot": ("lk.agent_name",),
+        "provider": (semconv.PROVIDER, "gen_ai.system"),
+        "model": (semconv.RESPONSE_MODEL, semconv.REQUEST_MODEL),
+        "operation": (semconv.TOOL_NAME, "lk.function_tool.name", semconv.OPERATION_NAME),
+        "agent": ("gen_ai.agent.name", "lk.agent_label"),
+        "handoff_target": (Field("lk.agent_label", ("update_agent",)),),
+        "time_to_first_chunk_s": (
+            Field(semconv.TIME_TO_FIRST_CHUNK, failed=False, positive=True, since="1.8.0"),
+            Field("lk.response.ttft", failed=False, positive=True, since="1.5.0"),
+            Field("lk.response.ttfb", failed=False, positive=True, since="1.5.0"),
+            _metric(_LLM, "ttft", "llm_request", positive=True),
+            _metric(_TTS, "ttfb", "tts_request", positive=True),
+        ),
+        "input_tokens": (semconv.INPUT_TOKENS, _metric(_LLM, "prompt_tokens", "llm_request")),
+        "output_tokens": (semconv.OUTPUT_TOKENS, _metric(_LLM, "completion_tokens", "llm_request")),
+        "cached_input_tokens": (
+            semconv.CACHED_INPUT_TOKENS,
+            "gen_ai.usage.input_cached_tokens",
+            _metric(_LLM, "prompt_cached_tokens", "llm_request"),
+        ),
+        "audio_s": (_metric(_TTS, "audio_duration", "tts_request"),),
+        "characters": (_metric(_TTS, "characters_count", "tts_request"),),
+        "confidence": (Field("lk.transcript_confidence", positive=True),),
+        "interrupted": ("lk.interrupted", Field("lk.interrupted", text=True)),
+        "outcome": (
+            Field(
+                "lk.eou.outcome",
+                words=(("committed", "committed"), ("user_resumed", "resumed"), ("dropped", "dropped")),
+                since="1.8.0",
+            ),
+        ),
+        "end_reason": ("lk.close_reason",),
+        "reported_gap_s": (Field("lk.e2e_latency", positive=True, since="1.5.0"),),
+        "transcription_delay_s": (Field("lk.transcription_delay", positive=True),),
+        "endpointing_delay_s": (
+            Field("lk.eou.wait_duration", positive=True, since="1.8.0"),
+            Field("lk.end_of_turn_delay", positive=True),
+        ),
+        "user_text": (*_both("user_transcript", "user_turn"), *_both("user_input", "agent_turn")),
+        "bot_text": (
+            *_both("response.text", "agent_turn"),
+            *_both("input_text", "tts_request"),
+            Field(semconv.OUTPUT_MESSAGES, ("llm_request",), role="assistant"),
+        ),
+    },
+    unknown=("unknown", "NOT_GIVEN"),
+    content=GENAI.content
+    | {f"{prefix}{name}" for prefix in ("lk.", "lk.pii.") for name in _RENAMED}
+    | {"lk.pii.*", "lk.participant_identity", "lk.room_name", "lk.sip.*", "content", "exception.message"},
+    identifiers=frozenset(
+        {
+            *(
+                "lk.agent_label",
+                "lk.previous_agent_label",
+                "lk.speech_id",
+                "lk.generation_id",
+                "lk.parent_generation_id",
+            ),
+            *("lk.interruption.source", "lk.eou.source", "lk.eou.outcome", "lk.eou.language", "lk.close_reason"),
+            *("lk.tts.label", "lk.function_tool.id", "lk.function_tool.name", "lk.room_sid", "lk.job_id"),
+            *("lk.agent_name", "lk.dispatch_id", "lk.job.worker_id", "lk.job.agent_id", "lk.participant_id"),
+            *("lk.participant_kind", "lk.old_state", "lk.new_state", "lk.is_interruption", "lk.provider_request_ids"),
+            *("lk.function_tools", "lk.tool_sets", "lk.provider_tools", "gen_ai.workflow.name", "lk.close.drain"),
+        }
+    ),
+    inputs=(semconv.INPUT_MESSAGES,),
+    attributes=frozenset(
+        {
+            *("lk.generation_count", "lk.speech.queue_wait", "lk.on_user_turn_completed_delay", "lk.playout.position"),
+            *("lk.retry_count", "lk.tts.streaming", "lk.eou.*", "lk.interruption.*", "lk.blocking.*", "lk.stt.events"),
+            *("lk.function_tool.*", "lk.sip.*", "lk.input.*", "lk.realtime_model_metrics", "lk.pii.room_name"),
+            *("lk.pii.participant_identity", "lk.participant_identity", "lk.room_name", "lk.job.*"),
+            *("gen_ai.request.*", "gen_ai.response.*", "gen_ai.usage.*", "gen_ai.output.type", "gen_ai.tool.*"),
+            *("gen_ai.agent.*", "langfuse.*", "exception.*", "server.*"),
+        }
+    ),
+    free=("agent_session", "job_entrypoint"),
+)

@@ -1,0 +1,76 @@
+"""Pipecat 1.x and the last 0.0.10x, as its tracing writes it. Times are seconds; there is no scope version."""
+
+from typing import Final
+
+from otel_voicebot import semconv
+from otel_voicebot.dialects.dialect import Dialect, Field
+
+__all__ = ["PIPECAT"]
+
+PIPECAT: Final = Dialect(
+    name="pipecat",
+    scopes=("pipecat", "pipecat.*"),
+    span_names={
+        "conversation": "session",
+        "turn": "turn",
+        "stt": "stt",
+        "llm": "llm",
+        "tts": "tts",
+        # realtime services: they wrap the handling of an event, so their length is none of the service's
+        "llm_setup": "other",
+        "llm_request": "other",
+        "llm_response": "llm",
+        "llm_tool_call": "tool",
+        "llm_tool_result": "other",
+    },
+    columns={
+        "session_id": ("conversation.id", "langfuse.session.id"),
+        "turn_index": ("turn.number",),
+        "provider": (semconv.PROVIDER, Field("gen_ai.system", until="1.0.0")),
+        "model": (semconv.REQUEST_MODEL,),
+        "operation": (semconv.TOOL_NAME, "tool.function_name", semconv.OPERATION_NAME),
+        # of a failed call it is the time until it failed
+        "time_to_first_chunk_s": (Field("metrics.ttfb", spans=("llm", "tts", "llm_response"), failed=False),),
+        "transcription_delay_s": (Field("metrics.ttfb", spans=("stt",)),),
+        "reported_gap_s": (Field("turn.user_bot_latency_seconds", since="0.0.100"),),
+        "input_tokens": (semconv.INPUT_TOKENS,),
+        "output_tokens": (semconv.OUTPUT_TOKENS,),
+        "cached_input_tokens": (
+            semconv.CACHED_INPUT_TOKENS,
+            Field("gen_ai.usage.cache_read_input_tokens", until="1.0.0"),
+        ),
+        "audio_s": (Field("metrics.audio_seconds", since="1.7.0"),),
+        "characters": ("metrics.character_count",),
+        "interrupted": ("turn.was_interrupted", "tts.interrupted"),
+        "user_text": (Field("transcript", spans=("stt", "llm_response", "llm_request")),),
+        "bot_text": (Field("text", spans=("tts",)), Field("output", spans=("llm", "llm_response"))),
+    },
+    unknown=("NOT_GIVEN", "unknown"),
+    content=frozenset(
+        {
+            *("transcript", "text", "input", "output", "tools", "system", "system_instruction", "user_id"),
+            *(semconv.SYSTEM_INSTRUCTIONS, semconv.INPUT_MESSAGES, semconv.OUTPUT_MESSAGES),
+            *("tools.definitions", "tools.available", "tool.arguments", "tool.result", "response.output_items"),
+            *("param.user_turn_completion_config", "session.instructions", "context_messages", "messages"),
+        }
+    ),
+    identifiers=frozenset(
+        {
+            *("conversation.type", "turn.type", "voice_id", "language", "service.operation", "output_modality"),
+            *("settings.model", "settings.voice", "settings.language", "param.model", "tool.call_id"),
+            *("tool.result_status", "tool.function_name", "response.id", "response.status", "langfuse.session.id"),
+            "conversation.id",
+        }
+    ),
+    inputs=("input",),
+    attributes=frozenset(
+        {
+            *("conversation.type", "turn.type", "turn.duration_seconds", "turn.ended_by_conversation_end"),
+            *("vad_enabled", "is_final", "stt.incomplete", "stream", "tool_count", "settings.*", "param.*", "extra.*"),
+            *("gen_ai.request.*", "gen_ai.output.type", "gen_ai.response.*", "gen_ai.usage.*", "tools.count"),
+            *("tools.names", "tool.calls_count", "tool.all_function_names", "turn_complete", "function_calls.*"),
+            *("session.*", "transcript.is_input", "metrics.*", "service.operation"),
+        }
+    ),
+    free=("conversation",),
+)

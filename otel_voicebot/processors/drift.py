@@ -1,0 +1,76 @@
+"""What a known framework writes that its table doesn't have: how a new version of it shows."""
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from otel_voicebot import semconv
+from otel_voicebot.dialects import STAMPS, Dialect
+from otel_voicebot.processors.names import shown_texts
+from otel_voicebot.processors.recognise import Recognised, component_of
+from otel_voicebot.spans.attributes import Mask
+from otel_voicebot.spans.batch import SpanBatch
+
+__all__ = ["drift", "is_known"]
+
+_ANYWHERE: Final = frozenset(semconv.ATTRIBUTES) | {key for keys in STAMPS.values() for key in keys}
+"""Ours, which anybody may stamp on a framework's spans."""
+
+
+def drift(batch: SpanBatch, seen: Recognised) -> tuple[Mapping[str, int], Mapping[str, int]]:
+    """The unknown names of spans, and of attributes, as ``framework/name``, and how often each came.
+
+    As a metric's label a name is always shown as if texts were withheld.
+    """
+    spans: dict[str, int] = {}
+    attributes: dict[str, int] = {}
+    for number, dialect in enumerate(seen.dialects):
+        if dialect.attributes is None:
+            continue
+        mine = (seen.dialect == number) & seen.by_scope
+        if mine.any():
+            _count(spans, dialect, _names(seen, dialect, mine))
+            _count(attributes, dialect, _keys(batch, seen, dialect, mine))
+    return spans, attributes
+
+
+def _names(seen: Recognised, dialect: Dialect, mine: Mask) -> dict[str, int]:
+    names = seen.names.dictionary.to_pylist()
+    counts = np.bincount(np.asarray(seen.names.indices)[mine], minlength=len(names))
+    return {names[at]: int(counts[at]) for at in np.flatnonzero(counts) if component_of(names[at], dialect) is None}
+
+
+def _keys(batch: SpanBatch, seen: Recognised, dialect: Dialect, mine: Mask) -> dict[str, int]:
+    table = batch.attributes
+    strange = np.array([not is_known(dialect, key) for key in table.keys], dtype=bool)
+    if not strange.any():
+        return {}
+    rows = mine & ~seen.named(dialect.free) if dialect.free else mine
+    key = table.key[table.value]
+    counts = np.bincount(key[strange[key] & rows[table.row]], minlength=len(strange))
+    return {table.keys[at]: int(counts[at]) for at in np.flatnonzero(counts).tolist()}
+
+
+@lru_cache(maxsize=8192)
+def is_known(dialect: Dialect, key: str) -> bool:
+    """Whether a framework is known to write an attribute."""
+    exact, globs = _table(dialect)
+    return key in exact or key in _ANYWHERE or any(fnmatchcase(key, one) for one in globs)
+
+
+@lru_cache(maxsize=64)
+def _table(dialect: Dialect) -> tuple[frozenset[str], tuple[str, ...]]:
+    known = {field.key for _, field in dialect.fields()} | {*dialect.kinds, *dialect.inputs, *dialect.marking_keys}
+    known |= dialect.content | dialect.identifiers | (dialect.attributes or frozenset())
+    return frozenset(known), tuple(sorted(key for key in known if "*" in key))
+
+
+def _count(counts: dict[str, int], dialect: Dialect, found: Mapping[str, int]) -> None:
+    names = shown_texts(pa.array(list(found), pa.string())).to_pylist()
+    for name, count in zip(names, found.values(), strict=True):
+        label = f"{dialect.name}/{name}"
+        counts[label] = counts.get(label, 0) + count

@@ -1,0 +1,125 @@
+"""Which framework wrote a span, and what part of a bot it tells of."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from otel_voicebot import semconv
+from otel_voicebot.dialects import Dialect, matches
+from otel_voicebot.processors.lookup import entries_of, having
+from otel_voicebot.spans.attributes import Attributes, Int32s, Kind, Mask
+from otel_voicebot.spans.batch import SpanBatch
+
+__all__ = ["Recognised", "recognise"]
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """What is known of each span of a batch.
+
+    Attributes:
+        dialects: all that were tried.
+        dialect: index of each span's dialect; -1: none.
+        component: index of its component.
+        by_scope: whether the scope told the dialect.
+        names: the spans' names.
+        status: their status.
+    """
+
+    dialects: Sequence[Dialect]
+    dialect: Int32s
+    component: Int32s
+    by_scope: Mask
+    names: pa.DictionaryArray
+    status: pa.StringArray
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_named", {})
+
+    @cached_property
+    def sound(self) -> Mask:
+        """Which spans did not fail."""
+        return ~np.asarray(pc.fill_null(pc.equal(self.status, "error"), False))  # noqa: FBT003
+
+    def of(self, number: int) -> Mask | None:
+        """The spans of a dialect; None for all."""
+        mine = self.dialect == number
+        return None if mine.all() else mine
+
+    def named(self, names: tuple[str, ...]) -> Mask:
+        """Which spans have one of these names; worked out once."""
+        known: dict[tuple[str, ...], Mask] = self._named  # type: ignore[attr-defined]
+        if names not in known:
+            known[names] = per_value(self.names, partial(matches, patterns=names))
+        return known[names]
+
+
+def recognise(batch: SpanBatch, dialects: Sequence[Dialect]) -> Recognised:
+    """Each span's dialect, by its scope, else by its name or attributes; and its component."""
+    names = batch.column("name").dictionary_encode()
+    scopes = batch.column("scope_name").dictionary_encode()
+    dialect = _per_number(scopes, partial(_of_scope, dialects=dialects))
+    by_scope = dialect >= 0
+    for number, one in enumerate(dialects):
+        if (dialect >= 0).all():
+            break
+        marked = per_value(names, partial(matches, patterns=one.marking_names))
+        for key in one.marking_keys:
+            marked |= having(batch.attributes, key, len(batch))
+        dialect[marked & (dialect < 0)] = number
+    component = np.full(len(batch), semconv.COMPONENTS.index("other"), np.int32)
+    for number, one in enumerate(dialects):
+        mine = dialect == number
+        if mine.any():
+            found = _per_number(names, lambda name, one=one: _number(component_of(name, one)))  # type: ignore[misc]
+            for key, kinds in one.kinds.items():
+                if not (mine & (found < 0)).any():
+                    break
+                found = np.where(found >= 0, found, _by_kind(batch.attributes, key, kinds, len(batch)))
+            component = np.where(mine & (found >= 0), found, component)
+    return Recognised(dialects, dialect, component, by_scope, names, batch.column("status"))
+
+
+def component_of(name: str, dialect: Dialect) -> str | None:
+    """What a dialect says of a span's name; None when nothing."""
+    exact = dialect.span_names.get(name)
+    if exact is not None:
+        return exact
+    prefixes = (key for key in dialect.span_names if key.endswith("*") and name.startswith(key[:-1]))
+    longest = max(prefixes, key=len, default=None)
+    return None if longest is None else dialect.span_names[longest]
+
+
+def _of_scope(scope: str, dialects: Sequence[Dialect]) -> int:
+    return next((number for number, one in enumerate(dialects) if matches(scope, one.scopes)), -1)
+
+
+def per_value(column: pa.DictionaryArray, says: Callable[[str], bool]) -> Mask:
+    """What is said of each row's text, asked once a text; False of null."""
+    values = np.array([says(value) for value in column.dictionary.to_pylist()] + [False], dtype=bool)
+    mask: Mask = values[np.asarray(pc.fill_null(column.indices, len(values) - 1))]
+    return mask
+
+
+def _per_number(column: pa.DictionaryArray, says: Callable[[str], int]) -> Int32s:
+    values = np.array([*(says(value) for value in column.dictionary.to_pylist()), -1], dtype=np.int32)
+    numbers: Int32s = values[np.asarray(pc.fill_null(column.indices, len(values) - 1))]
+    return numbers
+
+
+def _by_kind(attributes: Attributes, key: str, kinds: Mapping[str, str], owners: int) -> Int32s:
+    components = np.full(owners, -1, np.int32)
+    entries = entries_of(attributes, key, Kind.STRING)
+    distinct, place = np.unique(attributes.value[entries], return_inverse=True)
+    words = attributes.text.take(pa.array(distinct)).to_pylist()
+    numbers = np.array([_number(kinds.get(word)) for word in words], np.int32)
+    components[attributes.row[entries]] = numbers[place]
+    return components
+
+
+def _number(component: str | None) -> int:
+    return -1 if component is None else semconv.COMPONENTS.index(component)

@@ -7,7 +7,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-__all__ = ["Part", "Rows", "facts", "without"]
+from otel_voicebot.models.prepared import OPERATIONS
+
+__all__ = ["Part", "Rows", "facts", "operations_of", "without"]
 
 Part = tuple[int, NDArray[np.int64]]
 """A chunk's number and row indexes in it."""
@@ -65,6 +67,27 @@ def facts(rows: pa.RecordBatch) -> NDArray[np.bool_]:
     for name in ("csat", "nps", "mos", "user_hash"):
         own = pc.or_(own, pc.is_valid(rows[name]))
     return np.asarray(pc.or_(own, pc.is_in(rows["component"], pa.array(["session", "handoff"]))))
+
+
+def operations_of(rows: pa.Table, nested: pa.Array) -> pa.Table:
+    """What the model ``operations`` says of these spans, as far as metrics read it: a filter that needs no engine.
+
+    A test holds it to the model.
+
+    Args:
+        rows: spans, schema NARROW.
+        nested: ids of operations inside an operation of their kind, which don't count.
+    """
+    found = rows.filter(pc.is_in(rows["component"], OPERATIONS))
+    if len(nested):
+        found = found.filter(pc.invert(pc.is_in(found["span_id"], nested)))
+    if found["session_id"].null_count:
+        traces = pa.array([trace.hex() for trace in found["trace_id"].to_pylist()], pa.string())
+        position = found.schema.get_field_index("session_id")
+        found = found.set_column(position, "session_id", pc.coalesce(found["session_id"], traces))
+    failed = pc.fill_null(pc.equal(found["status"], "error"), False)  # noqa: FBT003 - Arrow's signature
+    seconds = pc.divide(pc.cast(found["duration_ns"], pa.float64()), 1e9)
+    return found.append_column("failed", failed).append_column("duration_s", seconds)
 
 
 def without(rows: pa.Table, keys: Iterable[tuple[str, int]]) -> pa.Table:

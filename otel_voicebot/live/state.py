@@ -22,7 +22,7 @@ from otel_voicebot import semconv
 from otel_voicebot.live import record
 from otel_voicebot.live.aggregate import Aggregator
 from otel_voicebot.live.calls import OpenSession, OpenTurn
-from otel_voicebot.live.rows import Part, Rows, facts, without
+from otel_voicebot.live.rows import Part, Rows, facts, operations_of, without
 from otel_voicebot.models.prepared import NARROW, Prepared
 from otel_voicebot.selfmetrics import SelfMetrics
 
@@ -311,7 +311,7 @@ class Live:
         rows = self._rows.gather(parts)
         self._models.load(rows)
         restated = {key for key, revision in revisions.items() if revision > 1}
-        operations = without(self._models.run("operations"), restated)
+        operations = without(operations_of(rows, self._models.nested()), restated)
         record.record_operations(self._aggregator, operations)
         for counted in operations["session_id"].value_counts().to_pylist():
             self._open[counted["values"]].operations += counted["counts"]

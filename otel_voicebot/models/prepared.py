@@ -12,16 +12,17 @@ import pyarrow.compute as pc
 from otel_voicebot.models.catalog import MODELS, SPAN_COLUMNS, chain
 from otel_voicebot.spans.schema import SPANS
 
-__all__ = ["NARROW", "Prepared"]
+__all__ = ["NARROW", "OPERATIONS", "Prepared"]
 
 NARROW: Final = pa.schema([SPANS.field(name) for name in SPAN_COLUMNS])
 """The columns of spans that the models read: what the live state keeps."""
 
-_OPERATIONS: Final = pa.array(["stt", "llm", "tts", "nlu", "rag", "tool", "cache", "api"])
+OPERATIONS: Final = pa.array(["stt", "llm", "tts", "nlu", "rag", "tool", "cache", "api"])
+"""Components that are operations, as in ``steps``."""
 
 
 class Prepared:
-    """The models ``operations``, ``turns`` and ``sessions`` as prepared statements over tables of rows.
+    """The models ``turns`` and ``sessions`` as prepared statements over tables of rows.
 
     The rows must hold each span once and with its session: what ``once`` and ``traces`` do in batch has been done.
     For one thread. It uses one core: a tick is small, and the bot needs the others.
@@ -50,7 +51,7 @@ class Prepared:
         run(f"PREPARE nested AS INSERT INTO nested {MODELS['nested'].text}")
         run(f"PREPARE texts AS INSERT INTO texts {MODELS['texts'].text}")
         given = frozenset({"steps", "texts", "turns"})
-        for name in ("operations", "turns", "sessions"):
+        for name in ("turns", "sessions"):
             text = chain(name, given - {name})
             run(f"PREPARE {name}_steps AS {text}")
             run(f"PREPARE {name}_plain AS WITH steps AS (FROM plain), {text.removeprefix('WITH ')}")
@@ -79,12 +80,19 @@ class Prepared:
         if finished is not None:
             run("INSERT INTO turns FROM finished")
 
-    def run(self, model: Literal["operations", "turns", "sessions"]) -> pa.Table:
+    def run(self, model: Literal["turns", "sessions"]) -> pa.Table:
         """A model over the rows that were loaded last."""
         with warnings.catch_warnings():
             # It warns of a copy of the rows; what it recommends, sql(), binds the statement twice, which costs more.
             warnings.simplefilter("ignore", UserWarning)
             return self._connection.execute(f"EXECUTE {model}_{self._steps}").to_arrow_table()
+
+    def nested(self) -> pa.Array:
+        """Ids of the spans loaded last that are operations inside an operation of their kind."""
+        if self._steps == "plain":
+            return pa.nulls(0, pa.binary(8))
+        found = self._connection.execute("SELECT span_id FROM nested").fetchall()
+        return pa.array([span for (span,) in found], pa.binary(8))
 
     def interrupt(self) -> None:
         """Stop the query that runs, from another thread."""
@@ -97,6 +105,6 @@ class Prepared:
 
 def _may_nest(rows: pa.Table) -> bool:
     """Whether an operation is inside an operation; the model ``nested`` says which of them count."""
-    operations = np.asarray(pc.fill_null(pc.is_in(rows["component"], _OPERATIONS), False))  # noqa: FBT003
+    operations = np.asarray(pc.fill_null(pc.is_in(rows["component"], OPERATIONS), False))  # noqa: FBT003
     chosen = rows.select(["span_id", "parent_span_id"]).filter(pa.array(operations))
     return bool(pc.any(pc.is_in(chosen["parent_span_id"], chosen["span_id"].combine_chunks())).as_py())

@@ -6,6 +6,7 @@ from typing import Final, Literal, Protocol
 
 import pyarrow as pa
 
+from otel_voicebot.app.call_log import CallLog
 from otel_voicebot.selfmetrics import SelfMetrics
 from otel_voicebot.semconv import SELF_ROWS_DROPPED
 from otel_voicebot.spans import TABLES
@@ -44,9 +45,11 @@ class Computed:
         self._writer = writer
         self._waiting: dict[Table, list[pa.Table]] = {"turns": [], "sessions": []}
         self._due_at = float("inf")
+        self._calls = CallLog()
 
     def add(self, table: Table, rows: pa.Table) -> None:
-        """Take rows of a model."""
+        """Take rows of a model; a call that is over is logged."""
+        self._calls.add(table, rows)
         now = pa.scalar(datetime.now(UTC), pa.timestamp("us", tz="UTC"))
         known = {
             **{name: rows[name] for name in rows.schema.names},

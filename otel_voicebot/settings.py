@@ -62,6 +62,9 @@ class Settings(BaseSettings):
     keep_attributes: Annotated[tuple[str, ...], NoDecode] = ()
     """Text attributes of your own that hold no content and may be stored: names or globs, comma-separated."""
 
+    dialects: Annotated[tuple[Path, ...], NoDecode] = ()
+    """YAML files with the names of frameworks of your own, comma-separated."""
+
     metrics_addr: str = "127.0.0.1:8000"
     """HOST:PORT of the Prometheus endpoint; port 0 picks a free one, `none` switches it off. Loopback unless asked."""
 
@@ -113,6 +116,13 @@ class Settings(BaseSettings):
     logs_endpoint: str | None = None
     """URL that logs are sent on to over OTLP (`http://host:4318`, `grpc://host:4317`). Unset: they are stored only."""
 
+    attach: bool = False
+    """Start in a process that runs under `opentelemetry-instrument`. Off: being installed is not being asked."""
+
+    send_to: str | None = Field(default=None, pattern=r"^(https?|grpc)://")
+    """URL of a service (`http://127.0.0.1:4318`, `grpc://127.0.0.1:4317`) that zero-code doors send spans to. Unset:
+    they compute in the bot's process."""
+
     shutdown_timeout: Duration = Field(default=10.0, gt=0)
     """Seconds that the service takes to answer what it has taken, once it is told to stop. Kubernetes waits for 30."""
 
@@ -143,7 +153,7 @@ class Settings(BaseSettings):
     short_session_s: float = Field(default=5.0, ge=0)
     """A session abandoned before this many seconds is short: left out of rates."""
 
-    @field_validator("keep_attributes", mode="before")
+    @field_validator("keep_attributes", "dialects", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

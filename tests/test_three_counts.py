@@ -41,6 +41,7 @@ UNMOVED = {
     s.SELF_DROPPED: "the queue never filled",
     s.SELF_LATE: "no span came after its session was closed",
     s.SELF_UNMAPPED: "only our own API made spans",
+    **dict.fromkeys((s.SELF_UNKNOWN_SPANS, s.SELF_UNKNOWN_ATTRIBUTES), "only our own API made spans"),
     s.SELF_WITHHELD: "with content capture off our API puts no text on spans",
     s.SELF_FAILURES: "nothing failed",
     s.SELF_QUEUE: "a depth, 0 when all is worked off",

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from otel_voicebot import semconv
+from otel_voicebot.dialects.expected import Expected
 
 __all__ = ["STAMPS", "Columns", "Dialect", "Field", "matches"]
 
@@ -78,6 +79,7 @@ class Dialect:
         attributes: the other attributes that it is known to write; names or globs. None: it writes what it likes, and
             nothing is counted as unknown.
         free: spans on which users put attributes of their own.
+        expected: what it writes where all is well: ``doctor`` says what of it is missing.
     """
 
     name: str
@@ -94,6 +96,7 @@ class Dialect:
     first_chunks: tuple[str, ...] = ()
     attributes: frozenset[str] | None = None
     free: tuple[str, ...] = ()
+    expected: tuple[Expected, ...] = ()
 
     def fields(self) -> Iterator[tuple[str, Field]]:
         """Each column with what fills it."""

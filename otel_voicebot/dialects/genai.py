@@ -4,8 +4,19 @@ from typing import Final
 
 from otel_voicebot import semconv
 from otel_voicebot.dialects.dialect import Dialect, Field
+from otel_voicebot.dialects.expected import on
 
 __all__ = ["GENAI"]
+
+_MESSAGES: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=SPAN_ONLY"
+_EXPECTED: Final = (
+    *on("chat*", "which service and model it was", semconv.PROVIDER, semconv.REQUEST_MODEL, always=True),
+    *on("chat*", "the model that answered", semconv.RESPONSE_MODEL),
+    *on("chat*", "tokens and cost", semconv.INPUT_TOKENS, semconv.OUTPUT_TOKENS),
+    *on("chat*", "tokens from the cache", semconv.CACHED_INPUT_TOKENS),
+    *on("chat*", "the time to the first token", semconv.TIME_TO_FIRST_CHUNK),
+    *on("chat*", "prompts and answers", semconv.INPUT_MESSAGES, semconv.OUTPUT_MESSAGES, enable=_MESSAGES),
+)
 
 GENAI: Final = Dialect(
     name="genai",
@@ -53,4 +64,5 @@ GENAI: Final = Dialect(
     ),
     inputs=(semconv.INPUT_MESSAGES,),
     first_chunks=("gen_ai.content.completion.chunk",),
+    expected=_EXPECTED,
 )

@@ -8,6 +8,7 @@ from typing import Final
 
 from otel_voicebot import semconv
 from otel_voicebot.dialects.dialect import Dialect, Field
+from otel_voicebot.dialects.expected import Expected, on
 from otel_voicebot.dialects.genai import GENAI
 
 __all__ = ["LIVEKIT"]
@@ -27,6 +28,48 @@ def _metric(key: str, member: str, span: str, *, positive: bool = False) -> Fiel
     return Field(key, (span,), failed=False, positive=positive, inside=member)
 
 
+_PII: Final = "telemetry.set_tracer_provider(..., allow_pii=True), and no LIVEKIT_TELEMETRY_ALLOW_PII=0"
+_MESSAGES: Final = f"{_PII}, and no OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=false"
+_SERVICE: Final = "which service and model it was"
+_EXPECTED: Final = (
+    Expected("agent_turn", tells="turns", always=True),
+    Expected("user_turn", tells="what the caller said, and when"),
+    Expected("agent_session", tells="the end of a call"),
+    Expected("eou_wait", tells="the caller's end of speech", since="1.8.0"),
+    Expected("llm_request", tells="tokens and model"),
+    Expected("llm_node", tells="the model's time to the first token"),
+    Expected("tts_node", tells="the bot's first audio"),
+    Expected("agent_speaking", tells="when the bot is heard"),
+    *on("agent_turn", "which spans are one reply", "lk.speech_id", always=True),
+    *on("agent_turn", "interruptions", "lk.interrupted", always=True),
+    Expected("agent_turn", "lk.e2e_latency", "the framework's own response gap", always=True, least=4, since="1.5.0"),
+    *on("agent_turn", "when the turn was decided", "lk.end_of_turn_delay"),
+    *on("agent_turn", "when the transcript was there", "lk.transcription_delay"),
+    *on("agent_turn", "what the bot said", "lk.pii.response.text", enable=_PII, since="1.7.0"),
+    *on("agent_turn", "what the caller said", "lk.pii.user_input", enable=_PII, since="1.7.0"),
+    *on("user_turn", "what the caller said", "lk.pii.user_transcript", enable=_PII, since="1.7.0"),
+    *on("user_turn", "how sure the recogniser was", "lk.transcript_confidence"),
+    *on("user_turn", "when the transcript was there", "lk.transcription_delay", always=True),
+    *on("user_turn", "when the turn was decided", "lk.end_of_turn_delay", always=True),
+    *on("user_turn", _SERVICE, semconv.PROVIDER, semconv.REQUEST_MODEL),
+    *on("eou_wait", "how the caller's pause ended", "lk.eou.outcome", always=True, since="1.8.0"),
+    *on("eou_wait", "when the turn was decided", "lk.eou.wait_duration", always=True, since="1.8.0"),
+    *on("llm_node", "the model's time to the first token", "lk.response.ttft", always=True, since="1.5.0"),
+    *on("llm_request", _SERVICE, semconv.PROVIDER, semconv.REQUEST_MODEL, always=True),
+    *on("llm_request", "the model that answered", semconv.RESPONSE_MODEL, always=True, since="1.8.0"),
+    *on("llm_request", "the time to the first token", semconv.TIME_TO_FIRST_CHUNK, always=True, since="1.8.0"),
+    *on("llm_request", "tokens and cost", semconv.INPUT_TOKENS, semconv.OUTPUT_TOKENS, always=True),
+    *on("llm_request", "tokens from the cache", semconv.CACHED_INPUT_TOKENS),
+    *on("llm_request", "tokens and times, a second time", "lk.llm_metrics", always=True),
+    *on("llm_request", "prompts and answers", semconv.INPUT_MESSAGES, semconv.OUTPUT_MESSAGES, enable=_MESSAGES),
+    *on("tts_node", "the bot's first audio", "lk.response.ttfb", always=True, since="1.5.0"),
+    *on("tts_request", _SERVICE, semconv.PROVIDER, semconv.REQUEST_MODEL, always=True),
+    *on("tts_request", "characters, audio and cost", "lk.tts_metrics", always=True),
+    *on("tts_request", "what the bot said", "lk.pii.input_text", enable=_PII, since="1.7.0"),
+    *on("function_tool", "which tool ran", "lk.function_tool.name", always=True),
+    *on("update_agent", "who took over", "lk.agent_label", always=True),
+    *on("session_close", "why a call ended", "lk.close_reason", always=True),
+)
 _LLM: Final = "lk.llm_metrics"
 _TTS: Final = "lk.tts_metrics"
 
@@ -137,4 +180,5 @@ LIVEKIT: Final = Dialect(
         }
     ),
     free=("agent_session", "job_entrypoint"),
+    expected=_EXPECTED,
 )

@@ -4,11 +4,42 @@ from typing import Final
 
 from otel_voicebot import semconv
 from otel_voicebot.dialects.dialect import Dialect
+from otel_voicebot.dialects.expected import Expected, on
 from otel_voicebot.dialects.genai import GENAI
 
 __all__ = ["NATIVE"]
 
 _NAMED_AFTER_MODEL_OR_TOOL = (semconv.SPAN_LLM, semconv.SPAN_TOOL)
+
+_MARKS: Final = "turn.user_speech_end() and turn.bot_speech_start() in the bot's code"
+_EXPECTED: Final = (
+    Expected(semconv.SPAN_TURN, tells="turns"),
+    Expected(semconv.SPAN_SESSION, tells="the end and the outcome of a call"),
+    *on(semconv.SPAN_SESSION, "which call it is", semconv.SESSION_ID, always=True),
+    *on(semconv.SPAN_TURN, "which call it is", semconv.SESSION_ID, always=True),
+    *on(semconv.SPAN_TURN, "the order of turns", semconv.TURN_INDEX, always=True),
+    Expected(
+        semconv.SPAN_TURN,
+        semconv.USER_SPEECH_END,
+        "the response gap",
+        enable=_MARKS,
+        column="user_speech_end_unix_nano",
+    ),
+    Expected(
+        semconv.SPAN_TURN,
+        semconv.BOT_SPEECH_START,
+        "the response gap",
+        enable=_MARKS,
+        column="bot_speech_start_unix_nano",
+    ),
+    *on(semconv.SPAN_SESSION, "how calls end", semconv.SESSION_OUTCOME),
+    *on("chat *", "which service and model it was", semconv.PROVIDER, semconv.REQUEST_MODEL),
+    *on("chat *", "tokens and cost", semconv.INPUT_TOKENS, semconv.OUTPUT_TOKENS),
+    *on("chat *", "the time to the first token", semconv.TIME_TO_FIRST_CHUNK),
+    *on(semconv.SPAN_STT, "which service and model it was", semconv.PROVIDER, semconv.REQUEST_MODEL),
+    *on(semconv.SPAN_TTS, "which service and model it was", semconv.PROVIDER, semconv.REQUEST_MODEL),
+    *on(semconv.SPAN_TTS, "the bot's first audio", semconv.TIME_TO_FIRST_CHUNK),
+)
 
 NATIVE: Final = Dialect(
     name="native",
@@ -48,4 +79,5 @@ NATIVE: Final = Dialect(
     },
     content=frozenset(attribute.name for attribute in semconv.ATTRIBUTES.values() if attribute.content),
     inputs=GENAI.inputs,
+    expected=_EXPECTED,
 )

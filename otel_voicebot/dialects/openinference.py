@@ -4,9 +4,16 @@ from typing import Final
 
 from otel_voicebot import semconv
 from otel_voicebot.dialects.dialect import Dialect, Field
+from otel_voicebot.dialects.expected import on
 
 __all__ = ["OPENINFERENCE"]
 
+_EXPECTED: Final = (
+    *on("ChatCompletion", "which service it was", "llm.system", always=True),
+    *on("ChatCompletion", "the model that answered", "llm.model_name", always=True),
+    *on("ChatCompletion", "tokens and cost", "llm.token_count.prompt", "llm.token_count.completion"),
+    *on("ChatCompletion", "tokens from the cache", "llm.token_count.prompt_details.cache_read"),
+)
 _SPEECH: Final = "HttpxBinaryResponseContent"
 _TRANSCRIPTS: Final = ("Transcription", "TranscriptionVerbose", "Translation")
 
@@ -65,4 +72,5 @@ OPENINFERENCE: Final = Dialect(
     ),
     inputs=("llm.input_messages.*.message.role",),
     first_chunks=("First Token Stream Event",),
+    expected=_EXPECTED,
 )

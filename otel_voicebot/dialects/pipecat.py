@@ -4,8 +4,41 @@ from typing import Final
 
 from otel_voicebot import semconv
 from otel_voicebot.dialects.dialect import Dialect, Field
+from otel_voicebot.dialects.expected import Expected, on
 
 __all__ = ["PIPECAT"]
+
+_METRICS: Final = "PipelineParams(enable_metrics=True)"
+_USAGE: Final = "PipelineParams(enable_metrics=True, enable_usage_metrics=True)"
+_SERVICE: Final = "which service and model it was"
+_EXPECTED: Final = (
+    Expected("turn", tells="turns", always=True, enable="enable_turn_tracking=True (the default) in PipelineWorker"),
+    Expected("conversation", tells="the end of a call"),
+    Expected("stt", tells="what the caller said"),
+    Expected("llm", tells="the model's part of the wait"),
+    Expected("tts", tells="the bot's first audio"),
+    *on("conversation", "which call it is", "conversation.id", always=True),
+    *on("turn", "which call it is", "conversation.id", always=True),
+    *on("turn", "the order of turns", "turn.number", always=True),
+    *on("turn", "interruptions", "turn.was_interrupted", always=True),
+    *on("turn", "when the turn really ended", "turn.duration_seconds", always=True),
+    *on("turn", "the framework's own response gap", "turn.user_bot_latency_seconds"),
+    *on("stt", _SERVICE, semconv.PROVIDER, semconv.REQUEST_MODEL, always=True),
+    *on("stt", "what the caller said", "transcript", always=True),
+    *on("stt", "when the caller stopped speaking", "metrics.ttfb", enable=_METRICS),
+    *on("stt", "how long the caller spoke", "metrics.audio_seconds", enable=_USAGE, since="1.7.0"),
+    *on("llm", _SERVICE, semconv.PROVIDER, semconv.REQUEST_MODEL, always=True),
+    *on("llm", "tool rounds", "input", always=True),
+    *on("llm", "what the bot wrote", "output"),
+    *on("llm", "the model's time to the first token", "metrics.ttfb", enable=_METRICS),
+    *on("llm", "tokens and cost", semconv.INPUT_TOKENS, semconv.OUTPUT_TOKENS, enable=_USAGE),
+    *on("llm", "tokens from the cache", semconv.CACHED_INPUT_TOKENS),
+    *on("tts", _SERVICE, semconv.PROVIDER, semconv.REQUEST_MODEL, always=True),
+    *on("tts", "what the bot said", "text", always=True),
+    *on("tts", "the bot's first audio", "metrics.ttfb", enable=_METRICS),
+    *on("tts", "characters and cost", "metrics.character_count", enable=_USAGE),
+    *on("tts", "interruptions", "tts.interrupted"),
+)
 
 PIPECAT: Final = Dialect(
     name="pipecat",
@@ -73,4 +106,5 @@ PIPECAT: Final = Dialect(
         }
     ),
     free=("conversation",),
+    expected=_EXPECTED,
 )

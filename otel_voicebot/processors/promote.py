@@ -10,13 +10,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from otel_voicebot.dialects import DIALECTS, STAMPS, Columns, Field
+from otel_voicebot.dialects import COLUMNS, Columns, Field
 from otel_voicebot.processors.identifiers import NAME_COLUMNS, are_identifiers, are_names
 from otel_voicebot.processors.ranges import CHOICES, RANGES, rule_of, within
 from otel_voicebot.spans.attributes import Attributes, Indices, Int32s, Kind, Mask
 from otel_voicebot.spans.schema import SPANS
 
-__all__ = ["COLUMNS", "CONTENT_COLUMNS", "Promoter"]
+__all__ = ["CONTENT_COLUMNS", "Promoter"]
 
 CONTENT_COLUMNS: Final = ("user_text", "bot_text")
 """Columns that take any text."""
@@ -260,12 +260,7 @@ _FITS: Final[dict[str, Callable[[Attributes], Mask]]] = {
 }
 """Which values a column of a kind takes. Integers are taken for doubles, whole doubles for integers."""
 
-_TYPES: Final = {
-    name: SPANS.field(name).type
-    for name in dict.fromkeys([*STAMPS, *(column for dialect in DIALECTS for column in dialect.columns)])
-}
-"""The columns that attributes may fill."""
-COLUMNS: Final = frozenset(_TYPES)
+_TYPES: Final = {name: SPANS.field(name).type for name in COLUMNS}
 
 
 def _kind(column: str) -> str:

@@ -143,7 +143,7 @@ def withhold(batch: SpanBatch, keep: Sequence[str] = ()) -> SpanBatch:
     Args:
         batch: after ``normalise``.
         keep: names or globs of attributes that may stay, beside those that we know. Attributes known to be content
-            don't: storing them is what content capture is for.
+            don't: storing them is what content capture is for. What follows a ``!`` never stays.
     """
     kept = tuple(keep)
     columns, said, count = _content_columns(batch)
@@ -244,6 +244,8 @@ _NEVER, _IDENTIFIER, _NAME, _ALWAYS = range(4)
 @lru_cache(maxsize=8192)
 def _verdict(key: str, keep: tuple[str, ...]) -> int:
     """What may stay under a key: nothing, an identifier, a name, or any text. Content never, whatever ``keep`` says."""
+    if any(fnmatchcase(key, pattern[1:]) for pattern in keep if pattern.startswith("!")):
+        return _NEVER
     if key in _CONTENT or any(fnmatchcase(key, pattern) for pattern in _CONTENT_GLOBS):
         return _NEVER
     if any(fnmatchcase(key, pattern) for pattern in keep):

@@ -1,0 +1,154 @@
+"""A dialect from a YAML file of the user's: the same table as ours, written down.
+
+name: acme
+scopes: [acme.*]                 # or marking_names, marking_keys
+span_names: {call: session, exchange: turn, "model *": llm}
+kinds: {acme.type: {recogniser: stt}}
+columns:
+  session_id: acme.call
+  turn_index: acme.turn
+  time_to_first_chunk_s: {key: acme.first_ms, unit: ms, spans: ["model *"], positive: true}
+  user_text: acme.heard
+content: [acme.heard, acme.prompt.*]
+identifiers: [acme.voice]        # texts that may be stored without content capture
+unknown: ["n/a"]
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from otel_voicebot import semconv
+from otel_voicebot.dialects.dialect import Dialect, Field
+from otel_voicebot.errors import UsageError
+
+__all__ = ["UNITS", "load"]
+
+UNITS: Final = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "min": 60.0}
+"""Units of a value, and what makes seconds of it."""
+_NAMES: Final = ("scopes", "marking_names", "marking_keys", "unknown", "inputs", "first_chunks", "free")
+_SETS: Final = ("content", "identifiers", "attributes")
+_MAPS: Final = ("span_names", "kinds", "columns")
+_FLAGS: Final = ("failed", "positive", "text")
+_TEXTS: Final = ("key", "inside", "role", "since", "until")
+
+
+def load(paths: Iterable[Path], taken: Iterable[str], columns: Iterable[str]) -> tuple[Dialect, ...]:
+    """The dialects that these files declare, one each.
+
+    Args:
+        paths: YAML files.
+        taken: names that are dialects already.
+        columns: columns that attributes may fill.
+
+    Raises:
+        UsageError: a file can't be read or says what we don't understand; the message names file, place and value.
+    """
+    found: list[Dialect] = []
+    names, known = set(taken), frozenset(columns)
+    for path in paths:
+        dialect = _File(path, known).dialect()
+        if dialect.name in names:
+            msg = f"{path}: name: there is a dialect {dialect.name!r} already, choose another name"
+            raise UsageError(msg)
+        names.add(dialect.name)
+        found.append(dialect)
+    return tuple(found)
+
+
+class _File:
+    """One file, and what is wrong with it."""
+
+    def __init__(self, path: Path, columns: frozenset[str]) -> None:
+        self._path = path
+        self._columns = columns
+
+    def dialect(self) -> Dialect:
+        """What the file declares."""
+        said = self._mapping("the file", self._read())
+        self._only("the file", said, ("name", *_NAMES, *_SETS, *_MAPS))
+        made: dict[str, Any] = {name: self._texts(name, said[name]) for name in _NAMES if name in said}
+        made |= {name: frozenset(self._texts(name, said[name])) for name in _SETS if name in said}
+        made["span_names"] = self._components("span_names", said.get("span_names", {}))
+        made["kinds"] = {
+            self._text("kinds", key): self._components(f"kinds: {key}", words)
+            for key, words in self._mapping("kinds", said.get("kinds", {})).items()
+        }
+        made["columns"] = {
+            self._one_of("columns", column, self._columns): self._fields(column, fields)
+            for column, fields in self._mapping("columns", said.get("columns", {})).items()
+        }
+        if not any(made.get(name) for name in ("scopes", "marking_names", "marking_keys")):
+            raise self._wrong("the file", "has no scopes, marking_names or marking_keys: nothing would be recognised")
+        return Dialect(name=self._text("name", said.get("name")), **made)
+
+    def _read(self) -> object:
+        import yaml  # noqa: PLC0415 - 20 ms of every start, for a setting that few have
+
+        try:
+            return yaml.safe_load(self._path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            msg = f"{self._path} can't be read: {error}"
+            raise UsageError(msg) from None
+        except yaml.YAMLError as error:
+            msg = f"{self._path} is no YAML: {' '.join(str(error).split())}"
+            raise UsageError(msg) from None
+
+    def _fields(self, column: str, said: object) -> tuple[str | Field, ...]:
+        place = f"columns: {column}"
+        listed = said if isinstance(said, list) else [said]
+        return tuple(one if isinstance(one, str) and one else self._field(place, one) for one in listed)
+
+    def _field(self, place: str, said: object) -> Field:
+        parts = self._mapping(place, said)
+        self._only(place, parts, (*_TEXTS, *_FLAGS, "spans", "unit", "words"))
+        made: dict[str, Any] = {name: self._text(f"{place}: {name}", parts[name]) for name in _TEXTS if name in parts}
+        for name in _FLAGS:
+            if name in parts:
+                made[name] = parts[name]
+                if not isinstance(parts[name], bool):
+                    raise self._wrong(f"{place}: {name}", f"{parts[name]!r} is neither true nor false")
+        if "key" not in made:
+            raise self._wrong(place, "a field needs a key: the attribute's name")
+        if "spans" in parts:
+            made["spans"] = self._texts(f"{place}: spans", parts["spans"])
+        if "unit" in parts:
+            made["scale"] = UNITS[self._one_of(f"{place}: unit", parts["unit"], UNITS)]
+        words = self._mapping(f"{place}: words", parts.get("words", {}))
+        made["words"] = tuple((str(theirs), str(ours)) for theirs, ours in words.items())
+        if "*" in made["key"] and not made.get("role"):
+            raise self._wrong(place, "a key with * needs a role")
+        return Field(**made)
+
+    def _components(self, place: str, said: object) -> dict[str, str]:
+        return {
+            str(name): self._one_of(f"{place}: {name}", component, semconv.COMPONENTS)
+            for name, component in self._mapping(place, said).items()
+        }
+
+    def _mapping(self, place: str, said: object) -> Mapping[str, Any]:
+        if not isinstance(said, Mapping):
+            raise self._wrong(place, f"{said!r} is no mapping of names")
+        return {str(name): value for name, value in said.items()}
+
+    def _texts(self, place: str, said: object) -> tuple[str, ...]:
+        listed = said if isinstance(said, list) else [said]
+        return tuple(self._text(place, one) for one in listed)
+
+    def _text(self, place: str, said: object) -> str:
+        if not isinstance(said, str) or not said:
+            raise self._wrong(place, f"{said!r} is no text")
+        return said
+
+    def _one_of(self, place: str, said: object, allowed: Iterable[str]) -> str:
+        choices = sorted(allowed)
+        if said not in choices:
+            raise self._wrong(place, f"{said!r} is none of {', '.join(choices)}")
+        return str(said)
+
+    def _only(self, place: str, said: Mapping[str, Any], allowed: Iterable[str]) -> None:
+        for name in said:
+            self._one_of(place, name, allowed)
+
+    def _wrong(self, place: str, what: str) -> UsageError:
+        return UsageError(f"{self._path}: {place}: {what}")

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -46,13 +47,20 @@ class Killed:
     """Every call that changed something, with its arguments, in order; empty when nothing was traced."""
 
 
+@cache
 def why_not() -> str | None:
-    """Why nothing can be traced here; None when it can."""
+    """Why no other process can be traced here; None when it can."""
     if shutil.which("strace") is None:
         return "strace is not installed"
-    probe = ["strace", "-qq", "-e", "inject=fsync:retval=0", "-o", "/dev/null", "true"]
-    done = subprocess.run(probe, capture_output=True, text=True, check=False)
-    return f"strace can't trace here: {done.stderr.strip()}" if done.returncode else None
+    with subprocess.Popen(["sleep", "60"]) as probe:  # attached to, as the real ones are: that may be forbidden alone
+        command = ["strace", "-f", "-p", str(probe.pid), "-o", "/dev/null"]
+        try:
+            with tracing([*command, "-e", "trace=fsync", "-e", "inject=fsync:retval=0"]):
+                return None
+        except RuntimeError as error:
+            return f"strace can't trace here: {error}"
+        finally:
+            probe.kill()
 
 
 @contextmanager

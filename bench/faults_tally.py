@@ -14,6 +14,7 @@ from otel_voicebot.store import snapshot
 __all__ = ["COLUMNS", "Tally", "repeats_in_report", "repeats_inside_hours", "stored_keys"]
 
 _LISTINGS: Final = 50
+_VANISHED: Final = ("No files found", "No such file", "vanish")
 
 COLUMNS = (
     "fault",
@@ -82,7 +83,7 @@ def stored_keys(data: Path) -> Counter[tuple[str, str]]:
         except NoDataError:
             return Counter()
         except UnreadableDataError as error:
-            if "No files found" not in str(error) and "vanish" not in str(error):
+            if not any(said in str(error) for said in _VANISHED):
                 raise
             continue
         return Counter(zip(*(table.column(name).to_pylist() for name in ("trace_id", "span_id")), strict=True))

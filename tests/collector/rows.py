@@ -1,7 +1,6 @@
 """What a data directory says of calls: the rows of the models, and the rows that the live state wrote."""
 
 import json
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -9,19 +8,10 @@ from otel_voicebot.errors import NoDataError
 from otel_voicebot.models import Engine
 from otel_voicebot.store import snapshot
 
-__all__ = ["live_rows", "model_rows", "span_keys"]
+__all__ = ["live_rows", "model_rows"]
 
 _OF_THE_WRITER = ("revision", "computed_at", "writer", "ingest_time")
 """Columns that say who computed a row and when: they differ between two stores of the same calls."""
-
-
-def span_keys(data: Path) -> Counter[tuple[str, str]]:
-    """(trace id, span id) of all rows, and how often each is there; none before there is data."""
-    try:
-        rows = snapshot(data).read(["trace_id", "span_id"]).to_pylist()
-    except NoDataError:
-        return Counter()
-    return Counter((row["trace_id"], row["span_id"]) for row in rows)
 
 
 def model_rows(data: Path, model: str) -> list[str]:

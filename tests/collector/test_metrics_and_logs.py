@@ -11,12 +11,12 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceResponse,
 )
 
+from bench.faults_tally import stored_keys
 from bench.sending import Ledger, Sender, requests_of
 from bench.serving import Server, wait_until
 from otel_voicebot.errors import NoDataError
 from otel_voicebot.store import snapshot
 from tests.collector.conftest import MakeCollector
-from tests.collector.rows import span_keys
 
 pytestmark = pytest.mark.timeout(1500)  # the Collector may have to be built first
 
@@ -48,7 +48,7 @@ def spans_arrive(collector_address: str, data: Path, seed: int) -> None:
     with Sender(collector_address, Ledger()) as sender:
         sender.start(requests).join(60)
     expected = {key for request in requests for key in request.keys}
-    wait_until(lambda: expected <= span_keys(data).keys(), 60)
+    wait_until(lambda: expected <= stored_keys(data).keys(), 60)
 
 
 @pytest.mark.parametrize("extra", [(), (TO_THE_SERVICE,)], ids=["as shipped", "sent on to the service"])

@@ -15,12 +15,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bench import generate, wire
 from bench.collector import REPLICAS_CONFIG, free_address
+from bench.faults_tally import stored_keys
 from bench.sending import Ledger, Request, Sender
 from bench.serving import SERVE, Server, wait_until
 from otel_voicebot import semconv as s
 from otel_voicebot.exporters.prometheus import prometheus_name
 from tests.collector.conftest import MakeCollector
-from tests.collector.rows import span_keys
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]  # the Collector may have to be built first
 
@@ -109,16 +109,16 @@ def test_metrics_and_report_of_two_add_up_to_one(tmp_path: Path, make_collector:
         for address in (alone.grpc, collector.grpc):
             with Sender(address, Ledger()) as sender:
                 sender.start(requests).join(120)
-        wait_until(lambda: span_keys(replicas[0].data).total() > len(expected) / 4, 60)
+        wait_until(lambda: stored_keys(replicas[0].data).total() > len(expected) / 4, 60)
         later.enter_context(replicas[1])
-        wait_until(lambda: sum(span_keys(server.data).total() for server in replicas) >= len(expected), 60)
+        wait_until(lambda: sum(stored_keys(server.data).total() for server in replicas) >= len(expected), 60)
         for group in ([alone], replicas):
             wait_until(lambda group=group: sessions(*group) == len(requests), 60)
         one, two = series(alone), series(*replicas)
     assert one == {key: pytest.approx(value, rel=1e-9) for key, value in two.items()}
-    shares = [span_keys(server.data) for server in replicas]
+    shares = [stored_keys(server.data) for server in replicas]
     assert all(len(share) > len(expected) / 4 for share in shares)
     assert not {trace for trace, _ in shares[0]} & {trace for trace, _ in shares[1]}
     both = one_directory(tmp_path / "both", *(server.data for server in replicas))
-    assert span_keys(both) == span_keys(alone.data)
+    assert stored_keys(both) == stored_keys(alone.data)
     assert in_order(report(both)) == about(in_order(report(alone.data)))

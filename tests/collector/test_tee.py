@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from bench.faults_tally import stored_keys
 from bench.serving import Server, wait_until
 from tests.collector.conftest import MakeCollector
-from tests.collector.rows import live_rows, model_rows, span_keys
+from tests.collector.rows import live_rows, model_rows
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]  # the Collector may have to be built first
 
@@ -29,12 +30,12 @@ def test_both_doors_give_the_same_turns_and_sessions(tmp_path: Path, make_collec
     embedded, behind = tmp_path / "embedded", tmp_path / "behind"
     with Server(behind) as server, make_collector(env={"VOICEBOT_GRPC": server.grpc}) as collector:
         hold_calls(embedded, collector.grpc)
-        expected = span_keys(embedded)
-        wait_until(lambda: span_keys(behind).total() >= expected.total(), 60)
+        expected = stored_keys(embedded)
+        wait_until(lambda: stored_keys(behind).total() >= expected.total(), 60)
         wait_until(lambda: len(live_rows(behind, "sessions")) == CALLS, 60)  # final 5 s after their end
         assert server.stop() == 0
     assert expected.total() > CALLS * 20
-    assert span_keys(behind) == expected
+    assert stored_keys(behind) == expected
     for table in ("turns", "sessions"):
         rows = model_rows(embedded, table)
         assert len(rows) >= CALLS

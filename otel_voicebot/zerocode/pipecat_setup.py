@@ -1,0 +1,94 @@
+"""Pipecat's setup file: ``PIPECAT_SETUP_FILES="$(python -m otel_voicebot.zerocode.pipecat_setup)"``.
+
+Pipecat calls ``setup_pipeline_worker`` for each pipeline before it starts. The bot's code stays as it is: tracing and
+metrics are switched on here, spans go to the global tracer provider, beside whatever listens there already.
+"""
+
+import asyncio
+import logging
+import sys
+from typing import Any, Final
+
+from otel_voicebot.zerocode.start import start
+
+__all__ = ["setup_pipeline_worker", "setup_worker_runner"]
+
+_log = logging.getLogger("otel_voicebot")
+
+_OWN: Final = ("_enable_tracing", "_tracing_context", "_turn_tracking_observer", "_turn_trace_observer")
+"""What ``enable_tracing=True`` sets in a worker of Pipecat 1.3 to 1.14: read when the pipeline is set up, after us."""
+_BY_HAND: Final = (
+    "otel_voicebot can't switch tracing on in this version of Pipecat; say it in the bot: PipelineWorker(pipeline, "
+    "enable_tracing=True, params=PipelineParams(enable_metrics=True, enable_usage_metrics=True))"
+)
+
+
+async def setup_worker_runner(_runner: Any) -> None:
+    """Nothing to do; Pipecat warns where it is missing."""
+
+
+async def setup_pipeline_worker(worker: Any) -> None:
+    """Start in this process, and let the pipeline emit spans with metrics. Pipecat logs what is raised, and goes on."""
+    _speak_through_loguru()
+    await asyncio.to_thread(start)  # half a second the first time; other calls of this process go on
+    worker.params.enable_metrics = True
+    worker.params.enable_usage_metrics = True
+    if worker.turn_trace_observer is None:
+        _trace(worker)
+
+
+def _trace(worker: Any) -> None:
+    """Do what ``enable_tracing=True`` does."""
+    try:
+        from pipecat.observers.turn_tracking_observer import TurnTrackingObserver  # noqa: PLC0415 - the bot's own
+        from pipecat.observers.user_bot_latency_observer import UserBotLatencyObserver  # noqa: PLC0415
+        from pipecat.utils.tracing.tracing_context import TracingContext  # noqa: PLC0415
+        from pipecat.utils.tracing.turn_trace_observer import TurnTraceObserver  # noqa: PLC0415
+    except ImportError:
+        _log.warning(_BY_HAND)
+        return
+    if not all(hasattr(worker, name) for name in _OWN):
+        _log.warning(_BY_HAND)
+        return
+    turns = worker.turn_tracking_observer
+    if turns is None:
+        turns = TurnTrackingObserver()
+        worker.add_observer(turns)
+    latency, context = UserBotLatencyObserver(), TracingContext()
+    spans = TurnTraceObserver(
+        turns,
+        latency_tracker=latency,
+        conversation_id=getattr(worker, "_conversation_id", None),
+        additional_span_attributes=getattr(worker, "_additional_span_attributes", None),
+        tracing_context=context,
+    )
+    worker.add_observer(latency)
+    worker.add_observer(spans)
+    for name, value in zip(_OWN, (True, context, turns, spans), strict=True):
+        setattr(worker, name, value)
+
+
+class _Loguru(logging.Handler):
+    """Hands our lines to the log that Pipecat writes."""
+
+    def __init__(self, logger: Any) -> None:
+        super().__init__()
+        self._logger = logger
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write it as one of Pipecat's lines."""
+        self._logger.log(record.levelname, "{}", record.getMessage())
+
+
+def _speak_through_loguru() -> None:
+    """Where a bot has no logging of its own, our lines, such as that of a finished call, stand among Pipecat's."""
+    if _log.hasHandlers():
+        return
+    from loguru import logger  # noqa: PLC0415 - Pipecat's
+
+    _log.addHandler(_Loguru(logger))
+    _log.setLevel(logging.INFO)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{__file__}\n")

@@ -157,7 +157,9 @@ class Service:
     def _start_door(self, kind: type[GrpcReceiver] | type[HttpReceiver], address: str) -> str | None:
         if not address:
             return None
-        limits = Limits(self.settings.max_body, self.settings.max_decompressed)
+        limits = Limits(
+            self.settings.max_body, self.settings.max_decompressed, in_flight_bytes=self.settings.memory_limit
+        )
         door: _Door = kind(self._intake, address, self._security, limits, self.metrics)
         port = door.start()
         self._open.callback(door.stop, _GRACE_S)

@@ -1,4 +1,4 @@
-"""Runs the models over small sets of rows, again and again: bound once, executed each tick."""
+"""Runs the models over sets of rows, again and again: small ones by statements that were bound once."""
 
 import contextlib
 import warnings
@@ -21,6 +21,19 @@ OPERATIONS: Final = pa.array(["stt", "llm", "tts", "nlu", "rag", "tool", "cache"
 """Components that are operations, as in ``steps``."""
 
 
+_SPANS: Final = """once AS (FROM many), spans AS (FROM many),
+    traces AS (SELECT trace_id, session_id AS trace_session_id FROM many LIMIT 0)"""
+_PLANNED: Final = {
+    "plain": f"""WITH {_SPANS}, steps AS ({MODELS["plain"].text}),
+        {chain("turns", frozenset({"steps"})).removeprefix("WITH ")}""",
+    "steps": f"""WITH {_SPANS},
+        {chain("turns", frozenset({"once", "spans", "traces"})).removeprefix("WITH ")}""",
+}
+
+_MANY: Final = 10_000
+"""Spans from which on copying them into a table costs more than planning the query over them where they are."""
+
+
 class Prepared:
     """The models ``turns`` and ``sessions`` as prepared statements over tables of rows.
 
@@ -29,16 +42,16 @@ class Prepared:
 
     DuckDB binds a prepared statement again, at each execution and for good, once anything in the catalog has changed
     since (a table truncated, a view registered), and that costs more than running it. So the tables stay as they are,
-    and rows are only ever inside a transaction that is rolled back.
+    and rows are only ever inside a transaction that is rolled back. The turns of many spans are worth a plan: they are
+    computed in an engine of their own, from the rows as they lie in memory.
     """
 
     def __init__(self) -> None:
-        self._connection = duckdb.connect(config={"threads": 1, "memory_limit": "500MB"})
+        self._connection = _connect()
+        self._planning: duckdb.DuckDBPyConnection | None = None
         run = self._connection.execute
-        run("SET TimeZone = 'UTC'")
         # Each execution would optimise the plan again, which costs more than it saves on so few rows.
         run("PRAGMA disable_optimizer")
-        run("SET enable_progress_bar = false")  # the bot's standard output is the bot's
         self._connection.register("empty", NARROW.empty_table())
         run("CREATE TEMP TABLE once AS FROM empty")
         run("CREATE TEMP VIEW spans AS FROM once")
@@ -56,6 +69,7 @@ class Prepared:
             run(f"PREPARE {name}_steps AS {text}")
             run(f"PREPARE {name}_plain AS WITH steps AS (FROM plain), {text.removeprefix('WITH ')}")
         self._steps = "plain"
+        self._many: pa.Table | None = None
         self.turns: pa.Schema = self.run("turns").schema
         """Columns of the model ``turns``."""
 
@@ -66,17 +80,20 @@ class Prepared:
             rows: spans, schema NARROW.
             finished: rows of ``turns``, which ``sessions`` reads; None where it is not to run.
         """
+        nests = _may_nest(rows)
+        self._steps = "steps" if nests or rows["session_id"].null_count else "plain"
+        self._many = rows if finished is None and rows.num_rows >= _MANY else None
+        if self._many is not None:
+            return
         run = self._connection.execute
         with contextlib.suppress(duckdb.TransactionException):  # none is open where the last try to begin one failed
             run("ROLLBACK")
         run("BEGIN")
         run("INSERT INTO once FROM rows")  # the argument: DuckDB finds it by its name
-        nests = _may_nest(rows)
         if nests:
             run("EXECUTE nested")
         if any(rows[name].null_count < rows.num_rows for name in ("user_text", "bot_text")):
             run("EXECUTE texts")
-        self._steps = "steps" if nests or rows["session_id"].null_count else "plain"
         if finished is not None:
             run("INSERT INTO turns FROM finished")
 
@@ -85,22 +102,45 @@ class Prepared:
         with warnings.catch_warnings():
             # It warns of a copy of the rows; what it recommends, sql(), binds the statement twice, which costs more.
             warnings.simplefilter("ignore", UserWarning)
+            if self._many is not None and model == "turns":
+                return self._plan(_PLANNED[self._steps]).to_arrow_table()
             return self._connection.execute(f"EXECUTE {model}_{self._steps}").to_arrow_table()
+
+    def _plan(self, query: str) -> duckdb.DuckDBPyConnection:
+        """A query over the many rows, which it knows as ``many``."""
+        if self._planning is None:
+            self._planning = _connect()
+        many = self._many  # DuckDB finds it by its name  # noqa: F841
+        return self._planning.execute(query)
 
     def nested(self) -> pa.Array:
         """Ids of the spans loaded last that are operations inside an operation of their kind."""
         if self._steps == "plain":
             return pa.nulls(0, pa.binary(8))
-        found = self._connection.execute("SELECT span_id FROM nested").fetchall()
-        return pa.array([span for (span,) in found], pa.binary(8))
+        if self._many is not None:
+            found = self._plan(f"WITH spans AS (FROM many) SELECT span_id FROM ({MODELS['nested'].text})")
+        else:
+            found = self._connection.execute("SELECT span_id FROM nested")
+        return pa.array([span for (span,) in found.fetchall()], pa.binary(8))
 
     def interrupt(self) -> None:
         """Stop the query that runs, from another thread."""
-        self._connection.interrupt()
+        for connection in (self._connection, self._planning):
+            if connection is not None:
+                connection.interrupt()
 
     def close(self) -> None:
         """Free the engine. Idempotent."""
-        self._connection.close()
+        for connection in (self._connection, self._planning):
+            if connection is not None:
+                connection.close()
+
+
+def _connect() -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect(config={"threads": 1, "memory_limit": "500MB"})
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET enable_progress_bar = false")  # the bot's standard output is the bot's
+    return connection
 
 
 def _may_nest(rows: pa.Table) -> bool:

@@ -145,7 +145,6 @@ LIVEKIT: Final = Dialect(
         "bot_text": (
             *_both("response.text", "agent_turn"),
             *_both("input_text", "tts_request"),
-            Field(semconv.OUTPUT_MESSAGES, ("llm_request",), role="assistant"),
         ),
     },
     unknown=("unknown", "NOT_GIVEN"),

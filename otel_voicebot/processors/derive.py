@@ -3,20 +3,21 @@
 Each distinct text is read once. What is made here is offered to the promoter beside the attributes; these stay.
 """
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from otel_voicebot.dialects import Field
-from otel_voicebot.processors.lookup import entries_of
-from otel_voicebot.processors.parse import ends_with_tool, reader, words_in
+from otel_voicebot.processors.lookup import Keyed
+from otel_voicebot.processors.parse import ends_with_tool, load_json, read, read_json, words_in
+from otel_voicebot.processors.plans import Source, plan_of
 from otel_voicebot.processors.promote import Promoter
 from otel_voicebot.processors.recognise import Recognised
-from otel_voicebot.spans.attributes import Attributes, Indices, Int32s, Kind, Mask
+from otel_voicebot.spans.attributes import Attributes, Indices, Int32s, Mask
 from otel_voicebot.spans.batch import SpanBatch
 
 __all__ = ["after_tool", "counted_words", "first_chunks", "offer"]
@@ -24,77 +25,92 @@ __all__ = ["after_tool", "counted_words", "first_chunks", "offer"]
 _TOOLS = ("tool", "function")
 
 
-def offer(promoter: Promoter, batch: SpanBatch, seen: Recognised) -> None:
+def offer(promoter: Promoter, keyed: Keyed, seen: Recognised) -> None:
     """Give the promoter the derived values of all fields that need one."""
+    loaded: dict[int, object] = {}
     for number, dialect in enumerate(seen.dialects):
+        sources = [one for one in plan_of(dialect) if one.field is not None and not one.field.is_plain]
         mine = seen.of(number)
-        if mine is not None and not mine.any():
+        if not sources or (mine is not None and not mine.any()):
             continue
-        for column, field in dialect.fields():
-            if field.is_plain or promoter.offered(field.name):
+        for source in sources:
+            field = source.field
+            if field is None or promoter.offered(source.name):
                 continue
             if "*" in field.key:
-                rows, texts = _in_lists(batch.attributes, field, mine)
+                rows, texts = _in_lists(keyed, field, mine)
                 if len(rows):
-                    promoter.offer(field.name, rows, texts)
-                continue
-            place = promoter.entries(field.key)
-            if place is not None:
-                before = [one.key for name, one in dialect.fields() if name == column]
-                _offer_read(promoter, field, _wanted(promoter, before, field, mine, seen))
+                    promoter.offer(source.name, rows, texts)
+            elif keyed.find(field.key) is not None:
+                _offer_read(promoter, keyed, source, _wanted(keyed, source, mine, seen), loaded)
 
 
-def _wanted(
-    promoter: Promoter, before: Sequence[str], field: Field, mine: Mask | None, seen: Recognised
-) -> Mask | None:
+def _wanted(keyed: Keyed, source: Source, mine: Mask | None, seen: Recognised) -> Mask | None:
     """The spans of which the field is asked: of the right name, and without an attribute that comes before it."""
+    field = source.field
     wanted = None if mine is None else mine.copy()
-    if field.spans:
+    if field is not None and field.spans:
         named = seen.named(field.spans)
         wanted = named.copy() if wanted is None else wanted & named
-    if not field.inside:
+    if field is None or not field.inside:
         return wanted
-    for key in before:
-        if key == field.key:
-            break
-        place = promoter.entries(key)
-        if place is not None:
+    for key in source.before:
+        found = keyed.find(key) if key != field.key else None
+        if found is not None:
             wanted = np.ones(len(seen.dialect), dtype=bool) if wanted is None else wanted
-            wanted[place[0]] = False
+            wanted[found[0]] = False
     return wanted
 
 
-def _offer_read(promoter: Promoter, field: Field, wanted: Mask | None) -> None:
-    found = promoter.entries(field.key)
-    if found is None:
+def _offer_read(
+    promoter: Promoter, keyed: Keyed, source: Source, wanted: Mask | None, loaded: dict[int, object]
+) -> None:
+    field = source.field
+    found = None if field is None else keyed.find(field.key)
+    if field is None or found is None:
         return
-    rows, values = found
+    scaled = field.scale != 1.0 and not field.inside
+    rows, values = found if scaled else keyed.texts(field.key)
     if wanted is not None:
         keep = wanted[rows]
         rows, values = rows[keep], values[keep]
     if not len(rows):
         return
-    if field.scale != 1.0:
-        numbers = promoter.numbers(values) * field.scale
+    if scaled:
+        numbers = keyed.numbers(values) * field.scale
         known = np.isfinite(numbers)
-        promoter.offer(field.name, rows[known], pa.array(numbers[known]))
+        promoter.offer(source.name, rows[known], pa.array(numbers[known]))
         return
     distinct, place = np.unique(values, return_inverse=True)
-    made = [None if text is None else reader(field)(text) for text in promoter.texts(distinct)]
-    _offer_made(promoter, field.name, rows, made, place)
+    made = _read(keyed.table, field, distinct, loaded)
+    _offer_made(promoter, field, rows, made, place)
 
 
-def _offer_made(promoter: Promoter, name: str, rows: Int32s, made: list[object], place: Indices) -> None:
+def _read(table: Attributes, field: Field, values: Int32s, loaded: dict[int, object]) -> list[object]:
+    """What the field finds in each of these texts; JSON is parsed once, whatever is asked of it."""
+    if not (field.inside or field.role):
+        return [read(field, text) for text in table.text.take(pa.array(values)).to_pylist()]
+    new = [value for value in values.tolist() if value not in loaded]
+    for value, text in zip(new, table.text.take(pa.array(new, pa.int32())).to_pylist(), strict=True):
+        loaded[value] = load_json(text)
+    return [read_json(field, loaded[value]) for value in values.tolist()]
+
+
+def _offer_made(promoter: Promoter, field: Field, rows: Int32s, made: list[object], place: Indices) -> None:
     """Offer what was read of each distinct text: all of it numbers, booleans or texts, whatever came first."""
     kinds = {bool: pa.bool_(), str: pa.string(), float: pa.float64()}
-    made = [_number(one) if isinstance(one, int) and not isinstance(one, bool) else one for one in made]
+    made = [_number(one) if type(one) is int else one for one in made]
     kind = next((type(one) for one in made if one is not None), None)
     if kind is None:
         return
-    values = pa.array([one if isinstance(one, kind) else None for one in made], kinds[kind])
+    values = pa.array([one if type(one) is kind else None for one in made], kinds[kind])
+    if kind is float and field.scale != 1.0:
+        values = pc.multiply(values, field.scale)
     taken = values.take(pa.array(place))
-    valid = np.asarray(taken.is_valid())
-    promoter.offer(name, rows[valid], taken.filter(pa.array(valid)))
+    if taken.null_count:
+        valid = taken.is_valid()
+        rows, taken = rows[np.asarray(valid)], taken.filter(valid)
+    promoter.offer(field.name, rows, taken)
 
 
 def _number(value: int) -> float | None:
@@ -104,84 +120,84 @@ def _number(value: int) -> float | None:
         return None
 
 
-@lru_cache(maxsize=256)
-def _numbered(key: str) -> re.Pattern[str]:
+@lru_cache(maxsize=8192)
+def _number_in(key: str, name: str) -> int | None:
+    """The number that stands for ``*`` in an attribute's name; None where it is another attribute."""
     before, _, behind = key.partition("*")
-    return re.compile(re.escape(before) + r"(\d{1,9})" + re.escape(behind))
+    number = name[len(before) : len(name) - len(behind)]
+    fits = name.startswith(before) and name.endswith(behind) and number.isascii() and number.isdecimal()
+    return int(number) if fits and len(number) < 10 else None
 
 
-def _list_of(attributes: Attributes, key: str, mine: Mask | None) -> tuple[Indices, Int32s]:
-    """The entries of a flattened list that are texts, and each one's number in the list."""
-    numbers = np.full(len(attributes.keys) + 1, -1, np.int64)
-    for code, name in enumerate(attributes.keys):
-        found = _numbered(key).fullmatch(name)
-        if found:
-            numbers[code] = int(found[1])
-    if (numbers < 0).all():
-        return np.zeros(0, np.intp), np.zeros(0, np.int32)
-    of_value = np.where(attributes.kind == Kind.STRING, numbers[attributes.key], -1)
-    of_entry = of_value[attributes.value]
-    chosen = of_entry >= 0
-    if mine is not None:
-        chosen &= mine[attributes.row]
-    entries = np.flatnonzero(chosen)
-    return entries, of_entry[entries].astype(np.int32)
+def _list_of(keyed: Keyed, key: str, mine: Mask | None) -> tuple[Int32s, Int32s, Int32s]:
+    """The entries of a flattened list that are texts: row, value, and the number in the list."""
+    parts = []
+    for name in keyed.table.keys:
+        number = _number_in(key, name)
+        if number is not None:
+            rows, values = keyed.texts(name)
+            if mine is not None:
+                keep = mine[rows]
+                rows, values = rows[keep], values[keep]
+            parts.append((rows, values, np.full(len(rows), number, np.int32)))
+    if not parts:
+        return np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.int32)
+    rows, values, numbers = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return rows, values, numbers
 
 
 def _last_of_rows(rows: Int32s, numbers: Int32s) -> Indices:
     """Of each row the position of its highest number."""
+    if not len(rows):
+        return np.zeros(0, np.intp)
     order = np.lexsort((numbers, rows))
     last = np.ones(len(order), dtype=bool)
     last[:-1] = rows[order][1:] != rows[order][:-1]
     return order[last]
 
 
-def _in_lists(attributes: Attributes, field: Field, mine: Mask | None) -> tuple[Int32s, pa.StringArray]:
+def _in_lists(keyed: Keyed, field: Field, mine: Mask | None) -> tuple[Int32s, pa.StringArray]:
     """Per span the text of the last message with the field's role."""
-    empty = np.zeros(0, np.int32), pa.array([], pa.string())
-    entries, numbers = _list_of(attributes, field.key, mine)
-    roles, at = _list_of(attributes, field.key.rpartition(".")[0] + ".role", mine)
-    if not len(entries) or not len(roles):
-        return empty
-    right = np.asarray(pc.equal(attributes.text.take(pa.array(attributes.value[roles])), field.role))
+    rows, values, numbers = _list_of(keyed, field.key, mine)
+    of, roles, at = _list_of(keyed, field.key.rpartition(".")[0] + ".role", mine)
+    right = np.asarray(pc.equal(keyed.table.text.take(pa.array(roles)), field.role)).astype(bool)
     wide = np.int64(10**9)
-    with_role = attributes.row[roles][right] * wide + at[right]
-    keep = np.isin(attributes.row[entries] * wide + numbers, with_role)
-    entries, numbers = entries[keep], numbers[keep]
-    if not len(entries):
-        return empty
-    last = entries[_last_of_rows(attributes.row[entries], numbers)]
-    return attributes.row[last], attributes.text.take(pa.array(attributes.value[last]))
+    keep = np.isin(rows * wide + numbers, of[right] * wide + at[right])
+    rows, values, numbers = rows[keep], values[keep], numbers[keep]
+    last = _last_of_rows(rows, numbers)
+    return rows[last], keyed.table.text.take(pa.array(values[last]))
 
 
-def after_tool(batch: SpanBatch, seen: Recognised, calls: Mask) -> pa.BooleanArray | None:
+def after_tool(keyed: Keyed, seen: Recognised, calls: Mask) -> pa.BooleanArray | None:
     """Of each model call whether a tool's result was the last message of its input; None where nobody tells."""
-    told = np.full(len(batch), -1, np.int8)
+    told = np.full(len(calls), -1, np.int8)
     for number, dialect in enumerate(seen.dialects):
         mine = (seen.dialect == number) & calls
         if not dialect.inputs or not mine.any():
             continue
         for key in dialect.inputs:
-            _tell(batch.attributes, key, mine & (told < 0), told)
+            _tell(keyed, key, mine & (told < 0), told)
     if (told < 0).all():
         return None
     return pa.array(told == 1, mask=told < 0)
 
 
-def _tell(attributes: Attributes, key: str, wanted: Mask, told: np.ndarray) -> None:
+def _tell(keyed: Keyed, key: str, wanted: Mask, told: npt.NDArray[np.int8]) -> None:
     says: Callable[[str], bool | None]
     if "*" in key:
-        entries, numbers = _list_of(attributes, key, wanted)
-        entries = entries[_last_of_rows(attributes.row[entries], numbers)] if len(entries) else entries
+        rows, values, numbers = _list_of(keyed, key, wanted)
+        last = _last_of_rows(rows, numbers)
+        rows, values = rows[last], values[last]
         says = _is_tool
     else:
-        entries = entries_of(attributes, key, Kind.STRING)
-        entries = entries[wanted[attributes.row[entries]]]
+        rows, values = keyed.texts(key)
+        keep = wanted[rows]
+        rows, values = rows[keep], values[keep]
         says = ends_with_tool
-    distinct, place = np.unique(attributes.value[entries], return_inverse=True)
-    said = [says(text) for text in attributes.text.take(pa.array(distinct)).to_pylist()]
+    distinct, place = np.unique(values, return_inverse=True)
+    said = [says(text) for text in keyed.table.text.take(pa.array(distinct)).to_pylist()]
     codes = np.array([-1 if one is None else int(one) for one in said], np.int8)
-    told[attributes.row[entries]] = codes[place]
+    told[rows] = codes[place]
 
 
 def _is_tool(role: str) -> bool:

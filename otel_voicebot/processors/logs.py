@@ -6,10 +6,10 @@ from typing import Final
 import pyarrow as pa
 
 from otel_voicebot import semconv
-from otel_voicebot.dialects import STAMPS
 from otel_voicebot.processors.limits import limited
 from otel_voicebot.processors.names import shown
 from otel_voicebot.processors.normalise import of_resource
+from otel_voicebot.processors.plans import STAMPED
 from otel_voicebot.processors.prepare import Policy
 from otel_voicebot.processors.promote import Promoter
 from otel_voicebot.processors.withhold import clean, clean_resources, doubtful_columns, with_texts
@@ -51,7 +51,7 @@ def _limit(batch: LogBatch, policy: Policy, metrics: SelfMetrics) -> LogBatch:
 
 def _normalise(batch: LogBatch) -> LogBatch:
     promoter = Promoter(batch.attributes, len(batch))
-    promoter.promote({_SESSION: STAMPS[_SESSION]}, None)
+    promoter.promote([one for one in STAMPED if one.column == _SESSION], None)
     columns = {_SESSION: promoter.columns()[_SESSION], **of_resource(batch)}
     return batch.with_columns(columns, attributes=promoter.rest())
 

@@ -9,12 +9,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from otel_voicebot import semconv
-from otel_voicebot.dialects import DIALECTS, STAMPS, Dialect, Field
+from otel_voicebot.dialects import DIALECTS, Dialect, Field
 from otel_voicebot.processors import derive
 from otel_voicebot.processors.drift import drift
 from otel_voicebot.processors.identifiers import are_identifiers
-from otel_voicebot.processors.lookup import in_events, texts_of
+from otel_voicebot.processors.lookup import Keyed, in_events, texts_of
 from otel_voicebot.processors.names import shown_texts
+from otel_voicebot.processors.plans import STAMPED, asked_by, plan_of
 from otel_voicebot.processors.promote import Promoter
 from otel_voicebot.processors.ranges import RANGES, rule_of, with_rules, within
 from otel_voicebot.processors.recognise import Recognised, recognise
@@ -38,14 +39,15 @@ def normalise(batch: SpanBatch, dialects: Sequence[Dialect] = DIALECTS) -> SpanB
     An attribute that a column holds leaves the map; one whose value does not fit its column stays there: a value of
     another type, an empty text, a sentence where an identifier belongs, a number out of range (`quality` names it).
     """
-    seen = recognise(batch, dialects)
-    promoter = Promoter(batch.attributes, len(batch))
-    derive.offer(promoter, batch, seen)
-    promoter.promote(STAMPS, None)
+    keyed = Keyed(batch.attributes)
+    seen = recognise(batch, keyed, dialects)
+    promoter = Promoter(batch.attributes, len(batch), keyed, asked_by(tuple(dialects)))
+    derive.offer(promoter, keyed, seen)
+    promoter.promote(STAMPED, None)
     for number, one in enumerate(dialects):
         mine = seen.of(number)
         if mine is None or mine.any():
-            promoter.promote(one.columns, mine, _Asked(seen, one.unknown))
+            promoter.promote(plan_of(one), mine, _Asked(seen, one.unknown))
     columns: dict[str, pa.Array] = promoter.columns()
     names = pa.array([one.name for one in dialects], pa.string())
     columns["dialect"] = names.take(pa.array(seen.dialect, mask=seen.dialect < 0))
@@ -54,7 +56,7 @@ def normalise(batch: SpanBatch, dialects: Sequence[Dialect] = DIALECTS) -> SpanB
     columns |= _of_feedback(batch, columns, promoter.broken)
     columns["error_type"] = _error_type(batch, columns["error_type"])
     columns |= speech_columns(batch, seen.component == semconv.COMPONENTS.index("turn"))
-    columns |= _of_frameworks(batch, columns, seen)
+    columns |= _of_frameworks(batch, keyed, columns, seen)
     if promoter.broken:
         columns["quality"] = with_rules(batch.column("quality"), promoter.broken)
     return batch.with_columns(
@@ -74,13 +76,15 @@ class _Asked:
         return rows if field.failed else rows & self.seen.sound
 
 
-def _of_frameworks(batch: SpanBatch, columns: Mapping[str, pa.Array], seen: Recognised) -> dict[str, pa.Array]:
+def _of_frameworks(
+    batch: SpanBatch, keyed: Keyed, columns: Mapping[str, pa.Array], seen: Recognised
+) -> dict[str, pa.Array]:
     """What no attribute of a span says by itself."""
     found: dict[str, pa.Array] = derive.counted_words(columns)
     first = derive.first_chunks(batch, seen, columns["time_to_first_chunk_s"])
     if first is not None:
         found["time_to_first_chunk_s"] = first
-    after = derive.after_tool(batch, seen, seen.component == semconv.COMPONENTS.index("llm"))
+    after = derive.after_tool(keyed, seen, seen.component == semconv.COMPONENTS.index("llm"))
     if after is not None:
         found["after_tool"] = after
     versions = _versions(batch, seen)

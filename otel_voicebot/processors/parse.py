@@ -2,33 +2,41 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from otel_voicebot.dialects import Field
 
-__all__ = ["ends_with_tool", "reader", "words_in"]
+__all__ = ["ends_with_tool", "load_json", "read", "read_json", "words_in"]
 
 _TOOL_ROLES: Final = ("tool", "function")
 _RESULTS: Final = (
     *("tool_result", "function_call_output", "tool_call_response", "function_response", "functionResponse"),
 )
 """Types of a message or of its parts that are a tool's result, with the providers that give it no role of its own."""
+_RESULT: Final = re.compile("|".join(_RESULTS))
 _LAST_ROLE: Final = re.compile(r'"role"\s*:\s*"([^"\\]*)"')
 _BOOLS: Final = {"true": True, "false": False}
 _LISTS: Final = ("items", "messages", "input", "contents")
 """Members that hold the messages where the JSON is an object."""
 
 
-def reader(field: Field) -> Callable[[str], object]:
-    """What reads a text for a field: gives a number, a boolean, a text, or None when it is not there."""
-    if field.role:
-        return lambda text: _said(text, field.role)
-    if field.inside:
-        return lambda text: _member(text, field.inside)
-    if field.words:
-        return dict(field.words).get
-    return _value
+def read(field: Field, text: str) -> object:
+    """What a text says for a field: a number, a boolean, a word of ours; None when it says nothing."""
+    return dict(field.words).get(text) if field.words else _value(text)
+
+
+def read_json(field: Field, found: object) -> object:
+    """The same of the JSON that a text holds."""
+    return _said(found, field.role) if field.role else _member(found, field.inside)
+
+
+def load_json(text: str) -> object:
+    """What a JSON text holds; None of another text."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def words_in(text: str) -> int:
@@ -41,21 +49,20 @@ def ends_with_tool(text: str) -> bool | None:
 
     A list grows with every turn: mostly its end tells, and parsing all of it would cost more than all else.
     """
-    end = text.rstrip()
-    if not end.endswith(("]", "}")):
+    if not text.rstrip().endswith(("]", "}")):
         return None
-    at = end.rfind('"role"')
-    found = _LAST_ROLE.match(end, at) if at >= 0 else None
+    at = text.rfind('"role"')
+    found = _LAST_ROLE.match(text, at) if at >= 0 else None
     if found is not None and found[1] in _TOOL_ROLES:
         return True
     # written before the other members, the last role begins the last message; no type behind it says otherwise
-    if found is not None and end.startswith('[{"role"') and not any(one in end[at:] for one in _RESULTS):
+    if found is not None and text.startswith('[{"role"') and _RESULT.search(text, at) is None:
         return False
-    return _parsed_end(end)
+    return _parsed_end(text)
 
 
 def _parsed_end(text: str) -> bool | None:
-    messages = _messages(text)
+    messages = _messages(load_json(text))
     if not messages:
         return None
     last = messages[-1]
@@ -72,15 +79,14 @@ def _parts(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [one for one in parts if isinstance(one, Mapping)] if isinstance(parts, list) else []
 
 
-def _messages(text: str) -> list[Any]:
-    found = _loaded(text)
+def _messages(found: object) -> list[Any]:
     if isinstance(found, Mapping):
         found = next((found[name] for name in _LISTS if isinstance(found.get(name), list)), None)
     return found if isinstance(found, list) else []
 
 
-def _said(text: str, role: str) -> str | None:
-    for message in reversed(_messages(text)):
+def _said(found: object, role: str) -> str | None:
+    for message in reversed(_messages(found)):
         if isinstance(message, Mapping) and message.get("role") == role:
             content = message.get("content", message.get("parts"))
             if isinstance(content, str):
@@ -91,8 +97,7 @@ def _said(text: str, role: str) -> str | None:
     return None
 
 
-def _member(text: str, path: str) -> object:
-    found = _loaded(text)
+def _member(found: object, path: str) -> object:
     for name in path.split("."):
         if not isinstance(found, Mapping):
             return None
@@ -107,11 +112,4 @@ def _value(text: str) -> object:
     try:
         return float(word)
     except ValueError:
-        return None
-
-
-def _loaded(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
         return None

@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 
 from otel_voicebot import semconv
 from otel_voicebot.dialects import Dialect, matches
-from otel_voicebot.processors.lookup import entries_of, having
-from otel_voicebot.spans.attributes import Attributes, Int32s, Kind, Mask
+from otel_voicebot.processors.lookup import Keyed
+from otel_voicebot.spans.attributes import Int32s, Mask
 from otel_voicebot.spans.batch import SpanBatch
 
 __all__ = ["Recognised", "recognise"]
@@ -58,7 +58,7 @@ class Recognised:
         return known[names]
 
 
-def recognise(batch: SpanBatch, dialects: Sequence[Dialect]) -> Recognised:
+def recognise(batch: SpanBatch, keyed: Keyed, dialects: Sequence[Dialect]) -> Recognised:
     """Each span's dialect, by its scope, else by its name or attributes; and its component."""
     names = batch.column("name").dictionary_encode()
     scopes = batch.column("scope_name").dictionary_encode()
@@ -69,7 +69,7 @@ def recognise(batch: SpanBatch, dialects: Sequence[Dialect]) -> Recognised:
             break
         marked = per_value(names, partial(matches, patterns=one.marking_names))
         for key in one.marking_keys:
-            marked |= having(batch.attributes, key, len(batch))
+            marked[keyed.texts(key)[0]] = True
         dialect[marked & (dialect < 0)] = number
     component = np.full(len(batch), semconv.COMPONENTS.index("other"), np.int32)
     for number, one in enumerate(dialects):
@@ -79,7 +79,7 @@ def recognise(batch: SpanBatch, dialects: Sequence[Dialect]) -> Recognised:
             for key, kinds in one.kinds.items():
                 if not (mine & (found < 0)).any():
                     break
-                found = np.where(found >= 0, found, _by_kind(batch.attributes, key, kinds, len(batch)))
+                found = np.where(found >= 0, found, _by_kind(keyed, key, kinds, len(batch)))
             component = np.where(mine & (found >= 0), found, component)
     return Recognised(dialects, dialect, component, by_scope, names, batch.column("status"))
 
@@ -111,13 +111,13 @@ def _per_number(column: pa.DictionaryArray, says: Callable[[str], int]) -> Int32
     return numbers
 
 
-def _by_kind(attributes: Attributes, key: str, kinds: Mapping[str, str], owners: int) -> Int32s:
+def _by_kind(keyed: Keyed, key: str, kinds: Mapping[str, str], owners: int) -> Int32s:
     components = np.full(owners, -1, np.int32)
-    entries = entries_of(attributes, key, Kind.STRING)
-    distinct, place = np.unique(attributes.value[entries], return_inverse=True)
-    words = attributes.text.take(pa.array(distinct)).to_pylist()
+    rows, values = keyed.texts(key)
+    distinct, place = np.unique(values, return_inverse=True)
+    words = keyed.table.text.take(pa.array(distinct)).to_pylist()
     numbers = np.array([_number(kinds.get(word)) for word in words], np.int32)
-    components[attributes.row[entries]] = numbers[place]
+    components[rows] = numbers[place]
     return components
 
 

@@ -1,0 +1,66 @@
+"""Requests made of the captures of real frameworks: the same calls again and again, with ids and values of their own."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, TracesData
+
+__all__ = ["requests"]
+
+CAPTURES: Final = Path(__file__).parents[1] / "tests" / "data" / "captures"
+_COPIES: Final = 32
+"""Copies of all captures in one request: 8,192 spans."""
+
+
+def requests(spans: int) -> Iterator[bytes]:
+    """Encoded requests of all captures' spans, until there are this many."""
+    made, number = 0, 0
+    originals = [TracesData.FromString(path.read_bytes()) for path in sorted(CAPTURES.glob("*.pb"))]
+    while made < spans:
+        request = TracesData()
+        for _ in range(_COPIES):
+            number += 1
+            for original in originals:
+                copy = TracesData()
+                copy.CopyFrom(original)
+                made += _renew(copy, number)
+                request.MergeFrom(copy)
+        yield request.SerializeToString()
+
+
+def _renew(copy: TracesData, number: int) -> int:
+    """Give a copy ids, numbers and texts of its own; how many spans it has."""
+    mark = number.to_bytes(4, "big")
+    count = 0
+    for resource in copy.resource_spans:
+        for scope in resource.scope_spans:
+            for span in scope.spans:
+                count += 1
+                _renew_span(span, mark, number)
+    return count
+
+
+def _renew_span(span: Span, mark: bytes, number: int) -> None:
+    span.trace_id = mark + span.trace_id[4:]
+    # of the span ids only the last half is taken: 256 of them don't collide
+    span.span_id = mark + span.span_id[4:]
+    if span.parent_span_id:
+        span.parent_span_id = mark + span.parent_span_id[4:]
+    for attribute in span.attributes:
+        _vary(attribute.value, number)
+    for event in span.events:
+        for attribute in event.attributes:
+            _vary(attribute.value, number)
+
+
+def _vary(value: AnyValue, number: int) -> None:
+    if value.HasField("double_value"):
+        value.double_value *= 1 + number * 1e-9
+    elif value.HasField("string_value"):
+        text = value.string_value
+        if text[-1:] in ("]", "}"):  # white space in JSON: another text, the same value
+            value.string_value = text[:-1] + " " * (number % _COPIES) + text[-1]
+        elif text.count(" ") > 1:
+            value.string_value = f"{text} {number}"

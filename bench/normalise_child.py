@@ -1,0 +1,54 @@
+"""Stages of ingest over the captures, on one core: ``python -m bench.normalise_child SPANS DIRECTORY``.
+
+Prints one JSON object: seconds (wall and CPU of the process) by stage.
+"""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from bench import captured
+from bench.ingest_child import Clocks
+
+WARM_UP_REQUESTS = 2
+
+
+def measure(spans: int, directory: Path) -> dict[str, object]:
+    """Run all requests through the stages; the first ones don't count."""
+    import pyarrow as pa
+
+    from otel_voicebot.processors import normalise, withhold
+    from otel_voicebot.spans import decode
+    from otel_voicebot.store import SpanStore
+
+    pa.set_cpu_count(1)
+    pa.set_io_thread_count(1)
+    store = SpanStore(directory)
+    clocks, done = Clocks(), 0
+    for number, payload in enumerate(captured.requests(spans)):
+        if number == WARM_UP_REQUESTS:
+            clocks, done = Clocks(), 0
+        with clocks.stage("decode"):
+            batch = decode(payload)
+        with clocks.stage("normalise"):
+            batch = normalise(batch)
+        with clocks.stage("withhold"):
+            batch = withhold(batch, ())
+        with clocks.stage("rows"):
+            rows = batch.rows(time.time_ns() // 1000)
+        with clocks.stage("commit"):
+            store.commit([rows])
+        done += rows.num_rows
+    return {"spans": done, "seconds": clocks.seconds}
+
+
+def main() -> None:
+    """One measurement, as the arguments say."""
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    json.dump(measure(int(sys.argv[1]), Path(sys.argv[2])), sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""The tables of the dialects, made ready: what is done for every batch is worked out once."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, Protocol
+
+from otel_voicebot.dialects import STAMPS, Columns, Dialect, Field
+from otel_voicebot.spans.attributes import Mask
+
+__all__ = ["STAMPED", "Asks", "Source", "asked_by", "plan_of"]
+
+
+class Asks(Protocol):
+    """What a dialect says of the rows of its fields."""
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """Texts that say that a value is not known."""
+        ...
+
+    def rows(self, field: Field) -> Mask:
+        """The rows on which the field counts."""
+        ...
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Source:
+    """One way to fill a column.
+
+    Attributes:
+        column: the column.
+        name: the attribute, or the name of the value that is derived from it.
+        field: its conditions; None when it has none.
+        positive: as in ``Field``.
+        before: the attributes that are asked before it.
+    """
+
+    column: str
+    name: str
+    field: Field | None
+    positive: bool
+    before: tuple[str, ...]
+
+
+def _sources(columns: Columns) -> Iterable[Source]:
+    for column, keys in columns.items():
+        before: list[str] = []
+        for key in keys:
+            field = None if isinstance(key, str) else key
+            name = key if isinstance(key, str) else key.name
+            yield Source(column, name, field, field is not None and field.positive, tuple(before))
+            before.append(key if isinstance(key, str) else key.key)
+
+
+@lru_cache(maxsize=64)
+def plan_of(dialect: Dialect) -> tuple[Source, ...]:
+    """All that fills columns, in the dialect's order."""
+    return tuple(_sources(dialect.columns))
+
+
+@lru_cache(maxsize=64)
+def asked_by(dialects: tuple[Dialect, ...]) -> frozenset[str]:
+    """The attributes that fill the columns of these dialects."""
+    return frozenset(source.name for dialect in dialects for source in plan_of(dialect))
+
+
+STAMPED: Final = tuple(_sources(STAMPS))
+"""The same of what is read on every span."""

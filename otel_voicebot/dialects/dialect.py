@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from otel_voicebot import semconv
@@ -105,6 +106,7 @@ class Dialect:
                 yield column, Field(key) if isinstance(key, str) else key
 
 
+@lru_cache(maxsize=8192)
 def matches(name: str, patterns: tuple[str, ...]) -> bool:
     """Whether a name is one of these, of which some end in ``*``."""
     return any(name.startswith(one[:-1]) if one.endswith("*") else name == one for one in patterns)

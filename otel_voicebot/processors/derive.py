@@ -5,6 +5,7 @@ Each distinct text is read once. What is made here is offered to the promoter be
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +20,14 @@ from otel_voicebot.processors.promote import Promoter
 from otel_voicebot.processors.recognise import Recognised
 from otel_voicebot.spans.attributes import Attributes, Indices, Int32s, Mask
 from otel_voicebot.spans.batch import SpanBatch
+from otel_voicebot.spans.schema import SPANS
 
 __all__ = ["after_tool", "counted_words", "first_chunks", "offer"]
 
-_TOOLS = ("tool", "function")
+_TOOLS: Final = ("tool", "function")
+_KINDS: Final = {pa.string(): str, pa.bool_(): bool}
+"""Type of a column to that of a derived value; numbers are doubles."""
+_TYPES: Final = {str: pa.string(), bool: pa.bool_(), float: pa.float64()}
 
 
 def offer(promoter: Promoter, keyed: Keyed, seen: Recognised) -> None:
@@ -83,7 +88,7 @@ def _offer_read(
         return
     distinct, place = np.unique(values, return_inverse=True)
     made = _read(keyed.table, field, distinct, loaded)
-    _offer_made(promoter, field, rows, made, place)
+    _offer_made(promoter, source, rows, made, place)
 
 
 def _read(table: Attributes, field: Field, values: Int32s, loaded: dict[int, object]) -> list[object]:
@@ -96,21 +101,19 @@ def _read(table: Attributes, field: Field, values: Int32s, loaded: dict[int, obj
     return [read_json(field, loaded[value]) for value in values.tolist()]
 
 
-def _offer_made(promoter: Promoter, field: Field, rows: Int32s, made: list[object], place: Indices) -> None:
-    """Offer what was read of each distinct text: all of it numbers, booleans or texts, whatever came first."""
-    kinds = {bool: pa.bool_(), str: pa.string(), float: pa.float64()}
+def _offer_made(promoter: Promoter, source: Source, rows: Int32s, made: list[object], place: Indices) -> None:
+    """Offer what was read of each distinct text and is of the column's kind: a text, a boolean or a number."""
+    kind = _KINDS.get(SPANS.field(source.column).type, float)
     made = [_number(one) if type(one) is int else one for one in made]
-    kind = next((type(one) for one in made if one is not None), None)
-    if kind is None:
-        return
-    values = pa.array([one if type(one) is kind else None for one in made], kinds[kind])
-    if kind is float and field.scale != 1.0:
-        values = pc.multiply(values, field.scale)
+    values = pa.array([one if type(one) is kind else None for one in made], _TYPES[kind])
+    if kind is float and source.field is not None and source.field.scale != 1.0:
+        values = pc.multiply(values, source.field.scale)
     taken = values.take(pa.array(place))
     if taken.null_count:
         valid = taken.is_valid()
         rows, taken = rows[np.asarray(valid)], taken.filter(valid)
-    promoter.offer(field.name, rows, taken)
+    if len(rows):
+        promoter.offer(source.name, rows, taken)
 
 
 def _number(value: int) -> float | None:

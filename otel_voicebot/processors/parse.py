@@ -17,6 +17,7 @@ _RESULTS: Final = (
 _RESULT: Final = re.compile("|".join(_RESULTS))
 _LAST_ROLE: Final = re.compile(r'"role"\s*:\s*"([^"\\]*)"')
 _BOOLS: Final = {"true": True, "false": False}
+_decode: Final = json.JSONDecoder().decode
 _LISTS: Final = ("items", "messages", "input", "contents")
 """Members that hold the messages where the JSON is an object."""
 
@@ -34,7 +35,7 @@ def read_json(field: Field, found: object) -> object:
 def load_json(text: str) -> object:
     """What a JSON text holds; None of another text."""
     try:
-        return json.loads(text)
+        return _decode(text)
     except (ValueError, RecursionError):
         return None
 
@@ -66,7 +67,7 @@ def _parsed_end(text: str) -> bool | None:
     if not messages:
         return None
     last = messages[-1]
-    if not isinstance(last, Mapping):
+    if not isinstance(last, dict):
         return None
     parts = [last, *_parts(last)]
     return last.get("role") in _TOOL_ROLES or any(
@@ -76,18 +77,18 @@ def _parsed_end(text: str) -> bool | None:
 
 def _parts(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     parts = message.get("parts", message.get("content"))
-    return [one for one in parts if isinstance(one, Mapping)] if isinstance(parts, list) else []
+    return [one for one in parts if isinstance(one, dict)] if isinstance(parts, list) else []
 
 
 def _messages(found: object) -> list[Any]:
-    if isinstance(found, Mapping):
+    if isinstance(found, dict):
         found = next((found[name] for name in _LISTS if isinstance(found.get(name), list)), None)
     return found if isinstance(found, list) else []
 
 
 def _said(found: object, role: str) -> str | None:
     for message in reversed(_messages(found)):
-        if isinstance(message, Mapping) and message.get("role") == role:
+        if isinstance(message, dict) and message.get("role") == role:
             content = message.get("content", message.get("parts"))
             if isinstance(content, str):
                 return content
@@ -99,10 +100,10 @@ def _said(found: object, role: str) -> str | None:
 
 def _member(found: object, path: str) -> object:
     for name in path.split("."):
-        if not isinstance(found, Mapping):
+        if not isinstance(found, dict):
             return None
         found = found.get(name)
-    return found if isinstance(found, str | bool | int | float) else None
+    return found if isinstance(found, (str, int, float)) else None
 
 
 def _value(text: str) -> object:

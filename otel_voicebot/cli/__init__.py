@@ -15,6 +15,7 @@ import typer
 from otel_voicebot.cli import (
     compact,
     demo,
+    doctor,
     export,
     failures,
     import_,
@@ -37,6 +38,7 @@ VERBS: Final[tuple[tuple[str, Callable[..., object]], ...]] = (
     ("slow", slow.slow),
     ("trace", trace.trace),
     ("logs", logs.logs),
+    ("doctor", doctor.doctor),
     ("import", import_.import_),
     ("export", export.export),
     ("compact", compact.compact),

@@ -1,0 +1,271 @@
+"""Which of the fields that a framework is expected to write are there, missing or renamed, and which are new."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from difflib import SequenceMatcher
+from functools import lru_cache
+from itertools import takewhile
+from typing import Final, Literal
+
+from otel_voicebot import semconv
+from otel_voicebot.dialects import STAMPS, Dialect, Field, matches
+from otel_voicebot.dialects.expected import Expected
+from otel_voicebot.processors.drift import is_known
+from otel_voicebot.processors.recognise import component_of
+from otel_voicebot.reports.source import Opened
+
+__all__ = ["FieldState", "Named", "Seen", "fields_of", "seen", "version"]
+
+State = Literal["mapped", "unfit", "missing", "older", "sometimes", "renamed", "new"]
+
+_CONTENT: Final = {"user_text": semconv.USER_TEXT, "bot_text": semconv.BOT_TEXT}
+"""Columns of texts, and the attribute whose name alone stays where they are withheld."""
+_KEYS: Final = "list_distinct(list_concat(map_keys(attributes), map_keys(attributes_typed)))"
+_ALIKE: Final = 0.6
+"""Of what is missing for sure, something that resembles it so far may be its new name;"""
+_VERY_ALIKE: Final = 0.75
+"""of what may be missing, something that resembles it so far."""
+_SHORTEST: Final = 4
+"""Letters that a name has to have to count as a part of another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The spans of one name: how many, how many fill each column, and how many have each attribute in the map."""
+
+    spans: int
+    columns: Mapping[str, int]
+    keys: Mapping[str, int] = field(default_factory=dict)
+
+
+Seen = Mapping[str, Mapping[str, Named]]
+"""By dialect and span name."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldState:
+    """One field of one span.
+
+    Attributes:
+        framework: name of the dialect.
+        span: name of the span, or its pattern.
+        key: the attribute; empty: the span itself.
+        state: mapped; unfit (there, but its value is none that its column takes); missing; older (missing, and the
+            framework is known to write it from a later version on only); sometimes (missing, which it may be);
+            renamed (missing, and ``like`` resembles it); new (written, and unknown to the dialect).
+        found: spans that have it.
+        of: spans that could.
+        tells: what isn't known without it.
+        enable: what to switch on.
+        like: the attribute, or span, that may be its new name.
+        always: it is written whatever the settings.
+        since: first version that writes it.
+    """
+
+    framework: str
+    span: str
+    key: str
+    state: State
+    found: int = 0
+    of: int = 0
+    tells: str = ""
+    enable: str = ""
+    like: str = ""
+    always: bool = False
+    since: str = ""
+
+
+def seen(opened: Opened, where: str, dialects: Iterable[Dialect]) -> Seen:
+    """Count names, columns and attributes.
+
+    Args:
+        opened: the data.
+        where: SQL condition over the stored spans, to be added; empty for all.
+        dialects: whose columns are counted.
+    """
+    columns = sorted({column for one in dialects for wish in one.expected for column in _columns(one, wish)})
+    wanted = ["dialect", "name", *columns, "attributes", "attributes_typed", "trace_id"]
+    spans = f"(SELECT * FROM ({opened.snapshot.sql(wanted, raw_ids=True)}) WHERE dialect IS NOT NULL{where})"  # noqa: S608 - names are ours
+    counts = ", ".join(f"{_count(column)} AS {column}" for column in columns)
+    found = opened.engine.sql(f"SELECT dialect, name, count(*) AS spans, {counts} FROM {spans} GROUP BY ALL")  # noqa: S608
+    keys: dict[tuple[str, str], dict[str, int]] = {}
+    each = f"SELECT dialect, name, unnest({_KEYS}) AS key FROM {spans}"  # noqa: S608
+    listed = f"SELECT dialect, name, key, count(*) AS found FROM ({each}) GROUP BY ALL"  # noqa: S608
+    for row in opened.engine.sql(listed).to_pylist():
+        keys.setdefault((row["dialect"], row["name"]), {})[row["key"]] = row["found"]
+    result: dict[str, dict[str, Named]] = {}
+    for row in found.to_pylist():
+        dialect, name, spans_here = row.pop("dialect"), row.pop("name"), row.pop("spans")
+        result.setdefault(dialect, {})[name] = Named(spans_here, row, keys.get((dialect, name), {}))
+    return result
+
+
+def _count(column: str) -> str:
+    if column in _CONTENT:
+        key = _CONTENT[column]
+        return f"count(CASE WHEN {column} IS NOT NULL OR list_contains(map_keys(attributes), '{key}') THEN 1 END)"
+    return f"count({column})"
+
+
+def _columns(dialect: Dialect, wish: Expected) -> list[str]:
+    """The columns that the expected attribute fills on its span."""
+    if wish.column or not wish.key:
+        return [wish.column] if wish.column else []
+    own = [column for column, one in dialect.fields() if one.key == wish.key and _counts_on(one.spans, wish.span)]
+    return own + [column for column, keys in STAMPS.items() if wish.key in keys and column not in own]
+
+
+def _counts_on(spans: tuple[str, ...], span: str) -> bool:
+    return not spans or span in spans or any(matches(one, (span,)) for one in spans)
+
+
+def fields_of(dialect: Dialect, names: Mapping[str, Named]) -> list[FieldState]:
+    """What is to be said of each field of a framework, given what was seen of it: the expected ones, then new ones."""
+    wishes = [_Wish(dialect, one, names) for one in dialect.expected]
+    states = [one.state() for one in wishes]
+    proven = max((version(one.since) for one in states if one.state == "mapped" and one.since), default=())
+    new = _new(dialect, names)
+    result = []
+    for wish, found in zip(wishes, states, strict=True):
+        late = found.state == "missing" and bool(found.since) and version(found.since) > proven
+        state = replace(found, state="older") if late else found
+        like = wish.like(state, new)
+        result.append(replace(state, state="renamed", like=like) if like else state)
+    return result + new
+
+
+class _Wish:
+    """One expected field, and what was seen of its span."""
+
+    def __init__(self, dialect: Dialect, wish: Expected, names: Mapping[str, Named]) -> None:
+        self._dialect = dialect
+        self._wish = wish
+        self._there = [named for name, named in names.items() if matches(name, (wish.span,))]
+        self._fillers = {
+            column: [one for name, one in dialect.fields() if name == column and _counts_on(one.spans, wish.span)]
+            for column in _columns(dialect, wish)
+        }
+
+    def state(self) -> FieldState:
+        """Whether it is there."""
+        wish = self._wish
+        of = sum(named.spans for named in self._there)
+        found = sum(map(self._found, self._there)) if wish.key else of
+        state: State = "mapped"
+        if not found:
+            matters = (wish.always or wish.enable) and (of >= wish.least or not wish.key)
+            state = "missing" if matters else "sometimes"
+        elif self._is_unfit():
+            state = "unfit"
+        return FieldState(
+            framework=self._dialect.name,
+            span=wish.span,
+            key=wish.key,
+            state=state,
+            found=found,
+            of=of,
+            tells=wish.tells,
+            enable=wish.enable,
+            always=wish.always,
+            since=wish.since,
+        )
+
+    def like(self, state: FieldState, new: Sequence[FieldState]) -> str:
+        """The unknown name that may be its new one; empty when there is none."""
+        if not self._wish.key:
+            return "" if state.found else _nearest(self._wish.span, [one.span for one in new if not one.key], _ALIKE)
+        unlisted = {key for named in self._there for key in named.keys if not _is_listed(self._dialect, key)}
+        closed = self._dialect.attributes is not None
+        strange = {key for key in unlisted if not (closed and is_known(self._dialect, key))}
+        if state.state in ("missing", "older"):
+            return _nearest(self._wish.key, unlisted, _ALIKE)
+        if state.state == "sometimes":
+            return _nearest(self._wish.key, strange, _VERY_ALIKE)
+        if self._is_sure():
+            return ""
+        depth = self._wish.key.count(".")
+        return _nearest(self._wish.key, strange | {key for key in unlisted if key.count(".") == depth}, _VERY_ALIKE)
+
+    def _found(self, named: Named) -> int:
+        """Spans that have the attribute: in its column, unless another filled that for sure, or still in the map."""
+        kept = named.keys.get(self._wish.key, 0)
+        if kept and not any(one.is_plain for fillers in self._fillers.values() for one in fillers if self._is(one)):
+            return kept
+        filled = max((named.columns[column] for column in self._fillers), default=0)
+        if filled and not kept and any(map(self._behind, self._fillers)) and not self._stayed(named):
+            return 0
+        return min(kept + filled, named.spans)
+
+    def _is(self, one: Field) -> bool:
+        return one.key == self._wish.key
+
+    def _behind(self, column: str) -> list[str]:
+        """The attributes that are always there and would have filled the column next.
+
+        They stay in the map where another one filled it. Where they aren't there, they did.
+        """
+        keys = [one.key for one in self._fillers[column] if one.is_plain]
+        if self._wish.key not in keys:
+            return []
+        always = {one.key for one in self._dialect.expected if one.always and one.span == self._wish.span}
+        return [key for key in keys[keys.index(self._wish.key) + 1 :] if key in always]
+
+    def _stayed(self, named: Named) -> bool:
+        return any(key in named.keys for column in self._fillers for key in self._behind(column))
+
+    def _is_sure(self) -> bool:
+        """What fills its column is the attribute itself."""
+        alone = all(len({one.key for one in fillers}) <= 1 for fillers in self._fillers.values())
+        return alone or any(self._wish.key in named.keys or self._stayed(named) for named in self._there)
+
+    def _is_unfit(self) -> bool:
+        """It is there, and in none of the columns that take it as it stands."""
+        own = [one for fillers in self._fillers.values() for one in fillers if one.key == self._wish.key]
+        plain = [one for one in own if one.is_plain and one.failed and not one.positive]
+        filled = any(named.columns[column] for named in self._there for column in self._fillers)
+        return bool(own) and len(plain) == len(own) and not filled
+
+
+def _new(dialect: Dialect, names: Mapping[str, Named]) -> list[FieldState]:
+    """Span names and attributes that the dialect doesn't know; of one that writes what it likes there are none."""
+    if dialect.attributes is None:
+        return []
+    new = []
+    for name, named in names.items():
+        if component_of(name, dialect) is None:
+            new.append(FieldState(dialect.name, name, "", "new", named.spans, named.spans))
+        if not matches(name, dialect.free):
+            new += [
+                FieldState(dialect.name, name, key, "new", found, named.spans)
+                for key, found in named.keys.items()
+                if not is_known(dialect, key)
+            ]
+    return sorted(new, key=lambda one: (-one.found, one.span, one.key))
+
+
+@lru_cache(maxsize=8192)
+def _is_listed(dialect: Dialect, key: str) -> bool:
+    """Whether a dialect has this very attribute in its table, not only a pattern that it fits."""
+    listed = {one.key for _, one in dialect.fields()} | {one.key for one in dialect.expected}
+    listed |= {*dialect.kinds, *dialect.inputs, *dialect.marking_keys, *semconv.ATTRIBUTES}
+    return key in listed or key in dialect.content | dialect.identifiers | (dialect.attributes or frozenset())
+
+
+def _nearest(name: str, others: Iterable[str], least: float) -> str:
+    found = max(((_likeness(name, one), one) for one in sorted(others)), default=(0.0, ""))
+    return found[1] if found[0] >= least else ""
+
+
+def _likeness(one: str, other: str) -> float:
+    """0 to 1, of what two dotted names don't begin with alike; a name inside the other is alike."""
+    pairs = zip(one.split(".")[:-1], other.split(".")[:-1], strict=False)
+    same = len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
+    first, second = (".".join(name.split(".")[same:]) for name in (one, other))
+    short, long = sorted((first, second), key=len)
+    part = 0.8 if len(short) >= _SHORTEST and short in long else 0.0
+    return max(part, SequenceMatcher(None, first, second).ratio())
+
+
+def version(text: str) -> tuple[int, ...]:
+    """A version, to be compared: ``1.10.0`` is later than ``1.9``."""
+    return tuple(int(part) for part in text.split(".") if part.isdigit())

@@ -1,0 +1,102 @@
+"""One real call on a real framework, with our package attached by a zero-code door, and all it left."""
+
+import fcntl
+import json
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from bench.frameworks.provider import Provider
+from bench.frameworks.script import GREETING, SCRIPTS
+from otel_voicebot.store import snapshot
+
+__all__ = ["INSTRUMENT", "TEXTS", "Call", "environment", "hold", "once", "phrases", "rows"]
+
+ROOT: Final = Path(__file__).parents[2]
+INSTRUMENT: Final = [str(Path(sys.executable).with_name("opentelemetry-instrument"))]
+TEXTS: Final = (GREETING, *(step.text for step in SCRIPTS["call"]))
+_TIMEOUT_S: Final = 240
+
+
+@dataclass
+class Call:
+    """What a call left.
+
+    Attributes:
+        completions: of the provider: completions that it gave.
+        failures: of the provider: requests that it failed.
+        said: what the bot's program printed.
+        log: its standard error.
+        tables: rows that were stored, by place and table.
+        metrics: what the service served in the end, series -> value.
+    """
+
+    completions: int
+    failures: int
+    said: str
+    log: str
+    tables: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    metrics: dict[Any, float] = field(default_factory=dict)
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """The environment of a bot; nothing of ours or of OpenTelemetry's is set but what is given."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "PIPECAT_"))}
+    return {**inherited, "PYTHONPATH": str(ROOT), "OPENAI_API_KEY": "none", **variables}
+
+
+def hold(bot: str, script: str, variables: Mapping[str, str], wrapper: Sequence[str] = ()) -> Call:
+    """Hold a call to its end, which must be a good one."""
+    with Provider(step.text for step in SCRIPTS[script]) as provider:
+        done = subprocess.run(
+            [*wrapper, sys.executable, "-m", f"bench.frameworks.{bot}", script],
+            env=environment(OPENAI_BASE_URL=provider.url, **variables),
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT_S,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return Call(provider.completions, provider.failures, done.stdout, done.stderr)
+
+
+def rows(data: Path, table: str) -> list[dict[str, Any]]:
+    """All rows of a table in a data directory."""
+    found = snapshot(data, table)
+    assert not found.damaged
+    read: list[dict[str, Any]] = found.read().to_pylist()
+    return read
+
+
+def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Call]) -> Call:
+    """A call that several tests look at is held once, whichever processes they run in."""
+    shared = factory.getbasetemp()
+    shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared
+    kept = shared / f"{name}.pickle"
+    with (shared / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not kept.exists():
+            data = shared / name
+            data.mkdir()
+            call = make(data)
+            kept.write_bytes(pickle.dumps(call))
+        loaded: Call = pickle.loads(kept.read_bytes())
+        return loaded
+
+
+def phrases(text: str) -> list[str]:
+    """Each three words in a row."""
+    words = text.split()
+    return [" ".join(words[start : start + 3]) for start in range(len(words) - 2)]
+
+
+def dumped(rows_: Sequence[Mapping[str, Any]]) -> str:
+    """All that rows hold, as one text."""
+    return json.dumps(list(rows_), default=str)

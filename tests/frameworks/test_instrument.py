@@ -1,0 +1,62 @@
+"""The plain `opentelemetry-instrument` command as a door."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.frameworks.calls import INSTRUMENT, environment, rows
+
+pytest.importorskip("opentelemetry.distro", reason="the extra frameworks is not installed: make frameworks")
+
+BOT = """
+from tests.app.bots import call
+from opentelemetry import trace
+call()
+print(type(trace.get_tracer_provider()).__module__)
+"""
+QUIET = {"OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none", "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "*"}
+
+
+def run(*options: str, **variables: str) -> tuple[str, str]:
+    """Output and errors of a bot under the command."""
+    done = subprocess.run(
+        [*INSTRUMENT, *options, sys.executable, "-c", BOT],
+        env=environment(**QUIET, OTEL_VOICEBOT_METRICS_ADDR="none", **variables),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout, done.stderr
+
+
+def test_attached_beside_another_exporter(tmp_path: Path) -> None:
+    """Asked for, everything is computed in the bot: spans, turns, sessions; the console's exporter gets its spans."""
+    out, _ = run("--traces_exporter", "console", OTEL_VOICEBOT_DATA=str(tmp_path), OTEL_VOICEBOT_ATTACH="true")
+    assert len(rows(tmp_path, "spans")) == out.count('"span_id": ') == 5
+    assert [row["outcome"] for row in rows(tmp_path, "sessions")] == ["resolved"]
+    assert len(rows(tmp_path, "turns")) == 1
+
+
+def test_the_exporter_by_name_stores_spans_only(tmp_path: Path) -> None:
+    """`otel_voicebot` among the exporters writes Parquet and computes nothing."""
+    run("--traces_exporter", "otel_voicebot", OTEL_VOICEBOT_DATA=str(tmp_path))
+    assert len(rows(tmp_path, "spans")) == 5
+    assert [path.name for path in (tmp_path / "hot").iterdir()] == ["spans"]
+
+
+def test_not_asked_nothing_happens(tmp_path: Path) -> None:
+    """A program that runs under the command where our package happens to be installed is left alone."""
+    out, errors = run("--traces_exporter", "none", OTEL_VOICEBOT_DATA=str(tmp_path))
+    assert (out, errors) == ("opentelemetry.sdk.trace\n", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_wrong_setting_is_said_and_the_program_runs(tmp_path: Path) -> None:
+    """The log names the setting; the bot has its calls."""
+    out, errors = run("--traces_exporter", "none", OTEL_VOICEBOT_DATA=str(tmp_path), OTEL_VOICEBOT_SEND_TO="nowhere")
+    assert out == "opentelemetry.sdk.trace\n"
+    assert "OTEL_VOICEBOT_SEND_TO" in errors

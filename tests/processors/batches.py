@@ -37,9 +37,12 @@ class Made:
 
 def batch(*spans: Made) -> SpanBatch:
     """The spans, decoded from their OTLP encoding."""
-    return decode(
-        TracesData(resource_spans=[_encoded(span, place) for place, span in enumerate(spans, 1)]).SerializeToString()
-    )
+    return decode(encoded(*spans).SerializeToString())
+
+
+def encoded(*spans: Made) -> TracesData:
+    """The spans in OTLP."""
+    return TracesData(resource_spans=[_encoded(span, place) for place, span in enumerate(spans, 1)])
 
 
 def filled(rows: pa.RecordBatch, *columns: str) -> list[dict[str, Any]]:
@@ -56,8 +59,8 @@ def filled(rows: pa.RecordBatch, *columns: str) -> list[dict[str, Any]]:
 
 def _encoded(made: Made, place: int) -> ResourceSpans:
     span = Span(
-        trace_id=bytes(15) + bytes([place]),
-        span_id=bytes(7) + bytes([place]),
+        trace_id=place.to_bytes(16, "big"),
+        span_id=place.to_bytes(8, "big"),
         name=made.name,
         start_time_unix_nano=START,
         end_time_unix_nano=START + 10**9,

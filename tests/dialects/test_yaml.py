@@ -1,0 +1,137 @@
+"""A framework that only its user knows is read through a YAML file."""
+
+from pathlib import Path
+
+import pytest
+
+from otel_voicebot.app.policy import policy_of
+from otel_voicebot.cli import main
+from otel_voicebot.dialects import COLUMNS, DIALECTS, Dialect, load
+from otel_voicebot.errors import UsageError
+from otel_voicebot.processors import prepare
+from otel_voicebot.selfmetrics import SelfMetrics
+from otel_voicebot.settings import load as settings
+from otel_voicebot.store import snapshot
+from tests.dialects.frameworks import rows_of
+from tests.processors.batches import Made, batch, encoded
+from tests.test_content import SAID, WORD, carries, everything, strings
+
+ACME = """
+name: acme
+scopes: [acme.*]
+marking_keys: [acme.call]
+span_names: {call: session, exchange: turn, "model *": llm}
+kinds: {acme.type: {recogniser: stt, voice: tts}}
+columns:
+  session_id: acme.call
+  turn_index: acme.turn
+  time_to_first_chunk_s: [{key: acme.first_ms, unit: ms, spans: ["model *"], positive: true}, acme.first_s]
+  input_tokens: {key: acme.usage, inside: tokens.in}
+  reported_gap_s: {key: acme.gap_ms, unit: ms}
+  interrupted: {key: acme.cut, text: true}
+  outcome: {key: acme.result, words: {done: resolved, lost: failed}}
+  user_text: acme.heard
+  bot_text: {key: acme.messages, role: bot}
+content: [acme.heard, acme.messages, acme.secret.*]
+identifiers: [acme.voice]
+unknown: ["n/a"]
+"""
+SPANS = (
+    Made("exchange", {"acme.call": "c1", "acme.turn": 2, "acme.gap_ms": 1250, "acme.cut": "TRUE"}, scope="acme.bot"),
+    Made("model x", {"acme.first_ms": 300.0, "acme.first_s": 9.0, "acme.usage": '{"tokens": {"in": 7}}'}, scope="acme"),
+    Made("model y", {"acme.first_ms": 0, "acme.first_s": 0.5, "acme.call": "c1"}, scope="someone"),
+    Made("part", {"acme.type": "recogniser", "acme.heard": "good morning", "acme.voice": "nova"}, scope="acme.bot"),
+    Made("call", {"acme.result": "done", "acme.call": "n/a"}, scope="acme.bot"),
+    Made("part", {"acme.messages": '[{"role": "bot", "content": "to you too"}]'}, scope="acme.bot"),
+)
+
+
+def dialects(tmp_path: Path, text: str = ACME) -> tuple[Dialect, ...]:
+    """The dialect of such a file, before our own."""
+    file = tmp_path / "acme.yaml"
+    file.write_text(text)
+    return (*load([file], (one.name for one in DIALECTS), COLUMNS), *DIALECTS)
+
+
+def test_a_yaml_file_is_a_table_like_ours(tmp_path: Path) -> None:
+    """Names, units, JSON, words, conditions: every part of the file does what it says."""
+    turn, first, second, heard, call, said = rows_of(*SPANS, dialects=dialects(tmp_path))
+    assert (turn["component"], turn["session_id"], turn["turn_index"]) == ("turn", "c1", 2)
+    assert (turn["reported_gap_s"], turn["interrupted"]) == (1.25, True)
+    assert (first["dialect"], first["component"]) == (None, "other")  # `acme` is not `acme.*`
+    assert (second["dialect"], second["component"], second["time_to_first_chunk_s"]) == ("acme", "llm", 0.5)
+    assert (heard["component"], heard["user_text"], heard["user_words"]) == ("stt", "good morning", 2)
+    assert (call["component"], call["session_id"], call["outcome"]) == ("session", None, "resolved")
+    assert (said["bot_text"], said["bot_words"]) == ("to you too", 3)
+    again = rows_of(SPANS[1], dialects=dialects(tmp_path, ACME.replace("[acme.*]", "[acme]")))[0]
+    assert (again["time_to_first_chunk_s"], again["input_tokens"]) == (0.3, 7)
+
+
+def test_its_content_is_withheld_and_its_identifiers_stay(tmp_path: Path) -> None:
+    """Whatever `keep_attributes` says: what the file calls content is never stored without content capture."""
+    file = tmp_path / "acme.yaml"
+    file.write_text(ACME)
+    policy = policy_of(settings(dialects=str(file), keep_attributes="acme.*,other.*"))
+    planted = {
+        "acme.heard": SAID,
+        "acme.secret.word": WORD,
+        "acme.messages": f'[{{"role": "bot", "content": "{SAID}"}}]',
+    }
+    made = batch(Made("part", {**planted, "acme.voice": "nova"}, scope="acme.bot"))
+    rows = prepare(made, policy, SelfMetrics(), "test", 0)
+    assert carries(list(strings(rows.to_pylist())), WORD) == []
+    assert dict(rows["attributes"].to_pylist()[0])["acme.voice"] == "nova"
+    assert rows["user_words"].to_pylist() == [4]
+
+
+def test_the_setting_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An import with it stores what the file says; the texts only with content capture on."""
+    file, spans = tmp_path / "acme.yaml", tmp_path / "spans.pb"
+    file.write_text(ACME)
+    spans.write_bytes(encoded(*SPANS).SerializeToString())
+    monkeypatch.setenv("OTEL_VOICEBOT_DIALECTS", str(file))
+    assert main(("import", str(spans), "--data", str(tmp_path / "off"))) == 0
+    rows = snapshot(tmp_path / "off").read(["dialect", "session_id", "reported_gap_s"]).to_pylist()
+    assert {"dialect": "acme", "session_id": "c1", "reported_gap_s": 1.25} in rows
+    assert carries(everything(tmp_path / "off"), "good morning") == []
+    monkeypatch.setenv("OTEL_VOICEBOT_CAPTURE_CONTENT", "true")
+    assert main(("import", str(spans), "--data", str(tmp_path / "on"))) == 0
+    assert "good morning" in snapshot(tmp_path / "on").read(["user_text"])["user_text"].to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name: [", "is no YAML"),
+        ("- a", "no mapping"),
+        ("name: acme", "nothing would be recognised"),
+        ("scopes: [a]", "name: None is no text"),
+        ("{name: livekit, scopes: [a]}", "there is a dialect 'livekit' already"),
+        ("{name: a, scopes: [a], span_name: {}}", "'span_name' is none of"),
+        ("{name: a, scopes: [1]}", "scopes: 1 is no text"),
+        ("{name: a, scopes: [a], span_names: {x: recogniser}}", "span_names: x: 'recogniser' is none of"),
+        ("{name: a, scopes: [a], columns: {ttft: x}}", "columns: 'ttft' is none of"),
+        ("{name: a, scopes: [a], columns: {bot: {unit: ms}}}", "columns: bot: a field needs a key"),
+        ("{name: a, scopes: [a], columns: {audio_s: {key: x, unit: hours}}}", "unit: 'hours' is none of"),
+        ("{name: a, scopes: [a], columns: {audio_s: {key: x, positive: 1}}}", "positive: 1 is neither"),
+        ("{name: a, scopes: [a], columns: {bot: {key: 'x.*'}}}", "a key with * needs a role"),
+        ("{name: a, scopes: [a], columns: {bot: 7}}", "columns: bot: 7 is no mapping"),
+    ],
+)
+def test_a_wrong_file_is_named_with_the_place_and_the_value(tmp_path: Path, text: str, said: str) -> None:
+    """So that its author finds it."""
+    with pytest.raises(UsageError) as error:
+        dialects(tmp_path, text)
+    assert said in str(error.value)
+    assert str(tmp_path / "acme.yaml") in str(error.value)
+
+
+def test_a_file_that_is_not_there_ends_with_the_code_of_a_wrong_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """And the sentence says which."""
+    monkeypatch.setenv("OTEL_VOICEBOT_DIALECTS", str(tmp_path / "none.yaml"))
+    spans = tmp_path / "spans.pb"
+    spans.write_bytes(encoded(*SPANS).SerializeToString())
+    assert main(("import", str(spans), "--data", str(tmp_path / "data"))) == 2
+    assert "none.yaml can't be read" in " ".join(capfd.readouterr().err.split())

@@ -44,6 +44,7 @@ def left_behind(data: Path, seat: Seat, idle_timeout_s: float, max_spans: int, c
         try:
             with duckdb.connect(config={"memory_limit": "500MB"}) as connection:
                 connection.execute("SET TimeZone = 'UTC'")
+                connection.execute("SET enable_progress_bar = false")  # it would go to stdout
                 return _Reading(connection, data, seat, whole=attempt > 0).read(idle_timeout_s, max_spans, counted)
         except (FileNotFoundError, duckdb.Error):
             continue  # something was removed since it was listed, or is damaged

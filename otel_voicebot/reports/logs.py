@@ -91,6 +91,7 @@ def _answer(logs: Snapshot, spans: Snapshot | None, wanted: Wanted, now: datetim
     damaged = (*logs.damaged, *(spans.damaged if spans else ()))
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET enable_progress_bar = false")  # it would go to stdout
         connection.execute(f"CREATE VIEW records AS {_records(logs, spans)}")
         conditions, values = _conditions(wanted)
         filters = {}

@@ -96,6 +96,7 @@ class Snapshot:
         schema = pa.schema([self.schema.field(name) for name in columns or self.schema.names])
         with duckdb.connect() as connection:
             connection.execute("SET TimeZone = 'UTC'")
+            connection.execute("SET enable_progress_bar = false")  # it would go to stdout
             try:
                 return connection.sql(self.sql(columns)).to_arrow_table().cast(schema)
             except duckdb.Error as error:

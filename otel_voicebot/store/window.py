@@ -111,6 +111,7 @@ class Window:
             WHERE ingest_time IS NULL OR epoch_us(ingest_time) >= {since} ORDER BY ingest_time NULLS FIRST"""  # noqa: S608
         before = len(self)
         with duckdb.connect(config={"memory_limit": "500MB"}) as connection:
+            connection.execute("SET enable_progress_bar = false")  # it would go to stdout, before the ready line
             schema = pa.schema([("trace_id", pa.binary(16)), ("span_id", pa.binary(8))])
             for batch in connection.sql(query).to_arrow_reader(65_536):
                 keys = self._mix.keys(pa.table(batch).cast(schema))

@@ -18,11 +18,12 @@ BENCHMARKS: Final = {
     "compact": "time, memory and size of merging a closed hour of 10 M spans",
     "load": "the service beside a real Collector on the same OTLP load: spans per core-second, memory, time to an ack",
     "faults": "a real Collector and the service under load, with faults: what is lost, what is counted twice",
+    "loop": "real Pipecat calls with and without us: the event loop's delay, the caller's gaps",
     "report": "time and memory of `otel-voicebot report` over 1 M spans",
 }
 
-LONG: Final = frozenset({"faults"})
-"""Run only when named: 20 minutes."""
+LONG: Final = frozenset({"faults", "loop"})
+"""Run only when named: 20 minutes each."""
 
 
 def main() -> int:
@@ -34,7 +35,7 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help="which: " + ", ".join(BENCHMARKS) + " (all but faults)"
+        "names", nargs="*", metavar="NAME", help="which: " + ", ".join(BENCHMARKS) + " (all but faults and loop)"
     )
     parser.add_argument("--quick", action="store_true", help="fewer and shorter repetitions, for a first look")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")

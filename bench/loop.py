@@ -1,0 +1,142 @@
+"""Is the call disturbed? Real Pipecat calls with and without us, in turns: the event loop's delay, the caller's gaps.
+
+Each call is a process of its own (``bench.frameworks.pipecat_bot``); the provider's server runs in this one.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bench.figures import Figure, Section
+from bench.frameworks.provider import Provider
+from bench.frameworks.script import SCRIPTS
+
+__all__ = ["run"]
+
+_SCRIPT: Final = "call"
+_TIMEOUT_S: Final = 240
+_VARIANTS: Final = ("without", "tracing", "with")
+
+
+@dataclass(frozen=True)
+class _Held:
+    """One call: milliseconds that the loop was late, and gaps in seconds, in the order of the call."""
+
+    late_ms: list[float]
+    gaps: list[float]
+
+    def late(self, share: float) -> float:
+        return sorted(self.late_ms)[int(share * (len(self.late_ms) - 1))]
+
+
+def _environment(variant: str, data: Path, url: str) -> Mapping[str, str]:
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "PIPECAT_"))}
+    clean |= {"OPENAI_BASE_URL": url, "OPENAI_API_KEY": "none"}
+    if variant == "without":
+        return clean
+    if variant == "tracing":
+        return {**clean, "PIPECAT_SETUP_FILES": str(_traced_only(data))}
+    from otel_voicebot.zerocode import pipecat_setup
+
+    ours = {"OTEL_VOICEBOT_DATA": str(data / "data"), "OTEL_VOICEBOT_METRICS_ADDR": "127.0.0.1:0"}
+    return {**clean, **ours, "PIPECAT_SETUP_FILES": str(pipecat_setup.__file__)}
+
+
+def _traced_only(directory: Path) -> Path:
+    """A setup file that switches Pipecat's tracing on as ours does, and throws the spans away."""
+    file = directory / "traced_only.py"
+    file.write_text(
+        "from opentelemetry import trace\n"
+        "from opentelemetry.sdk.trace import TracerProvider\n"
+        "from otel_voicebot.zerocode import pipecat_setup\n"
+        "async def setup_worker_runner(runner):\n"
+        "    pass\n"
+        "async def setup_pipeline_worker(worker):\n"
+        "    trace.set_tracer_provider(TracerProvider())\n"
+        "    worker.params.enable_metrics = worker.params.enable_usage_metrics = True\n"
+        "    pipecat_setup._trace(worker)\n"
+    )
+    return file
+
+
+def _hold(variant: str) -> _Held:
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-loop-") as data,
+        Provider(step.text for step in SCRIPTS[_SCRIPT]) as provider,
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "bench.frameworks.pipecat_bot", _SCRIPT, "--loop"],
+            env=_environment(variant, Path(data), provider.url),
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT_S,
+            check=False,
+        )
+    if done.returncode:
+        sys.stderr.write(done.stderr)
+        msg = f"a call {variant} us ended with {done.returncode}"
+        raise RuntimeError(msg)
+    said = json.loads(done.stdout)
+    return _Held([1000 * late for late in said["late"]], said["gaps"])
+
+
+def run(*, quick: bool, tell: Callable[[str], None]) -> Section:
+    """Hold calls in turns; about 20 minutes, `quick` about 4."""
+    rounds = 2 if quick else 10
+    held: dict[str, list[_Held]] = {variant: [] for variant in _VARIANTS}
+    for number in range(rounds):
+        # Whoever goes first has the colder machine: each variant does, in turn.
+        for place in range(len(_VARIANTS)):
+            variant = _VARIANTS[(number + place) % len(_VARIANTS)]
+            tell(f"loop: a call {variant}, round {number + 1} of {rounds}")
+            held[variant].append(_hold(variant))
+    return _section(held)
+
+
+def _section(held: dict[str, list[_Held]]) -> Section:
+    rows: list[list[str | float]] = []
+    without = held["without"]
+    for variant, calls in held.items():
+        late = [statistics.median(call.late(share) for call in calls) for share in (0.5, 0.99, 1.0)]
+        gaps = sorted(gap for call in calls for gap in call.gaps)
+        rows.append([variant, *late, 1000 * statistics.median(gaps), 1000 * gaps[-1]])
+    return Section(
+        "loop",
+        f"A real Pipecat call, ms (median of {len(held['with'])} calls of five answers)",
+        ["", "loop late p50", "p99", "worst", "gap p50", "worst gap of all"],
+        rows,
+        [
+            *_figures("with us, and without tracing", held["with"], without),
+            *_figures("with us, and with Pipecat's tracing alone", held["with"], held["tracing"]),
+        ],
+        [
+            "tracing: Pipecat's own switched on, spans thrown away; with: our setup file, spans to Parquet, live metrics.",
+            "Pairs are calls of the same round. A difference below the spread of one variant's own rounds says nothing.",
+            f"Spread of the p99 over the rounds without us: {_spread([call.late(0.99) for call in without])} ms.",
+            f"Spread of a call's median gap there: {_spread([1000 * statistics.median(c.gaps) for c in without])} ms.",
+        ],
+    )
+
+
+def _spread(values: list[float]) -> str:
+    return f"{min(values):.1f} to {max(values):.1f}"
+
+
+def _figures(which: str, ours: list[_Held], other: list[_Held]) -> list[Figure]:
+    late = statistics.median(a.late(0.99) - b.late(0.99) for a, b in zip(ours, other, strict=True))
+    gaps = [
+        1000 * (gap - before)
+        for a, b in zip(ours, other, strict=True)
+        for gap, before in zip(a.gaps, b.gaps, strict=True)
+    ]
+    return [
+        Figure(f"loop's p99 delay, difference {which}", late, "ms"),
+        Figure(f"gap, median difference {which}", statistics.median(gaps), "ms"),
+    ]

@@ -160,7 +160,7 @@ def _finish(store: _Store, tally: Tally) -> None:
     tally.repeated_before += before.total() - len(before)
     tally.repeated_after += after.total() - len(after)
     known = {key for number in set(sent) - store.gone for key in keys(number)}
-    tally.dropped += len({key for number in store.dropped for key in keys(number)} - after.keys())
+    tally.dropped += len({key for number in store.dropped & set(sent) for key in keys(number)} - after.keys())
     tally.unexpected += len(after.keys() - known)
     tally.repeated_inside += repeats_inside_hours(store.data)
     tally.add_report(store.data)

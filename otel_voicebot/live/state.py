@@ -6,11 +6,10 @@ turn computed again: the row gets a higher revision, the metrics only say that s
 of arrival, by a monotonic clock, as senders' clocks differ.
 """
 
-import heapq
 import itertools
 import time
-from collections import OrderedDict
-from collections.abc import Callable
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator
 from typing import Final, Literal
 
 import numpy as np
@@ -78,8 +77,10 @@ class Live:
         self._closed: OrderedDict[str, None] = OrderedDict()
         self._traces: OrderedDict[bytes, str] = OrderedDict()
         self._bots: dict[str, None] = {}
-        self._due: list[tuple[float, int, str, int | None]] = []
-        self._tick = itertools.count()
+        # by grace: what is noted later is due later
+        self._due: dict[float, deque[tuple[float, str, int | None]]] = {
+            grace: deque() for grace in (TURN_GRACE_S, SESSION_GRACE_S, LOOSE_GRACE_S)
+        }
 
     # ---- what comes in ------------------------------------------------------------------------------------------
 
@@ -226,7 +227,7 @@ class Live:
             self._push(grace, session.id, index)
 
     def _push(self, grace: float, session: str, index: int | None) -> None:
-        heapq.heappush(self._due, (self._clock() + grace, next(self._tick), session, index))
+        self._due[grace].append((self._clock() + grace, session, index))
 
     def _bound(self) -> None:
         while self._open and (len(self._open) > self._max_sessions or self._rows.held > self._max_spans):
@@ -242,7 +243,7 @@ class Live:
         """Whether ``tick`` has something to do."""
         now = self._clock()
         idle = bool(self._open) and next(iter(self._open.values())).seen + self._idle_timeout_s <= now
-        return idle or bool(self._due and self._due[0][0] <= now)
+        return idle or any(queue and queue[0][0] <= now for queue in self._due.values())
 
     def tick(self, *, drain: bool = False) -> None:
         """Compute what is final and feed the metrics.
@@ -253,14 +254,11 @@ class Live:
         now = float("inf") if drain else self._clock()
         turns: list[tuple[OpenSession, int]] = []
         sessions: dict[str, OpenSession] = {}
-        while self._due and self._due[0][0] <= now:
-            _, _, name, index = heapq.heappop(self._due)
+        for name, index in self._take_due(now):
             session = self._open.get(name)
-            if session is None:
-                continue
-            if index is None:
+            if session is not None and index is None:
                 sessions[name] = session
-            elif index in session.turns:
+            elif session is not None and index in session.turns:
                 session.turns[index].scheduled = False
                 turns.append((session, index))
         for session in self._open.values():
@@ -268,6 +266,12 @@ class Live:
                 break
             sessions[session.id] = session
         self._finish([(one, index) for one, index in turns if one.id not in sessions], list(sessions.values()))
+
+    def _take_due(self, now: float) -> Iterator[tuple[str, int | None]]:
+        for queue in self._due.values():
+            while queue and queue[0][0] <= now:
+                _, name, index = queue.popleft()
+                yield name, index
 
     def _finish(
         self, turns: list[tuple[OpenSession, int]], sessions: list[OpenSession], *, complete: bool = True

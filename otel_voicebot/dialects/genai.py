@@ -6,7 +6,18 @@ from otel_voicebot import semconv
 from otel_voicebot.dialects.dialect import Dialect, Field
 from otel_voicebot.dialects.expected import on
 
-__all__ = ["GENAI"]
+__all__ = ["GENAI", "GENAI_USAGE"]
+
+GENAI_USAGE: Final = frozenset(
+    f"gen_ai.usage.{name}"
+    for name in (
+        *("cache_creation.input_tokens", "cache_write.input_tokens", "reasoning.output_tokens", "reasoning_tokens"),
+        *("cache_read_input_tokens", "cache_creation_input_tokens", "input_cached_tokens", "total_tokens"),
+        *("audio.input_tokens", "audio.output_tokens", "audio.cache_read.input_tokens", "text.input_tokens"),
+        *("text.output_tokens", "image.input_tokens", "image.output_tokens", "prompt_tokens", "completion_tokens"),
+    )
+)
+"""Other counts of tokens that were seen or specified: details of the totals, and older names."""
 
 _MESSAGES: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=SPAN_ONLY"
 _EXPECTED: Final = (

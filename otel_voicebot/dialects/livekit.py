@@ -9,7 +9,7 @@ from typing import Final
 from otel_voicebot import semconv
 from otel_voicebot.dialects.dialect import Dialect, Field
 from otel_voicebot.dialects.expected import Expected, on
-from otel_voicebot.dialects.genai import GENAI
+from otel_voicebot.dialects.genai import GENAI, GENAI_USAGE
 
 __all__ = ["LIVEKIT"]
 
@@ -67,6 +67,7 @@ _EXPECTED: Final = (
     *on("tts_request", "characters, audio and cost", "lk.tts_metrics", always=True),
     *on("tts_request", "what the bot said", "lk.pii.input_text", enable=_PII, since="1.7.0"),
     *on("function_tool", "which tool ran", "lk.function_tool.name", always=True),
+    *on("function_tool", "which tool ran", semconv.TOOL_NAME, always=True, since="1.8.0"),
     *on("update_agent", "who took over", "lk.agent_label", always=True),
     *on("session_close", "why a call ended", "lk.close_reason", always=True),
 )
@@ -176,6 +177,7 @@ LIVEKIT: Final = Dialect(
             *("lk.pii.participant_identity", "lk.participant_identity", "lk.room_name", "lk.job.*"),
             *("gen_ai.request.*", "gen_ai.response.*", "gen_ai.usage.*", "gen_ai.output.type", "gen_ai.tool.*"),
             *("gen_ai.agent.*", "langfuse.*", "exception.*", "server.*"),
+            *GENAI_USAGE,
         }
     ),
     free=("agent_session", "job_entrypoint"),

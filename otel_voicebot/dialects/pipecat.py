@@ -5,6 +5,7 @@ from typing import Final
 from otel_voicebot import semconv
 from otel_voicebot.dialects.dialect import Dialect, Field
 from otel_voicebot.dialects.expected import Expected, on
+from otel_voicebot.dialects.genai import GENAI_USAGE
 
 __all__ = ["PIPECAT"]
 
@@ -103,6 +104,7 @@ PIPECAT: Final = Dialect(
             *("gen_ai.request.*", "gen_ai.output.type", "gen_ai.response.*", "gen_ai.usage.*", "tools.count"),
             *("tools.names", "tool.calls_count", "tool.all_function_names", "turn_complete", "function_calls.*"),
             *("session.*", "transcript.is_input", "metrics.*", "service.operation"),
+            *GENAI_USAGE,
         }
     ),
     free=("conversation",),

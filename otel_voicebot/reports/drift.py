@@ -1,6 +1,6 @@
 """Which of the fields that a framework is expected to write are there, missing or renamed, and which are new."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 from functools import lru_cache
@@ -8,7 +8,7 @@ from itertools import takewhile
 from typing import Final, Literal
 
 from otel_voicebot import semconv
-from otel_voicebot.dialects import STAMPS, Dialect, Field, matches
+from otel_voicebot.dialects import STAMPS, Dialect, matches
 from otel_voicebot.dialects.expected import Expected
 from otel_voicebot.processors.drift import is_known
 from otel_voicebot.processors.recognise import component_of
@@ -121,30 +121,44 @@ def _counts_on(spans: tuple[str, ...], span: str) -> bool:
 
 def fields_of(dialect: Dialect, names: Mapping[str, Named]) -> list[FieldState]:
     """What is to be said of each field of a framework, given what was seen of it: the expected ones, then new ones."""
-    wishes = [_Wish(dialect, one, names) for one in dialect.expected]
+    new = _new(dialect, names)
+    wishes = [_Wish(dialect, one, names, new) for one in dialect.expected]
     states = [one.state() for one in wishes]
     proven = max((version(one.since) for one in states if one.state == "mapped" and one.since), default=())
-    new = _new(dialect, names)
-    result = []
-    for wish, found in zip(wishes, states, strict=True):
-        late = found.state == "missing" and bool(found.since) and version(found.since) > proven
-        state = replace(found, state="older") if late else found
-        like = wish.like(state, new)
-        result.append(replace(state, state="renamed", like=like) if like else state)
-    return result + new
+    states = [
+        replace(one, state="older") if one.state == "missing" and version(one.since) > proven else one for one in states
+    ]
+    likes = [wish.like(one.state) for wish, one in zip(wishes, states, strict=True)]
+    best = {name: max((score, one.key) for (score, like), one in zip(likes, states, strict=True) if like == name)[1]
+            for _, name in likes if name}  # fmt: skip
+    states = [
+        replace(one, state="renamed", like=like) if like and best[like] == one.key else one
+        for (_, like), one in zip(likes, states, strict=True)
+    ]
+    renamed = {(one.span, one.key) for one in states if one.state == "renamed"}
+    return [
+        wish.cleared(one) if one.state in ("missing", "older") and wish.has_rival(renamed) else one
+        for wish, one in zip(wishes, states, strict=True)
+    ] + new
 
 
 class _Wish:
     """One expected field, and what was seen of its span."""
 
-    def __init__(self, dialect: Dialect, wish: Expected, names: Mapping[str, Named]) -> None:
+    def __init__(self, dialect: Dialect, wish: Expected, names: Mapping[str, Named], new: Sequence[FieldState]) -> None:
         self._dialect = dialect
         self._wish = wish
         self._there = [named for name, named in names.items() if matches(name, (wish.span,))]
+        self._new_spans = [one.span for one in new if not one.key]
         self._fillers = {
             column: [one for name, one in dialect.fields() if name == column and _counts_on(one.spans, wish.span)]
             for column in _columns(dialect, wish)
         }
+        plain = {one.key for fillers in self._fillers.values() for one in fillers if one.is_plain}
+        self._is_plain = wish.key in plain or not any(self._fillers.values())
+        always = {one.key for one in dialect.expected if one.always and one.span == wish.span}
+        self._rivals = (plain & always) - {wish.key} if wish.key in plain & always else set()
+        """Attributes that are always there, too, and would have filled the column in its place."""
 
     def state(self) -> FieldState:
         """Whether it is there."""
@@ -153,8 +167,8 @@ class _Wish:
         found = sum(map(self._found, self._there)) if wish.key else of
         state: State = "mapped"
         if not found:
-            matters = (wish.always or wish.enable) and (of >= wish.least or not wish.key)
-            state = "missing" if matters else "sometimes"
+            matters = wish.always or wish.enable if wish.key else wish.always or self._new_spans
+            state = "missing" if matters and (of >= wish.least or not wish.key) else "sometimes"
         elif self._is_unfit():
             state = "unfit"
         return FieldState(
@@ -170,60 +184,55 @@ class _Wish:
             since=wish.since,
         )
 
-    def like(self, state: FieldState, new: Sequence[FieldState]) -> str:
-        """The unknown name that may be its new one; empty when there is none."""
+    def like(self, state: State) -> tuple[float, str]:
+        """How alike the unknown name is that may be its new one, and that name; empty when there is none."""
         if not self._wish.key:
-            return "" if state.found else _nearest(self._wish.span, [one.span for one in new if not one.key], _ALIKE)
+            return (0.0, "") if state == "mapped" else _nearest(self._wish.span, self._new_spans, _ALIKE)
+        if state in ("mapped", "unfit") and self._is_sure():
+            return 0.0, ""
         unlisted = {key for named in self._there for key in named.keys if not _is_listed(self._dialect, key)}
-        closed = self._dialect.attributes is not None
-        strange = {key for key in unlisted if not (closed and is_known(self._dialect, key))}
-        if state.state in ("missing", "older"):
+        if state == "missing":
             return _nearest(self._wish.key, unlisted, _ALIKE)
-        if state.state == "sometimes":
-            return _nearest(self._wish.key, strange, _VERY_ALIKE)
-        if self._is_sure():
-            return ""
-        depth = self._wish.key.count(".")
-        return _nearest(self._wish.key, strange | {key for key in unlisted if key.count(".") == depth}, _VERY_ALIKE)
+        closed, depth = self._dialect.attributes is not None, self._wish.key.count(".")
+        near = {key for key in unlisted if key.count(".") == depth or not (closed and is_known(self._dialect, key))}
+        return _nearest(self._wish.key, near, _VERY_ALIKE)
+
+    def has_rival(self, renamed: Collection[tuple[str, str]]) -> bool:
+        """It seemed missing, as one of two that fill a column was; the other one it was."""
+        return any((self._wish.span, key) in renamed for key in self._rivals)
+
+    def cleared(self, state: FieldState) -> FieldState:
+        """It fills the column."""
+        return replace(state, state="mapped", found=sum(map(self._filled, self._there)))
+
+    def _filled(self, named: Named) -> int:
+        columns = [self._wish.column] if self._wish.column else self._fillers
+        return max((named.columns[column] for column in columns), default=0)
 
     def _found(self, named: Named) -> int:
-        """Spans that have the attribute: in its column, unless another filled that for sure, or still in the map."""
+        """Spans that have the attribute, in its column or still in the map.
+
+        Of several that fill a column the first does, and the next stays in the map. Where none did, one is missing.
+        """
         kept = named.keys.get(self._wish.key, 0)
-        if kept and not any(one.is_plain for fillers in self._fillers.values() for one in fillers if self._is(one)):
+        if not self._is_plain:
             return kept
-        filled = max((named.columns[column] for column in self._fillers), default=0)
-        if filled and not kept and any(map(self._behind, self._fillers)) and not self._stayed(named):
+        filled = self._filled(named)
+        if filled and not kept and self._rivals and not any(key in named.keys for key in self._rivals):
             return 0
         return min(kept + filled, named.spans)
-
-    def _is(self, one: Field) -> bool:
-        return one.key == self._wish.key
-
-    def _behind(self, column: str) -> list[str]:
-        """The attributes that are always there and would have filled the column next.
-
-        They stay in the map where another one filled it. Where they aren't there, they did.
-        """
-        keys = [one.key for one in self._fillers[column] if one.is_plain]
-        if self._wish.key not in keys:
-            return []
-        always = {one.key for one in self._dialect.expected if one.always and one.span == self._wish.span}
-        return [key for key in keys[keys.index(self._wish.key) + 1 :] if key in always]
-
-    def _stayed(self, named: Named) -> bool:
-        return any(key in named.keys for column in self._fillers for key in self._behind(column))
 
     def _is_sure(self) -> bool:
         """What fills its column is the attribute itself."""
         alone = all(len({one.key for one in fillers}) <= 1 for fillers in self._fillers.values())
-        return alone or any(self._wish.key in named.keys or self._stayed(named) for named in self._there)
+        told = {self._wish.key, *self._rivals}
+        return alone or any(told & named.keys.keys() for named in self._there)
 
     def _is_unfit(self) -> bool:
         """It is there, and in none of the columns that take it as it stands."""
         own = [one for fillers in self._fillers.values() for one in fillers if one.key == self._wish.key]
         plain = [one for one in own if one.is_plain and one.failed and not one.positive]
-        filled = any(named.columns[column] for named in self._there for column in self._fillers)
-        return bool(own) and len(plain) == len(own) and not filled
+        return bool(own) and len(plain) == len(own) and not any(map(self._filled, self._there))
 
 
 def _new(dialect: Dialect, names: Mapping[str, Named]) -> list[FieldState]:
@@ -251,9 +260,9 @@ def _is_listed(dialect: Dialect, key: str) -> bool:
     return key in listed or key in dialect.content | dialect.identifiers | (dialect.attributes or frozenset())
 
 
-def _nearest(name: str, others: Iterable[str], least: float) -> str:
+def _nearest(name: str, others: Iterable[str], least: float) -> tuple[float, str]:
     found = max(((_likeness(name, one), one) for one in sorted(others)), default=(0.0, ""))
-    return found[1] if found[0] >= least else ""
+    return found if found[0] >= least else (0.0, "")
 
 
 def _likeness(one: str, other: str) -> float:
@@ -262,8 +271,10 @@ def _likeness(one: str, other: str) -> float:
     same = len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
     first, second = (".".join(name.split(".")[same:]) for name in (one, other))
     short, long = sorted((first, second), key=len)
-    part = 0.8 if len(short) >= _SHORTEST and short in long else 0.0
-    return max(part, SequenceMatcher(None, first, second).ratio())
+    longer = "." in one and (one.startswith(other) or other.startswith(one))
+    part = 0.8 if longer or (len(short) >= _SHORTEST and short in long) else 0.0
+    ratio = SequenceMatcher(None, first, second).ratio()
+    return max(part + ratio / 100, ratio)  # of several that hold the name the one that adds least
 
 
 def version(text: str) -> tuple[int, ...]:

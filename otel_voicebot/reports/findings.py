@@ -112,7 +112,7 @@ def of_fields(fields: Sequence[FieldState]) -> list[Finding]:
     found = [one for field in fields if (one := _of_field(field)) is not None]
     missing: dict[tuple[str, str], list[FieldState]] = {}
     for field in fields:
-        if field.state == "missing" and field.enable and not field.always:
+        if field.state == "missing" and field.enable and field.key and not field.always:
             missing.setdefault((field.framework, field.enable), []).append(field)
     for (framework, enable), lacking in missing.items():
         tells = _named(field.tells for field in lacking)
@@ -138,9 +138,10 @@ def _of_field(field: FieldState) -> Finding | None:
         where = f" (on {field.found} of {counted(field.of, 'span')})" if field.found else ""
         text = f"{what} looks renamed to {field.like}{where}{lost}"
         return Finding("trouble", "renamed", text, f"a newer version of the framework? {told}", names)
-    if field.state == "missing" and field.always:
+    if field.state == "missing" and (field.always or not field.key):
         on = f" from all of {counted(field.of, 'span')}" if field.of else ""
-        text = f"{what} is missing{on}, and it is always written{lost}"
+        always = ", and it is always written" if field.always else ", and there are spans that nobody knows"
+        text = f"{what} is missing{on}{always}{lost}"
         advice = f"it was renamed, or something on the way removes it: see what is new; {told}"
         advice = f"switch on {field.enable}; {advice}" if field.enable else advice
         return Finding("trouble", "missing", text, advice, names)

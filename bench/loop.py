@@ -117,8 +117,8 @@ def _section(held: dict[str, list[_Held]]) -> Section:
             *_figures("with us, and with Pipecat's tracing alone", held["with"], held["tracing"]),
         ],
         [
-            "tracing: Pipecat's own switched on, spans thrown away; with: our setup file, spans to Parquet, live metrics.",
-            "Pairs are calls of the same round. A difference below the spread of one variant's own rounds says nothing.",
+            "tracing: Pipecat's own switched on, spans thrown away; with: our setup file, Parquet and live metrics.",
+            "Pairs are calls of one round. A difference below the spread of one variant's own rounds says nothing.",
             f"Spread of the p99 over the rounds without us: {_spread([call.late(0.99) for call in without])} ms.",
             f"Spread of a call's median gap there: {_spread([1000 * statistics.median(c.gaps) for c in without])} ms.",
         ],

@@ -14,8 +14,13 @@ _COPIES: Final = 32
 """Copies of all captures in one request: 8,192 spans."""
 
 
-def requests(spans: int) -> Iterator[bytes]:
-    """Encoded requests of all captures' spans, until there are this many."""
+def requests(spans: int, *, vary: bool) -> Iterator[bytes]:
+    """Encoded requests of all captures' spans, until there are this many.
+
+    Args:
+        spans: how many, at least.
+        vary: each copy's numbers and texts are its own too: a load in which no two calls say the same.
+    """
     made, number = 0, 0
     originals = [TracesData.FromString(path.read_bytes()) for path in sorted(CAPTURES.glob("*.pb"))]
     while made < spans:
@@ -25,29 +30,34 @@ def requests(spans: int) -> Iterator[bytes]:
             for original in originals:
                 copy = TracesData()
                 copy.CopyFrom(original)
-                made += _renew(copy, number)
+                made += _renew(copy, number, vary=vary)
                 request.MergeFrom(copy)
         yield request.SerializeToString()
 
 
-def _renew(copy: TracesData, number: int) -> int:
-    """Give a copy ids, numbers and texts of its own; how many spans it has."""
+def _renew(copy: TracesData, number: int, *, vary: bool) -> int:
+    """Give a copy ids of its own; how many spans it has."""
     mark = number.to_bytes(4, "big")
     count = 0
     for resource in copy.resource_spans:
         for scope in resource.scope_spans:
             for span in scope.spans:
                 count += 1
-                _renew_span(span, mark, number)
+                _renew_ids(span, mark)
+                if vary:
+                    _renew_values(span, number)
     return count
 
 
-def _renew_span(span: Span, mark: bytes, number: int) -> None:
+def _renew_ids(span: Span, mark: bytes) -> None:
     span.trace_id = mark + span.trace_id[4:]
     # of the span ids only the last half is taken: 256 of them don't collide
     span.span_id = mark + span.span_id[4:]
     if span.parent_span_id:
         span.parent_span_id = mark + span.parent_span_id[4:]
+
+
+def _renew_values(span: Span, number: int) -> None:
     for attribute in span.attributes:
         _vary(attribute.value, number)
     for event in span.events:

@@ -1,4 +1,4 @@
-"""Stages of ingest over the captures, on one core: ``python -m bench.normalise_child SPANS DIRECTORY``.
+"""Stages of ingest over the captures, on one core: ``python -m bench.normalise_child SPANS DIRECTORY [vary]``.
 
 Prints one JSON object: seconds (wall and CPU of the process) by stage.
 """
@@ -15,7 +15,7 @@ from bench.ingest_child import Clocks
 WARM_UP_REQUESTS = 2
 
 
-def measure(spans: int, directory: Path) -> dict[str, object]:
+def measure(spans: int, directory: Path, *, vary: bool) -> dict[str, object]:
     """Run all requests through the stages; the first ones don't count."""
     import pyarrow as pa
 
@@ -27,7 +27,7 @@ def measure(spans: int, directory: Path) -> dict[str, object]:
     pa.set_io_thread_count(1)
     store = SpanStore(directory)
     clocks, done = Clocks(), 0
-    for number, payload in enumerate(captured.requests(spans)):
+    for number, payload in enumerate(captured.requests(spans, vary=vary)):
         if number == WARM_UP_REQUESTS:
             clocks, done = Clocks(), 0
         with clocks.stage("decode"):
@@ -47,7 +47,7 @@ def measure(spans: int, directory: Path) -> dict[str, object]:
 def main() -> None:
     """One measurement, as the arguments say."""
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    json.dump(measure(int(sys.argv[1]), Path(sys.argv[2])), sys.stdout)
+    json.dump(measure(int(sys.argv[1]), Path(sys.argv[2]), vary=sys.argv[3:] == ["vary"]), sys.stdout)
 
 
 if __name__ == "__main__":

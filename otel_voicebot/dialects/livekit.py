@@ -148,7 +148,7 @@ LIVEKIT: Final = Dialect(
             *_both("input_text", "tts_request"),
         ),
     },
-    unknown=("unknown", "NOT_GIVEN"),
+    unknown=("NOT_GIVEN", "unknown"),
     content=GENAI.content
     | {f"{prefix}{name}" for prefix in ("lk.", "lk.pii.") for name in _RENAMED}
     | {"lk.pii.*", "lk.participant_identity", "lk.room_name", "lk.sip.*", "content", "exception.message"},

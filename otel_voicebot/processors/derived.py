@@ -22,31 +22,37 @@ class Derived:
         self._first = first
         self._count = 0
         self._arrays: list[pa.Array] = []
+        self._names: list[bool] = []
         self.places: dict[str, tuple[Int32s, Int32s]] = {}
         """Name to the rows that have such a value, and the number of each value."""
 
-    def add(self, name: str, rows: Int32s, values: pa.Array) -> None:
-        """Take values (texts, booleans or doubles), one for each row."""
+    def add(self, name: str, rows: Int32s, values: pa.Array, *, names: bool) -> None:
+        """Take values (texts, booleans or doubles), one for each row; ``names``: for a column of names."""
         start = self._first + self._count
         self.places[name] = rows, np.arange(start, start + len(values), dtype=np.int32)
         self._arrays.append(values)
+        self._names.append(names)
         self._count += len(values)
 
     def behind(self, table: Attributes) -> Attributes:
-        """The values of a table and the derived ones; the texts of these are null there. Their key is the last."""
+        """The values of a table and the derived ones; the texts of these are null there.
+
+        Their key is behind all others: the next one of those for columns of names, else the one after it.
+        """
         if not self._count:
             return table
         kinds = {pa.string(): Kind.STRING, pa.bool_(): Kind.BOOL}
-        kind, integer, double = [table.kind], [table.integer], [table.double]
-        for values in self._arrays:
+        key, kind, integer, double = [table.key], [table.kind], [table.integer], [table.double]
+        for values, names in zip(self._arrays, self._names, strict=True):
             one = kinds.get(values.type, Kind.DOUBLE)
             zeros = np.zeros(len(values), np.int64)
+            key.append(np.full(len(values), len(table.keys) + (not names), np.int32))
             kind.append(np.full(len(values), one, np.uint8))
             integer.append(np.asarray(values).astype(np.int64) if one == Kind.BOOL else zeros)
             double.append(np.asarray(values) if one == Kind.DOUBLE else zeros.astype(np.float64))
         return replace(
             table,
-            key=np.append(table.key, np.full(self._count, len(table.keys), np.int32)),
+            key=np.concatenate(key),
             kind=np.concatenate(kind),
             integer=np.concatenate(integer),
             double=np.concatenate(double),
@@ -54,10 +60,10 @@ class Derived:
 
     def texts(self, texts: pa.StringArray, values: Int32s | Indices) -> pa.StringArray:
         """The texts with these numbers; null for a number below 0."""
+        if not len(values) or int(values.max()) < self._first:
+            return texts.take(pa.array(values, mask=values < 0))
         derived = values >= self._first
         found = texts.take(pa.array(np.where(derived, 0, values), mask=derived | (values < 0)))
-        if not derived.any():
-            return found
         own = [one if one.type == pa.string() else pa.nulls(len(one), pa.string()) for one in self._arrays]
         others = pa.concat_arrays(own).take(pa.array(np.where(derived, values - self._first, 0), mask=~derived))
         return pc.coalesce(found, others)

@@ -10,10 +10,10 @@ import pyarrow as pa
 
 from otel_voicebot import semconv
 from otel_voicebot.dialects import STAMPS, Dialect
+from otel_voicebot.processors.lookup import Keyed
 from otel_voicebot.processors.names import shown_texts
 from otel_voicebot.processors.recognise import Recognised, component_of
 from otel_voicebot.spans.attributes import Mask
-from otel_voicebot.spans.batch import SpanBatch
 
 __all__ = ["drift", "is_known"]
 
@@ -21,7 +21,7 @@ _ANYWHERE: Final = frozenset(semconv.ATTRIBUTES) | {key for keys in STAMPS.value
 """Ours, which anybody may stamp on a framework's spans."""
 
 
-def drift(batch: SpanBatch, seen: Recognised) -> tuple[Mapping[str, int], Mapping[str, int]]:
+def drift(keyed: Keyed, seen: Recognised) -> tuple[Mapping[str, int], Mapping[str, int]]:
     """The unknown names of spans, and of attributes, as ``framework/name``, and how often each came.
 
     As a metric's label a name is always shown as if texts were withheld.
@@ -34,7 +34,7 @@ def drift(batch: SpanBatch, seen: Recognised) -> tuple[Mapping[str, int], Mappin
         mine = (seen.dialect == number) & seen.by_scope
         if mine.any():
             _count(spans, dialect, _names(seen, dialect, mine))
-            _count(attributes, dialect, _keys(batch, seen, dialect, mine))
+            _count(attributes, dialect, _keys(keyed, seen, dialect, mine))
     return spans, attributes
 
 
@@ -44,15 +44,12 @@ def _names(seen: Recognised, dialect: Dialect, mine: Mask) -> dict[str, int]:
     return {names[at]: int(counts[at]) for at in np.flatnonzero(counts) if component_of(names[at], dialect) is None}
 
 
-def _keys(batch: SpanBatch, seen: Recognised, dialect: Dialect, mine: Mask) -> dict[str, int]:
-    table = batch.attributes
-    strange = np.array([not is_known(dialect, key) for key in table.keys], dtype=bool)
-    if not strange.any():
-        return {}
+def _keys(keyed: Keyed, seen: Recognised, dialect: Dialect, mine: Mask) -> dict[str, int]:
     rows = mine & ~seen.named(dialect.free) if dialect.free else mine
-    key = table.key[table.value]
-    counts = np.bincount(key[strange[key] & rows[table.row]], minlength=len(strange))
-    return {table.keys[at]: int(counts[at]) for at in np.flatnonzero(counts).tolist()}
+    strange = [key for key in keyed.table.keys if not is_known(dialect, key)]
+    found = {key: keyed.find(key) for key in strange}
+    counts = {key: int(np.count_nonzero(rows[place[0]])) for key, place in found.items() if place is not None}
+    return {key: count for key, count in counts.items() if count}
 
 
 @lru_cache(maxsize=8192)

@@ -60,7 +60,7 @@ def normalise(batch: SpanBatch, dialects: Sequence[Dialect] = DIALECTS) -> SpanB
     if promoter.broken:
         columns["quality"] = with_rules(batch.column("quality"), promoter.broken)
     return batch.with_columns(
-        columns, attributes=promoter.rest(), unmapped=_unmapped(batch, seen.dialect), drift=drift(batch, seen)
+        columns, attributes=promoter.rest(), unmapped=_unmapped(batch, seen.dialect), drift=drift(keyed, seen)
     )
 
 

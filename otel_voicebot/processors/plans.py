@@ -5,10 +5,17 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Protocol
 
+import pyarrow as pa
+
 from otel_voicebot.dialects import STAMPS, Columns, Dialect, Field
 from otel_voicebot.spans.attributes import Mask
+from otel_voicebot.spans.schema import SPANS
 
-__all__ = ["STAMPED", "Asks", "Source", "asked_by", "plan_of"]
+__all__ = ["CONTENT_COLUMNS", "STAMPED", "Asks", "Source", "asked_by", "plan_of"]
+
+
+CONTENT_COLUMNS: Final = ("user_text", "bot_text")
+"""Columns that take any text."""
 
 
 class Asks(Protocol):
@@ -61,8 +68,13 @@ def plan_of(dialect: Dialect) -> tuple[Source, ...]:
 
 @lru_cache(maxsize=64)
 def asked_by(dialects: tuple[Dialect, ...]) -> frozenset[str]:
-    """The attributes that fill the columns of these dialects."""
-    return frozenset(source.name for dialect in dialects for source in plan_of(dialect))
+    """The attributes that fill columns of names and identifiers in these dialects."""
+    return frozenset(
+        source.name
+        for dialect in dialects
+        for source in plan_of(dialect)
+        if SPANS.field(source.column).type == pa.string() and source.column not in CONTENT_COLUMNS
+    )
 
 
 STAMPED: Final = tuple(_sources(STAMPS))

@@ -13,15 +13,12 @@ from otel_voicebot.dialects import COLUMNS
 from otel_voicebot.processors.derived import Derived
 from otel_voicebot.processors.identifiers import NAME_COLUMNS, are_identifiers, are_names
 from otel_voicebot.processors.lookup import Keyed
-from otel_voicebot.processors.plans import STAMPED, Asks, Source
+from otel_voicebot.processors.plans import CONTENT_COLUMNS, STAMPED, Asks, Source
 from otel_voicebot.processors.ranges import CHOICES, RANGES, rule_of, within
 from otel_voicebot.spans.attributes import Attributes, Indices, Int32s, Kind, Mask
 from otel_voicebot.spans.schema import SPANS
 
-__all__ = ["CONTENT_COLUMNS", "Promoter"]
-
-CONTENT_COLUMNS: Final = ("user_text", "bot_text")
-"""Columns that take any text."""
+__all__ = ["Promoter"]
 
 _EXACT: Final = float(2**53)
 """Doubles beyond this don't hold every integer."""
@@ -50,12 +47,13 @@ class Promoter:
         self._derived = Derived(len(attributes.kind))
         self._filled: dict[str, Int32s] = {}
         self._fits: dict[tuple[object, ...], Mask] = {}
+        self._unknown: dict[tuple[str, ...], Mask | None] = {}
         self.broken: dict[str, Mask] = {}
         """Quality rule to the rows that break it: they carry a value that its column may not hold."""
 
     def offer(self, name: str, rows: Int32s, values: pa.Array) -> None:
         """Take values that were derived from attributes, one for each of these rows; before anything is promoted."""
-        self._derived.add(name, rows, values)
+        self._derived.add(name, rows, values, names=name in self._asked)
 
     def offered(self, name: str) -> bool:
         """Whether there are derived values of this name."""
@@ -95,7 +93,9 @@ class Promoter:
             if source.field is not None and (source.field.spans or not source.field.failed):
                 take &= ask.rows(source.field)[at]
             if ask.unknown and _TYPES[column] == pa.string():
-                take &= ~self._unknowns(ask.unknown)[values]
+                unknown = self._unknowns(ask.unknown)
+                if unknown is not None:
+                    take &= ~unknown[values]
         filled = self._filled.get(column)
         if filled is None:
             filled = self._filled[column] = np.full(self._size, -1, np.int32)
@@ -130,7 +130,7 @@ class Promoter:
     @cached_property
     def _of_texts(self) -> Mask:
         """Which values may fill a column of identifiers or names."""
-        asked = np.array([key in self._asked for key in self._table.keys] + [True], dtype=bool)
+        asked = np.array([key in self._asked for key in self._table.keys] + [True, False], dtype=bool)
         mask: Mask = asked[self._values.key]
         return mask
 
@@ -159,14 +159,15 @@ class Promoter:
             self._fits[name] = fits
         return self._fits[name]
 
-    def _unknowns(self, texts: tuple[str, ...]) -> Mask:
-        """Which values are one of these texts."""
-        if ("unknown", texts) not in self._fits:
+    def _unknowns(self, texts: tuple[str, ...]) -> Mask | None:
+        """Which values are one of these texts; None when none is."""
+        if texts not in self._unknown:
             asked = np.flatnonzero(self._of_texts & _any_text(self._values))
+            found = np.asarray(pc.is_in(self._texts(asked), pa.array(texts)))
             mask = np.zeros(len(self._values.kind), dtype=bool)
-            mask[asked] = np.asarray(pc.is_in(self._texts(asked), pa.array(texts)))
-            self._fits["unknown", texts] = mask
-        return self._fits["unknown", texts]
+            mask[asked] = found
+            self._unknown[texts] = mask if found.any() else None
+        return self._unknown[texts]
 
     def _note(self, source: Source, at: Int32s, values: Int32s, rows: Mask | None) -> None:
         """Remember the rows with a value of the column's type that it may not hold."""

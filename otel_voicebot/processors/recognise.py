@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 
 import numpy as np
 import pyarrow as pa
@@ -84,6 +84,7 @@ def recognise(batch: SpanBatch, keyed: Keyed, dialects: Sequence[Dialect]) -> Re
     return Recognised(dialects, dialect, component, by_scope, names, batch.column("status"))
 
 
+@lru_cache(maxsize=8192)
 def component_of(name: str, dialect: Dialect) -> str | None:
     """What a dialect says of a span's name; None when nothing."""
     exact = dialect.span_names.get(name)

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from otel_voicebot.dialects import Field
 from otel_voicebot.processors.lookup import Keyed
 from otel_voicebot.processors.parse import ends_with_tool, load_json, read, read_json, words_in
-from otel_voicebot.processors.plans import Source, plan_of
+from otel_voicebot.processors.plans import Source, derived_by
 from otel_voicebot.processors.promote import Promoter
 from otel_voicebot.processors.recognise import Recognised
 from otel_voicebot.spans.attributes import Attributes, Indices, Int32s, Mask
@@ -31,51 +31,46 @@ _TYPES: Final = {str: pa.string(), bool: pa.bool_(), float: pa.float64()}
 
 
 def offer(promoter: Promoter, keyed: Keyed, seen: Recognised) -> None:
-    """Give the promoter the derived values of all fields that need one."""
+    """Give the promoter the derived values of all fields that need one; ``keyed`` has the dialects as groups."""
     loaded: dict[int, object] = {}
     for number, dialect in enumerate(seen.dialects):
-        sources = [one for one in plan_of(dialect) if one.field is not None and not one.field.is_plain]
-        mine = seen.of(number)
-        if not sources or (mine is not None and not mine.any()):
+        if not seen.present[number]:
             continue
-        for source in sources:
-            field = source.field
-            if field is None or promoter.offered(source.name):
-                continue
-            if "*" in field.key:
-                rows, texts = _in_lists(keyed, field, mine)
-                if len(rows):
-                    promoter.offer(source.name, rows, texts)
-            elif keyed.find(field.key) is not None:
-                _offer_read(promoter, keyed, source, _wanted(keyed, source, mine, seen), loaded)
+        for source in derived_by(dialect):
+            if "*" in source.key:
+                _offer_listed(promoter, keyed, source, number)
+            elif keyed.find(source.key, number) is not None:
+                _offer_read(promoter, keyed, source, number, _wanted(keyed, source, number, seen), loaded)
 
 
-def _wanted(keyed: Keyed, source: Source, mine: Mask | None, seen: Recognised) -> Mask | None:
+def _wanted(keyed: Keyed, source: Source, number: int, seen: Recognised) -> Mask | None:
     """The spans of which the field is asked: of the right name, and without an attribute that comes before it."""
     field = source.field
-    wanted = None if mine is None else mine.copy()
-    if field is not None and field.spans:
-        named = seen.named(field.spans)
-        wanted = named.copy() if wanted is None else wanted & named
+    wanted = seen.named(field.spans) if field is not None and field.spans else None
     if field is None or not field.inside:
         return wanted
     for key in source.before:
-        found = keyed.find(key) if key != field.key else None
+        found = keyed.find(key, number) if key != field.key else None
         if found is not None:
-            wanted = np.ones(len(seen.dialect), dtype=bool) if wanted is None else wanted
+            wanted = np.ones(len(seen.dialect), dtype=bool) if wanted is None else wanted.copy()
             wanted[found[0]] = False
     return wanted
 
 
 def _offer_read(
-    promoter: Promoter, keyed: Keyed, source: Source, wanted: Mask | None, loaded: dict[int, object]
+    promoter: Promoter,
+    keyed: Keyed,
+    source: Source,
+    number: int,
+    wanted: Mask | None,
+    loaded: dict[int, object],
 ) -> None:
     field = source.field
-    found = None if field is None else keyed.find(field.key)
+    found = None if field is None else keyed.find(field.key, number)
     if field is None or found is None:
         return
     scaled = field.scale != 1.0 and not field.inside
-    rows, values = found if scaled else keyed.texts(field.key)
+    rows, values = found if scaled else keyed.texts(field.key, number)
     if wanted is not None:
         keep = wanted[rows]
         rows, values = rows[keep], values[keep]
@@ -84,11 +79,11 @@ def _offer_read(
     if scaled:
         numbers = keyed.numbers(values) * field.scale
         known = np.isfinite(numbers)
-        promoter.offer(source.name, rows[known], pa.array(numbers[known]))
+        promoter.offer(source.name, number, rows[known], pa.array(numbers[known]))
         return
     distinct, place = np.unique(values, return_inverse=True)
     made = _read(keyed.table, field, distinct, loaded)
-    _offer_made(promoter, source, rows, made, place)
+    _offer_made(promoter, source, number, rows, made, place)
 
 
 def _read(table: Attributes, field: Field, values: Int32s, loaded: dict[int, object]) -> list[object]:
@@ -101,7 +96,9 @@ def _read(table: Attributes, field: Field, values: Int32s, loaded: dict[int, obj
     return [read_json(field, loaded[value]) for value in values.tolist()]
 
 
-def _offer_made(promoter: Promoter, source: Source, rows: Int32s, made: list[object], place: Indices) -> None:
+def _offer_made(
+    promoter: Promoter, source: Source, number: int, rows: Int32s, made: list[object], place: Indices
+) -> None:
     """Offer what was read of each distinct text and is of the column's kind: a text, a boolean or a number."""
     kind = _KINDS.get(SPANS.field(source.column).type, float)
     made = [_number(one) if type(one) is int else one for one in made]
@@ -113,7 +110,7 @@ def _offer_made(promoter: Promoter, source: Source, rows: Int32s, made: list[obj
         valid = taken.is_valid()
         rows, taken = rows[np.asarray(valid)], taken.filter(valid)
     if len(rows):
-        promoter.offer(source.name, rows, taken)
+        promoter.offer(source.name, number, rows, taken)
 
 
 def _number(value: int) -> float | None:
@@ -132,13 +129,13 @@ def _number_in(key: str, name: str) -> int | None:
     return int(number) if fits and len(number) < 10 else None
 
 
-def _list_of(keyed: Keyed, key: str, mine: Mask | None) -> tuple[Int32s, Int32s, Int32s]:
+def _list_of(keyed: Keyed, key: str, group: int, mine: Mask | None = None) -> tuple[Int32s, Int32s, Int32s]:
     """The entries of a flattened list that are texts: row, value, and the number in the list."""
     parts = []
     for name in keyed.table.keys:
         number = _number_in(key, name)
         if number is not None:
-            rows, values = keyed.texts(name)
+            rows, values = keyed.texts(name, group)
             if mine is not None:
                 keep = mine[rows]
                 rows, values = rows[keep], values[keep]
@@ -159,16 +156,20 @@ def _last_of_rows(rows: Int32s, numbers: Int32s) -> Indices:
     return order[last]
 
 
-def _in_lists(keyed: Keyed, field: Field, mine: Mask | None) -> tuple[Int32s, pa.StringArray]:
-    """Per span the text of the last message with the field's role."""
-    rows, values, numbers = _list_of(keyed, field.key, mine)
-    of, roles, at = _list_of(keyed, field.key.rpartition(".")[0] + ".role", mine)
-    right = np.asarray(pc.equal(keyed.table.text.take(pa.array(roles)), field.role)).astype(bool)
+def _offer_listed(promoter: Promoter, keyed: Keyed, source: Source, number: int) -> None:
+    """Offer per span the text of the last message with the field's role."""
+    rows, values, numbers = _list_of(keyed, source.key, number)
+    of, roles, at = _list_of(keyed, source.key.rpartition(".")[0] + ".role", number)
+    if not len(rows) or not len(of):
+        return
+    role = source.field.role if source.field is not None else ""
+    right = np.asarray(pc.equal(keyed.table.text.take(pa.array(roles)), role)).astype(bool)
     wide = np.int64(10**9)
     keep = np.isin(rows * wide + numbers, of[right] * wide + at[right])
     rows, values, numbers = rows[keep], values[keep], numbers[keep]
     last = _last_of_rows(rows, numbers)
-    return rows[last], keyed.table.text.take(pa.array(values[last]))
+    if len(last):
+        promoter.offer(source.name, number, rows[last], keyed.table.text.take(pa.array(values[last])))
 
 
 def after_tool(keyed: Keyed, seen: Recognised, calls: Mask) -> pa.BooleanArray | None:
@@ -179,21 +180,21 @@ def after_tool(keyed: Keyed, seen: Recognised, calls: Mask) -> pa.BooleanArray |
         if not dialect.inputs or not mine.any():
             continue
         for key in dialect.inputs:
-            _tell(keyed, key, mine & (told < 0), told)
+            _tell(keyed, key, number, mine & (told < 0), told)
     if (told < 0).all():
         return None
     return pa.array(told == 1, mask=told < 0)
 
 
-def _tell(keyed: Keyed, key: str, wanted: Mask, told: npt.NDArray[np.int8]) -> None:
+def _tell(keyed: Keyed, key: str, group: int, wanted: Mask, told: npt.NDArray[np.int8]) -> None:
     says: Callable[[str], bool | None]
     if "*" in key:
-        rows, values, numbers = _list_of(keyed, key, wanted)
+        rows, values, numbers = _list_of(keyed, key, group, wanted)
         last = _last_of_rows(rows, numbers)
         rows, values = rows[last], values[last]
         says = _is_tool
     else:
-        rows, values = keyed.texts(key)
+        rows, values = keyed.texts(key, group)
         keep = wanted[rows]
         rows, values = rows[keep], values[keep]
         says = ends_with_tool

@@ -23,10 +23,10 @@ class Derived:
         self._count = 0
         self._arrays: list[pa.Array] = []
         self._names: list[bool] = []
-        self.places: dict[str, tuple[Int32s, Int32s]] = {}
-        """Name to the rows that have such a value, and the number of each value."""
+        self.places: dict[tuple[str, int], tuple[Int32s, Int32s]] = {}
+        """Name and group to the rows that have such a value, and the number of each value."""
 
-    def add(self, name: str, rows: Int32s, values: pa.Array, *, names: bool) -> None:
+    def add(self, name: tuple[str, int], rows: Int32s, values: pa.Array, *, names: bool) -> None:
         """Take values (texts, booleans or doubles), one for each row; ``names``: for a column of names."""
         start = self._first + self._count
         self.places[name] = rows, np.arange(start, start + len(values), dtype=np.int32)

@@ -31,10 +31,10 @@ def drift(keyed: Keyed, seen: Recognised) -> tuple[Mapping[str, int], Mapping[st
     for number, dialect in enumerate(seen.dialects):
         if dialect.attributes is None:
             continue
-        mine = (seen.dialect == number) & seen.by_scope
-        if mine.any():
+        if seen.present[number]:
+            mine = (seen.dialect == number) & seen.by_scope
             _count(spans, dialect, _names(seen, dialect, mine))
-            _count(attributes, dialect, _keys(keyed, seen, dialect, mine))
+            _count(attributes, dialect, _keys(keyed, seen, number, mine))
     return spans, attributes
 
 
@@ -44,10 +44,10 @@ def _names(seen: Recognised, dialect: Dialect, mine: Mask) -> dict[str, int]:
     return {names[at]: int(counts[at]) for at in np.flatnonzero(counts) if component_of(names[at], dialect) is None}
 
 
-def _keys(keyed: Keyed, seen: Recognised, dialect: Dialect, mine: Mask) -> dict[str, int]:
+def _keys(keyed: Keyed, seen: Recognised, number: int, mine: Mask) -> dict[str, int]:
+    dialect = seen.dialects[number]
     rows = mine & ~seen.named(dialect.free) if dialect.free else mine
-    strange = [key for key in keyed.table.keys if not is_known(dialect, key)]
-    found = {key: keyed.find(key) for key in strange}
+    found = {key: keyed.find(key, number) for key in keyed.table.keys if not is_known(dialect, key)}
     counts = {key: int(np.count_nonzero(rows[place[0]])) for key, place in found.items() if place is not None}
     return {key: count for key, count in counts.items() if count}
 

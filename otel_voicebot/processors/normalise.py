@@ -39,15 +39,14 @@ def normalise(batch: SpanBatch, dialects: Sequence[Dialect] = DIALECTS) -> SpanB
     An attribute that a column holds leaves the map; one whose value does not fit its column stays there: a value of
     another type, an empty text, a sentence where an identifier belongs, a number out of range (`quality` names it).
     """
-    keyed = Keyed(batch.attributes)
-    seen = recognise(batch, keyed, dialects)
+    seen = recognise(batch, Keyed(batch.attributes), dialects)
+    keyed = Keyed(batch.attributes, seen.dialect, len(dialects))
     promoter = Promoter(batch.attributes, len(batch), keyed, asked_by(tuple(dialects)))
     derive.offer(promoter, keyed, seen)
     promoter.promote(STAMPED, None)
     for number, one in enumerate(dialects):
-        mine = seen.of(number)
-        if mine is None or mine.any():
-            promoter.promote(plan_of(one), mine, _Asked(seen, one.unknown))
+        if seen.present[number]:
+            promoter.promote(plan_of(one), number, _Asked(seen, one.unknown))
     columns: dict[str, pa.Array] = promoter.columns()
     names = pa.array([one.name for one in dialects], pa.string())
     columns["dialect"] = names.take(pa.array(seen.dialect, mask=seen.dialect < 0))

@@ -11,7 +11,7 @@ from otel_voicebot.dialects import STAMPS, Columns, Dialect, Field
 from otel_voicebot.spans.attributes import Mask
 from otel_voicebot.spans.schema import SPANS
 
-__all__ = ["CONTENT_COLUMNS", "STAMPED", "Asks", "Source", "asked_by", "plan_of"]
+__all__ = ["CONTENT_COLUMNS", "STAMPED", "Asks", "Source", "asked_by", "derived_by", "plan_of"]
 
 
 CONTENT_COLUMNS: Final = ("user_text", "bot_text")
@@ -39,6 +39,7 @@ class Source:
         column: the column.
         name: the attribute, or the name of the value that is derived from it.
         field: its conditions; None when it has none.
+        key: the attribute, also where the value is derived.
         positive: as in ``Field``.
         before: the attributes that are asked before it.
     """
@@ -46,6 +47,7 @@ class Source:
     column: str
     name: str
     field: Field | None
+    key: str
     positive: bool
     before: tuple[str, ...]
 
@@ -55,15 +57,23 @@ def _sources(columns: Columns) -> Iterable[Source]:
         before: list[str] = []
         for key in keys:
             field = None if isinstance(key, str) else key
-            name = key if isinstance(key, str) else key.name
-            yield Source(column, name, field, field is not None and field.positive, tuple(before))
-            before.append(key if isinstance(key, str) else key.key)
+            attribute, name = (key, key) if isinstance(key, str) else (key.key, key.name)
+            positive = field is not None and field.positive
+            yield Source(column, name, field, attribute, positive, tuple(before))
+            before.append(attribute)
 
 
 @lru_cache(maxsize=64)
 def plan_of(dialect: Dialect) -> tuple[Source, ...]:
     """All that fills columns, in the dialect's order."""
     return tuple(_sources(dialect.columns))
+
+
+@lru_cache(maxsize=64)
+def derived_by(dialect: Dialect) -> tuple[Source, ...]:
+    """The same of values that have to be derived, each once."""
+    derived = {one.name: one for one in plan_of(dialect) if one.field is not None and not one.field.is_plain}
+    return tuple(derived.values())
 
 
 @lru_cache(maxsize=64)

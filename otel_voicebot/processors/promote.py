@@ -51,44 +51,40 @@ class Promoter:
         self.broken: dict[str, Mask] = {}
         """Quality rule to the rows that break it: they carry a value that its column may not hold."""
 
-    def offer(self, name: str, rows: Int32s, values: pa.Array) -> None:
-        """Take values that were derived from attributes, one for each of these rows; before anything is promoted."""
-        self._derived.add(name, rows, values, names=name in self._asked)
+    def offer(self, name: str, group: int, rows: Int32s, values: pa.Array) -> None:
+        """Take values that were derived from a group's attributes, one for each of these rows.
 
-    def offered(self, name: str) -> bool:
-        """Whether there are derived values of this name."""
-        return name in self._derived.places
+        Before anything is promoted.
+        """
+        self._derived.add((name, group), rows, values, names=name in self._asked)
 
-    def promote(self, plan: Iterable[Source], rows: Mask | None, ask: Asks | None = None) -> None:
+    def promote(self, plan: Iterable[Source], group: int | None, ask: Asks | None = None) -> None:
         """Fill columns from the first of their attributes that fits.
 
         Args:
             plan: what fills them.
-            rows: the rows on which; None for all.
+            group: the group of the rows on which, as in ``keyed``; None for all.
             ask: the rows on which a field counts, and the texts that say nothing.
         """
         for source in plan:
-            derived = self._derived.places.get(source.name)
-            found = derived or self._keyed.find(source.name)
+            derived = None if group is None else self._derived.places.get((source.name, group))
+            found = derived or self._keyed.find(source.name, group)
             if found is not None:
-                self._fill(source, found, None if derived else self._keyed.positions(source.name), rows, ask)
+                self._fill(source, found, None if derived else self._keyed.positions(source.name, group), ask)
 
     def _fill(
         self,
         source: Source,
         found: tuple[Int32s, Int32s],
         entries: Indices | None,
-        rows: Mask | None,
         ask: Asks | None,
     ) -> None:
         column, (at, values) = source.column, found
         take = self._allowed(source)[values]
         if (column in RANGES or source.name in CHOICES) and not take.all():
-            self._note(source, at, values, rows)
+            self._note(source, at, values)
         if source.positive:
             take &= self._doubles[values] > 0
-        if rows is not None:
-            take &= rows[at]
         if ask is not None:
             if source.field is not None and (source.field.spans or not source.field.failed):
                 take &= ask.rows(source.field)[at]
@@ -169,14 +165,14 @@ class Promoter:
             self._unknown[texts] = mask if found.any() else None
         return self._unknown[texts]
 
-    def _note(self, source: Source, at: Int32s, values: Int32s, rows: Mask | None) -> None:
+    def _note(self, source: Source, at: Int32s, values: Int32s) -> None:
         """Remember the rows with a value of the column's type that it may not hold."""
         strange = self._fitting(source.column)[values] & ~self._allowed(source)[values]
         if not strange.any():
             return
         if source.positive:  # it says that the value is unknown
             strange &= self._doubles[values] > 0
-        found = at[strange] if rows is None else at[strange & rows[at]]
+        found = at[strange]
         if len(found):
             self.broken.setdefault(rule_of(source.column), np.zeros(self._size, dtype=bool))[found] = True
 

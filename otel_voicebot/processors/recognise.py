@@ -45,10 +45,11 @@ class Recognised:
         """Which spans did not fail."""
         return ~np.asarray(pc.fill_null(pc.equal(self.status, "error"), False))  # noqa: FBT003
 
-    def of(self, number: int) -> Mask | None:
-        """The spans of a dialect; None for all."""
-        mine = self.dialect == number
-        return None if mine.all() else mine
+    @cached_property
+    def present(self) -> list[bool]:
+        """Which dialects have spans here."""
+        counts = np.bincount(self.dialect + 1, minlength=len(self.dialects) + 1)
+        return [bool(count) for count in counts[1:].tolist()]
 
     def named(self, names: tuple[str, ...]) -> Mask:
         """Which spans have one of these names; worked out once."""

@@ -263,3 +263,19 @@ def test_the_last_message_is_a_tools_result_or_not(text: str, answer: bool | Non
     assert ends_with_tool(text) is answer
     (row,) = rows_of(Made("llm", {"input": text}, scope=PIPECAT))
     assert row["after_tool"] is answer
+
+
+def test_dialects_beside_each_other_read_the_same_attribute() -> None:
+    """In one request, each its own spans: what is derived for one is not missing for the next."""
+    attributes = {
+        semconv.OPERATION_NAME: "chat",
+        semconv.INPUT_MESSAGES: '[{"role": "user", "content": "good day"}]',
+    }
+    first, second, third = rows_of(
+        Made("chat m", {**attributes, "traceloop.entity.name": "x"}, scope="someone"),
+        Made("chat m", attributes, scope="someone"),
+        Made("chat m", attributes, scope="otel_voicebot"),
+    )
+    assert [row["dialect"] for row in (first, second, third)] == ["traceloop", "genai", "native"]
+    assert [row["user_text"] for row in (first, second, third)] == ["good day", "good day", None]
+    assert all(row["after_tool"] is False for row in (first, second, third))

@@ -15,6 +15,7 @@ from bench.figures import Section, as_dict, show
 BENCHMARKS: Final = {
     "bot": "what a span costs in the bot, beside the stock processor",
     "ingest": "spans per second through decode, processors, rows, commit and the live tick, on one core",
+    "normalise": "what reading spans with the frameworks' tables costs, beside decode and commit",
     "compact": "time, memory and size of merging a closed hour of 10 M spans",
     "load": "the service beside a real Collector on the same OTLP load: spans per core-second, memory, time to an ack",
     "faults": "a real Collector and the service under load, with faults: what is lost, what is counted twice",

@@ -1,4 +1,4 @@
-"""Requests made of the captures of real frameworks: the same calls again and again, with ids and values of their own."""
+"""Requests made of the captures of real frameworks: the same calls again and again, with ids of their own."""
 
 from collections.abc import Iterator
 from pathlib import Path

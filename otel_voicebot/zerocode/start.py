@@ -23,8 +23,8 @@ _QUEUE: Final = 16_384
 """Spans that may wait to be sent; OpenTelemetry's 2,048 are a second of a busy process."""
 _DELAY_MS: Final = 1000
 """Milliseconds until spans are sent: metrics at the service should follow the call."""
-_FLUSH_MS: Final = 5000
-"""What the end of a job process may take. LiveKit kills it after 10 s."""
+_END_S: Final = 5.0
+"""Seconds that we may hold up the end of a job process. LiveKit kills it after 10."""
 
 
 class _Started:
@@ -57,7 +57,7 @@ def start() -> None:
             from otel_voicebot.app import configure  # noqa: PLC0415 - who sends needs no query engine
 
             configure(settings, create_provider=True)
-        _flush_jobs()
+        _end_jobs()
         _started.done = True
 
 
@@ -96,22 +96,24 @@ def _exporter(url: str) -> SpanExporter:
         raise UsageError(msg) from None
 
 
-def _flush_jobs() -> None:
-    """Flush at the end of processes that multiprocessing starts: they end without Python's atexit, as LiveKit's jobs.
+def _end_jobs() -> None:
+    """Shut down at the end of processes that multiprocessing starts, as LiveKit's jobs: they end without atexit.
 
     What is here already is such a process, or their parent, or the server that forks them.
     """
-    util.register_after_fork(_started, _flush_at_end)
+    util.register_after_fork(_started, _end_with_process)
     parent: BaseProcess | None = parent_process()
     if parent is not None:
-        _flush_at_end(_started)
+        _end_with_process(_started)
 
 
-def _flush_at_end(_: object) -> None:
-    util.Finalize(None, _flush, exitpriority=100)
+def _end_with_process(_: object) -> None:
+    util.Finalize(None, _end, exitpriority=100)
 
 
-def _flush() -> None:
+def _end() -> None:
     provider: Any = trace.get_tracer_provider()
     if isinstance(provider, TracerProvider):
-        provider.force_flush(_FLUSH_MS)
+        ending = threading.Thread(target=provider.shutdown, name="otel-voicebot-end", daemon=True)
+        ending.start()  # a service that can't be reached would hold up the process for half a minute
+        ending.join(_END_S)

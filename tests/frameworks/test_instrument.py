@@ -55,6 +55,44 @@ def test_not_asked_nothing_happens(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+JOBS = """
+import multiprocessing, sys
+from otel_voicebot.zerocode import start
+from tests.app.bots import call
+
+def job(name):
+    start()
+    call(name)
+
+if __name__ == "__main__":
+    if "parent" in sys.argv:
+        start()
+    process = multiprocessing.get_context(sys.argv[1]).Process(target=job, args=("job",))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+"""
+
+
+@pytest.mark.parametrize("started", ["job", "parent"])
+@pytest.mark.parametrize("method", ["spawn", "forkserver", "fork"])
+def test_a_process_of_multiprocessing_leaves_its_call(tmp_path: Path, method: str, started: str) -> None:
+    """It ends without Python's atexit; its turn and its session are there all the same, wherever we were started."""
+    (tmp_path / "jobs.py").write_text(JOBS)
+    done = subprocess.run(
+        [sys.executable, "jobs.py", method, started],
+        cwd=tmp_path,
+        env=environment(OTEL_VOICEBOT_METRICS_ADDR="none"),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    data = tmp_path / "voicebot-data"
+    assert [len(rows(data, table)) for table in ("spans", "turns", "sessions")] == [5, 1, 1]
+
+
 def test_a_wrong_setting_is_said_and_the_program_runs(tmp_path: Path) -> None:
     """The log names the setting; the bot has its calls."""
     out, errors = run("--traces_exporter", "none", OTEL_VOICEBOT_DATA=str(tmp_path), OTEL_VOICEBOT_SEND_TO="nowhere")

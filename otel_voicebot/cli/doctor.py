@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from otel_voicebot.cli import output as out
-from otel_voicebot.cli.asking import finish
+from otel_voicebot.cli.asking import finish, nothing
 from otel_voicebot.cli.options import (
     Bot,
     Channel,
@@ -70,6 +70,8 @@ def doctor(
     files = [path for path in paths or [] if path.is_file()]
     with _directory(paths or [], data) as (directory, extra):
         found = _look(Question(directory, since, until, bot, channel, variant, environment), extra)
+    if not found.frameworks:
+        raise nothing(found.scope, "spans")
     if files:
         found = replace(found, scope=replace(found.scope, data=", ".join(map(str, files))))
     _write(found, output, json=json)

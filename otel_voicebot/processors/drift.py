@@ -39,9 +39,9 @@ def drift(keyed: Keyed, seen: Recognised) -> tuple[Mapping[str, int], Mapping[st
 
 
 def _names(seen: Recognised, dialect: Dialect, mine: Mask) -> dict[str, int]:
-    names = seen.names.dictionary.to_pylist()
-    counts = np.bincount(np.asarray(seen.names.indices)[mine], minlength=len(names))
-    return {names[at]: int(counts[at]) for at in np.flatnonzero(counts) if component_of(names[at], dialect) is None}
+    counts = np.bincount(seen.names.index[mine], minlength=len(seen.names.texts)).tolist()
+    found = zip(seen.names.texts, counts, strict=False)  # behind the texts: spans without a name
+    return {name: count for name, count in found if count and component_of(name, dialect) is None}
 
 
 def _keys(keyed: Keyed, seen: Recognised, number: int, mine: Mask) -> dict[str, int]:

@@ -39,7 +39,7 @@ def normalise(batch: SpanBatch, dialects: Sequence[Dialect] = DIALECTS) -> SpanB
     An attribute that a column holds leaves the map; one whose value does not fit its column stays there: a value of
     another type, an empty text, a sentence where an identifier belongs, a number out of range (`quality` names it).
     """
-    seen = recognise(batch, Keyed(batch.attributes), dialects)
+    seen = recognise(batch, dialects)
     keyed = Keyed(batch.attributes, seen.dialect, len(dialects))
     promoter = Promoter(batch.attributes, len(batch), keyed, asked_by(tuple(dialects)))
     derive.offer(promoter, keyed, seen)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache, partial
+from functools import cache, cached_property, lru_cache, partial
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,31 @@ from otel_voicebot.processors.lookup import Keyed
 from otel_voicebot.spans.attributes import Int32s, Mask
 from otel_voicebot.spans.batch import SpanBatch
 
-__all__ = ["Recognised", "recognise"]
+__all__ = ["Distinct", "Recognised", "component_of", "recognise"]
+
+
+class Distinct:
+    """A column's distinct texts, so that each is asked once.
+
+    Args:
+        column: of texts.
+    """
+
+    def __init__(self, column: pa.StringArray) -> None:
+        encoded = column.dictionary_encode()
+        self.texts: list[str] = encoded.dictionary.to_pylist()
+        self.index: Int32s = np.asarray(pc.fill_null(encoded.indices, len(self.texts)))
+        """Of each row the place of its text; of a null the place behind the last."""
+
+    def mask(self, says: Callable[[str], bool]) -> Mask:
+        """What is said of each row's text; False of null."""
+        mask: Mask = np.array([*(says(text) for text in self.texts), False], dtype=bool)[self.index]
+        return mask
+
+    def numbers(self, says: Callable[[str], int]) -> Int32s:
+        """The number that is given to each row's text; -1 to null."""
+        numbers: Int32s = np.array([*(says(text) for text in self.texts), -1], dtype=np.int32)[self.index]
+        return numbers
 
 
 @dataclass(frozen=True)
@@ -34,7 +58,7 @@ class Recognised:
     dialect: Int32s
     component: Int32s
     by_scope: Mask
-    names: pa.DictionaryArray
+    names: Distinct
     status: pa.StringArray
 
     def __post_init__(self) -> None:
@@ -55,32 +79,37 @@ class Recognised:
         """Which spans have one of these names; worked out once."""
         known: dict[tuple[str, ...], Mask] = self._named  # type: ignore[attr-defined]
         if names not in known:
-            known[names] = per_value(self.names, partial(matches, patterns=names))
+            known[names] = self.names.mask(partial(matches, patterns=names))
         return known[names]
 
 
-def recognise(batch: SpanBatch, keyed: Keyed, dialects: Sequence[Dialect]) -> Recognised:
+def recognise(batch: SpanBatch, dialects: Sequence[Dialect]) -> Recognised:
     """Each span's dialect, by its scope, else by its name or attributes; and its component."""
-    names = batch.column("name").dictionary_encode()
-    scopes = batch.column("scope_name").dictionary_encode()
-    dialect = _per_number(scopes, partial(_of_scope, dialects=dialects))
+
+    @cache
+    def keyed() -> Keyed:
+        """Put in order only where names don't tell all."""
+        return Keyed(batch.attributes)
+
+    names = Distinct(batch.column("name"))
+    dialect = Distinct(batch.column("scope_name")).numbers(partial(_of_scope, dialects=dialects))
     by_scope = dialect >= 0
     for number, one in enumerate(dialects):
         if (dialect >= 0).all():
             break
-        marked = per_value(names, partial(matches, patterns=one.marking_names))
+        marked = names.mask(partial(matches, patterns=one.marking_names))
         for key in one.marking_keys:
-            marked[keyed.texts(key)[0]] = True
+            marked[keyed().texts(key)[0]] = True
         dialect[marked & (dialect < 0)] = number
     component = np.full(len(batch), semconv.COMPONENTS.index("other"), np.int32)
     for number, one in enumerate(dialects):
         mine = dialect == number
         if mine.any():
-            found = _per_number(names, lambda name, one=one: _number(component_of(name, one)))  # type: ignore[misc]
+            found = names.numbers(lambda name, one=one: _number(component_of(name, one)))  # type: ignore[misc]
             for key, kinds in one.kinds.items():
                 if not (mine & (found < 0)).any():
                     break
-                found = np.where(found >= 0, found, _by_kind(keyed, key, kinds, len(batch)))
+                found = np.where(found >= 0, found, _by_kind(keyed(), key, kinds, len(batch)))
             component = np.where(mine & (found >= 0), found, component)
     return Recognised(dialects, dialect, component, by_scope, names, batch.column("status"))
 
@@ -98,19 +127,6 @@ def component_of(name: str, dialect: Dialect) -> str | None:
 
 def _of_scope(scope: str, dialects: Sequence[Dialect]) -> int:
     return next((number for number, one in enumerate(dialects) if matches(scope, one.scopes)), -1)
-
-
-def per_value(column: pa.DictionaryArray, says: Callable[[str], bool]) -> Mask:
-    """What is said of each row's text, asked once a text; False of null."""
-    values = np.array([says(value) for value in column.dictionary.to_pylist()] + [False], dtype=bool)
-    mask: Mask = values[np.asarray(pc.fill_null(column.indices, len(values) - 1))]
-    return mask
-
-
-def _per_number(column: pa.DictionaryArray, says: Callable[[str], int]) -> Int32s:
-    values = np.array([*(says(value) for value in column.dictionary.to_pylist()), -1], dtype=np.int32)
-    numbers: Int32s = values[np.asarray(pc.fill_null(column.indices, len(values) - 1))]
-    return numbers
 
 
 def _by_kind(keyed: Keyed, key: str, kinds: Mapping[str, str], owners: int) -> Int32s:

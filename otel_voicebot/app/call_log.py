@@ -67,7 +67,7 @@ def _line(row: dict[str, Any], turns: list[tuple[float | None, bool]]) -> str:
     length = "" if row["duration_s"] is None else f" of {row['duration_s']:.1f} s"
     gap = f"gap p50 {statistics.median(gaps):.2f} s, worst {max(gaps):.2f} s" if gaps else "no gap measured"
     if gaps and len(gaps) < row["turns"]:
-        gap += f" (of {len(gaps)})"
+        gap += f" ({len(gaps)} measured)"
     facts = [
         f"{row['turns']} turn{'' if row['turns'] == 1 else 's'}",
         gap,

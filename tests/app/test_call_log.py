@@ -62,10 +62,10 @@ def test_gaps_interruptions_and_errors(caplog: pytest.LogCaptureFixture) -> None
     log = CallLog()
     log.add("turns", _turns(("a", 1, 9.0, True), ("a", 2, 2.0, True), ("b", 1, None, False)))
     log.add("turns", _turns(("a", 1, 1.0, False), ("a", 3, None, False)))
-    log.add("sessions", _session("a", outcome="lost"))
+    log.add("sessions", _session("a", outcome="x", duration_s=6.0))
     log.add("sessions", _session("b", turns=1, errors=0, bot=None, duration_s=None, complete=False))
     assert caplog.messages == [
-        "call a with b of 60.0 s: 3 turns, gap p50 1.50 s, worst 2.00 s (of 2), 1 interrupted, 1 error, outcome lost",
+        "call a with b of 6.0 s: 3 turns, gap p50 1.50 s, worst 2.00 s (2 measured), 1 interrupted, 1 error, outcome x",
         "call b: 1 turn, no gap measured, 0 interrupted, 0 errors, outcome unknown, its end was not seen",
     ]
 

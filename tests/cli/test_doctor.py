@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
@@ -364,3 +365,13 @@ def _post(served: Served, body: bytes) -> int:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
+
+
+def test_the_page_keeps_sampling_out_of_our_pipeline() -> None:
+    """The Collector configuration of docs/doctor.md: two pipelines on one receiver, and only the other one samples."""
+    page = (Path(__file__).parents[2] / "docs" / "doctor.md").read_text()
+    pipelines = yaml.safe_load(page.partition("```yaml")[2].partition("```")[0])["service"]["pipelines"]
+    ours, theirs = pipelines["traces"], pipelines["traces/elsewhere"]
+    assert ours["receivers"] == theirs["receivers"]
+    assert ours["exporters"] == ["otlp_grpc/voicebot"]
+    assert set(theirs["processors"]) - set(ours["processors"]) == {"tail_sampling"}

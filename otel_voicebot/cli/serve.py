@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import sys
-import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -106,9 +105,10 @@ def serve(
 
     _share_memory()
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    # Blocked in every thread that is started from here on, and waited for in this one: a handler runs in the main
+    # thread only, and a signal that the kernel gives to another one would not wake it.
+    stops = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, stops)
     service = Service(settings)
     service.start()
     _collect_rarely()
@@ -116,7 +116,7 @@ def serve(
         where = service.addresses
         line = {"ready": True, "grpc": where.grpc, "http": where.http, "metrics": where.metrics}
         out.write(json.dumps({**line, "data": str(settings.data)}) + "\n", None)
-        stop.wait()
+        signal.sigwait(stops)
         out.note("stopping: what was taken is answered first")
     finally:
         in_time = service.stop(settings.shutdown_timeout)

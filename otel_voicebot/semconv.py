@@ -273,7 +273,7 @@ REPLIES: Final = _metric(
     "counter",
     "{turn}",
     _SESSION_LABELS,
-    "Turns with bot speech: what interruptions are a share of.",
+    "Turns with bot speech of which it is known whether it was interrupted: what interruptions are a share of.",
 )
 OPERATION_DURATION: Final = _metric(
     "voicebot.operation.duration",
@@ -348,6 +348,13 @@ MOS_SCORES: Final = _metric(
 ORCHESTRATOR_REQUESTS: Final = _metric("orchestrator.requests", "counter", "", "bot", "One per exchange.")
 ORCHESTRATOR_LATENCY: Final = _metric(
     "orchestrator.request.latency", "histogram", "s", "bot", "Response gap of the answered exchanges.", GAP_BUCKETS
+)
+BROKEN_RULES: Final = _metric(
+    "voicebot.quality.broken",
+    "counter",
+    "{turn}",
+    "bot rule",
+    "Turns that break a quality rule, by rule; what the rule sets aside is in no other metric.",
 )
 RESTATED: Final = _metric(
     "voicebot.restated",

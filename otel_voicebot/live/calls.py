@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from otel_voicebot.live.framed import Whole
 from otel_voicebot.live.rows import Part
 
 __all__ = ["OpenSession", "OpenTurn"]
@@ -53,3 +54,15 @@ class OpenSession:
     turns: dict[int, OpenTurn] = field(default_factory=dict)
     facts: list[Part] = field(default_factory=list)
     """Where the spans lie that the session's own row needs; the rest it has from its turns."""
+    whole: Whole | None = None
+    """It is a framework's, whose spans don't carry their turns: all of them lie in turn 0 and are computed together."""
+
+    def gather(self) -> None:
+        """From now on it is computed whole."""
+        self.whole = Whole()
+        loose = self.turns.pop(0, OpenTurn())
+        for index, turn in self.turns.items():
+            if turn.revision:
+                self.whole.revisions[index] = turn.revision
+            loose.parts += turn.parts
+        self.turns = {0: loose}

@@ -62,10 +62,17 @@ def record_turns(into: Aggregator, rows: pa.Table) -> None:
     into.observe(s.RESPONSE_GAP, _labels(exchanges, _SESSION_LABELS), exchanges["response_gap_s"])
     into.observe(s.ORCHESTRATOR_LATENCY, {"bot": exchanges["bot"]}, exchanges["response_gap_s"])
     answered = pc.fill_null(pc.equal(rows["outcome"], "answered"), False)  # noqa: FBT003 - Arrow's signature
-    replies = rows.filter(pc.or_(pc.equal(rows["kind"], "greeting"), answered))
+    # what interruptions are a share of: a reply that the end of the call cut off tells nothing
+    spoken = pc.and_(pc.or_(pc.equal(rows["kind"], "greeting"), answered), pc.is_valid(rows["interrupted"]))
+    replies = rows.filter(spoken)
     into.count(s.REPLIES, _labels(replies, _SESSION_LABELS), rows=replies.num_rows)
     interrupted = replies.filter(replies["interrupted"])
     into.count(s.INTERRUPTIONS, _labels(interrupted, _SESSION_LABELS), rows=interrupted.num_rows)
+    broken = rows.filter(pc.greater(pc.list_value_length(rows["quality"]), 0)).select(["bot", "quality"])
+    if broken.num_rows:
+        rules = pc.list_flatten(broken["quality"])
+        bots = broken["bot"].take(pc.list_parent_indices(broken["quality"]))
+        into.count(s.BROKEN_RULES, {"bot": bots, "rule": rules}, rows=len(rules))
 
 
 def record_sessions(into: Aggregator, rows: pa.Table) -> None:

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from otel_voicebot.models.prepared import OPERATIONS
+from otel_voicebot.models.quality import LONGEST_STAGE_NS
 
 __all__ = ["Part", "Rows", "facts", "operations_of", "without"]
 
@@ -86,7 +87,12 @@ def operations_of(rows: pa.Table, nested: pa.Array) -> pa.Table:
         position = found.schema.get_field_index("session_id")
         found = found.set_column(position, "session_id", pc.coalesce(found["session_id"], traces))
     failed = pc.fill_null(pc.equal(found["status"], "error"), False)  # noqa: FBT003 - Arrow's signature
-    seconds = pc.divide(pc.cast(found["duration_ns"], pa.float64()), 1e9)
+    wrong = pc.and_(pc.equal(found["component"], "tool"), pc.is_valid(found["error_type"]))
+    failed = pc.or_(failed, pc.fill_null(wrong, False))  # noqa: FBT003
+    length = found["duration_ns"]
+    absurd = pc.and_(pc.greater(length, LONGEST_STAGE_NS), pc.not_equal(found["component"], "stt"))
+    length = pc.if_else(pc.fill_null(absurd, False), None, length)  # noqa: FBT003
+    seconds = pc.divide(pc.cast(length, pa.float64()), 1e9)
     return found.append_column("failed", failed).append_column("duration_s", seconds)
 
 

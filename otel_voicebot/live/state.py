@@ -21,6 +21,7 @@ from otel_voicebot import semconv
 from otel_voicebot.live import record
 from otel_voicebot.live.aggregate import Aggregator
 from otel_voicebot.live.calls import OpenSession, OpenTurn
+from otel_voicebot.live.framed import Framed, of_frameworks
 from otel_voicebot.live.rows import Part, Rows, facts, operations_of, without
 from otel_voicebot.models.prepared import NARROW, Prepared
 from otel_voicebot.selfmetrics import SelfMetrics
@@ -71,6 +72,7 @@ class Live:
         self._max_spans = max_spans
         self._clock = clock
         self._models = Prepared()
+        self._framed = Framed()
         self._rows = Rows(NARROW)
         self._finished = Rows(self._models.turns)
         self._open: OrderedDict[str, OpenSession] = OrderedDict()  # longest idle first
@@ -100,7 +102,7 @@ class Live:
         turns = pc.fill_null(rows["turn_index"], _LOOSE).to_numpy(zero_copy_only=False).astype(np.int64)
         session_span = np.asarray(pc.fill_null(pc.equal(rows["component"], "session"), False))  # noqa: FBT003
         turn_span = np.asarray(pc.fill_null(pc.equal(rows["component"], "turn"), False))  # noqa: FBT003
-        turns[session_span | (turns < 0)] = _LOOSE
+        turns[session_span | (turns < 0) | self._are_framed(rows, ids, codes)] = _LOOSE
         late = np.isin(codes, [code for code, name in enumerate(ids) if name in self._closed])
         self._late(int(late.sum()), len(np.unique(codes[late])))
         order = np.lexsort((turns, codes))
@@ -121,6 +123,22 @@ class Live:
             if has_facts[number]:
                 session.facts.append((chunk, part[needed[part]]))
         self._bound()
+
+    def _are_framed(self, rows: pa.RecordBatch, ids: list[str], codes: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which rows are of calls that are computed whole; notes the calls that turn out to be."""
+        found = of_frameworks(rows)
+        if found is not None:
+            for code in np.unique(codes[found]):
+                if ids[code] not in self._closed and (session := self._session(ids[code])).whole is None:
+                    self._gather(session)
+        names = [code for code, name in enumerate(ids) if name in self._open and self._open[name].whole is not None]
+        return np.isin(codes, names) if names else np.zeros(len(codes), dtype=bool)
+
+    def _gather(self, session: OpenSession) -> None:
+        for turn in session.turns.values():
+            if turn.row is not None:
+                self._finished.release(turn.row[0], 1)
+        session.gather()
 
     def _resolve(self, rows: pa.RecordBatch) -> tuple[list[str], set[str], NDArray[np.int64]]:
         """Session ids, those among them that are trace ids for want of a better, and each row's position.
@@ -182,12 +200,30 @@ class Live:
         session.ended |= provisional.ended
         session.facts += provisional.facts
         session.operations += provisional.operations
+        if provisional.whole is not None or session.whole is not None:
+            self._merge_whole(session, provisional)
+            return
         for index, found in provisional.turns.items():
             turn = self._turn(session, index)
             turn.absorb(found)
             if found.row is not None:
                 self._finished.release(found.row[0], 1)  # it is computed again, under the right name
             self._plan(session, index, turn, closing=found.scheduled)
+
+    def _merge_whole(self, session: OpenSession, provisional: OpenSession) -> None:
+        """Of what was written under the trace's name nothing is counted again; its rows are written under the new."""
+        for one in (session, provisional):
+            if one.whole is None:
+                self._gather(one)
+        whole, other = session.whole, provisional.whole
+        if whole is None or other is None:  # both were just gathered
+            return
+        whole.counted |= other.counted
+        whole.rows = {**other.rows, **whole.rows}
+        whole.revisions = {**other.revisions, **whole.revisions}
+        turn = self._turn(session, _LOOSE)
+        turn.parts += provisional.turns[_LOOSE].parts
+        self._plan(session, _LOOSE, turn, closing=provisional.turns[_LOOSE].scheduled)
 
     def _session(self, name: str) -> OpenSession:
         session = self._open.get(name)
@@ -213,7 +249,10 @@ class Live:
 
     def _plan(self, session: OpenSession, index: int, turn: OpenTurn, *, closing: bool) -> None:
         """Note when the turn, and the session, may be final."""
-        if index == _LOOSE:
+        if session.whole is not None:
+            if closing:
+                self._schedule(session, index, turn, TURN_GRACE_S)
+        elif index == _LOOSE:
             self._schedule(session, index, turn, LOOSE_GRACE_S)
         elif closing or turn.revision or any(later > index for later in session.turns):
             self._schedule(session, index, turn, TURN_GRACE_S)
@@ -287,14 +326,39 @@ class Live:
             raise
 
     def _compute(self, turns: list[tuple[OpenSession, int]], sessions: list[OpenSession], *, complete: bool) -> None:
+        framed = [one for one, _ in turns if one.whole is not None], [one for one in sessions if one.whole is not None]
+        if any(framed):
+            self._finish_whole(*framed, complete=complete)
         turns = turns + [(session, index) for session in sessions for index in session.turns]
+        turns = [(session, index) for session, index in turns if session.whole is None]
         fresh = [(session, index) for session, index in turns if session.turns[index].unseen]
         if fresh:
             self._finish_turns(fresh)
         if sessions:
-            self._finish_sessions([session for session in sessions if session.turns], complete=complete)
+            self._finish_sessions([one for one in sessions if one.turns and one.whole is None], complete=complete)
             for session in sessions:
                 self._close(session)
+
+    def _finish_whole(self, turned: list[OpenSession], ended: list[OpenSession], *, complete: bool) -> None:
+        """Compute calls of frameworks: those of which a turn has come, and those that are over."""
+        sessions = {one.id: one for one in (*turned, *ended)}
+        parts = [
+            (one.id if one.explicit else None, part) for one in sessions.values() for part in one.turns[_LOOSE].parts
+        ]
+        known = {name: one.whole for name, one in sessions.items() if one.whole is not None}
+        found = self._framed.compute(self._rows.gather(parts), known, [one.id for one in ended])
+        for session in sessions.values():
+            session.turns[_LOOSE].counted = len(session.turns[_LOOSE].parts)
+        record.record_operations(self._aggregator, found.operations)
+        for counted in found.operations["session_id"].value_counts().to_pylist():
+            sessions[counted["values"]].operations += counted["counts"]
+        record.record_handoffs(self._aggregator, found.handoffs)
+        record.record_turns(self._aggregator, found.fresh)
+        self._restate("turn", found.turns.num_rows - found.fresh.num_rows)
+        if found.turns.num_rows:
+            self._emit("turns", found.turns)
+        if ended:
+            self._conclude(found.sessions, complete=complete)
 
     def _finish_turns(self, turns: list[tuple[OpenSession, int]]) -> None:
         """Run operations and turns over these turns' spans; of what has no turn, over what is new."""
@@ -348,7 +412,10 @@ class Live:
         sources = ["explicit" if self._open[name].explicit else "trace" for name in turns["session_id"].to_pylist()]
         position = turns.schema.get_field_index("session_source")
         self._models.load(own, turns.set_column(position, "session_source", pa.array(sources, pa.string())))
-        computed = self._models.run("sessions")
+        self._conclude(self._models.run("sessions"), complete=complete)
+
+    def _conclude(self, computed: pa.Table, *, complete: bool) -> None:
+        """Feed rows of sessions that are over."""
         if not complete:
             position = computed.schema.get_field_index("complete")
             computed = computed.set_column(position, "complete", pa.array([False] * computed.num_rows))
@@ -398,7 +465,9 @@ class Live:
     def interrupt(self) -> None:
         """Stop the query that runs, from another thread."""
         self._models.interrupt()
+        self._framed.interrupt()
 
     def close(self) -> None:
         """Free the engine. Idempotent."""
         self._models.close()
+        self._framed.close()

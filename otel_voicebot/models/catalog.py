@@ -1,10 +1,13 @@
 """The SQL models: read from their files, put together by their declared inputs."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from typing import Final
 
-__all__ = ["MODELS", "SPAN_COLUMNS", "Model", "chain"]
+from otel_voicebot.models.quality import broken
+
+__all__ = ["EMPTY", "FLAT", "MODELS", "PLACING", "SPAN_COLUMNS", "Model", "chain"]
 
 SPAN_COLUMNS: Final = (
     *("trace_id", "span_id", "parent_span_id", "name", "start_unix_nano", "end_unix_nano", "start_time", "duration_ns"),
@@ -12,11 +15,18 @@ SPAN_COLUMNS: Final = (
     *("variant", "user_hash", "provider", "model", "operation", "agent", "decision", "adapter"),
     *("time_to_first_chunk_s", "input_tokens", "output_tokens", "cached_input_tokens", "audio_s", "characters"),
     *("user_words", "bot_words", "confidence", "intent", "intent_fallback", "interrupted", "end_reason", "outcome"),
+    *("exchange_key", "reported_gap_s", "transcription_delay_s", "endpointing_delay_s", "after_tool"),
     *("cache_name", "cache_level", "cache_hit", "wer_errors", "wer_words", "mos", "mos_kind", "csat", "nps"),
     *("handoff_target", "handoff_requested_by", "handoff_planned", "handoff_blocked"),
-    *("user_speech_end_unix_nano", "bot_speech_start_unix_nano", "user_text", "bot_text", "ingest_time"),
+    *("user_speech_end_unix_nano", "bot_speech_start_unix_nano", "user_text", "bot_text", "quality", "ingest_time"),
 )
 """The columns of spans that the models read; ids are bytes there."""
+
+
+FLAT: Final = ("native", "genai", "openinference", "traceloop")
+"""Dialects whose spans carry their turn, or belong to none. Others are frameworks': their turns are put together."""
+
+_FLAT: Final = ", ".join(f"'{name}'" for name in FLAT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +43,7 @@ def _read() -> dict[str, Model]:
     for file in resources.files("otel_voicebot.models").iterdir():
         if file.name.endswith(".sql"):
             name = file.name.removesuffix(".sql")
-            text = file.read_text(encoding="utf-8")
+            text = file.read_text(encoding="utf-8").replace("{broken}", broken()).replace("{flat}", _FLAT)
             declared = next(line for line in text.splitlines() if line.startswith("-- inputs:"))
             inputs = tuple(part.strip() for part in declared.removeprefix("-- inputs:").split(","))
             models[name] = Model(name, inputs, text)
@@ -42,18 +52,40 @@ def _read() -> dict[str, Model]:
 
 MODELS: Final = _read()
 
+PLACING: Final = ("framed", "placed", "exchanges")
+"""Models that put a framework's spans together into turns, in their order; where it has none they are empty."""
 
-def chain(name: str, given: frozenset[str] = frozenset({"spans"})) -> str:
-    """One query that computes a model from the relations ``given``, with every model between as a common table."""
+EMPTY: Final = {
+    "placed": """session_id VARCHAR, trace_id BLOB, span_id BLOB, turn_index INTEGER, frame VARCHAR, part BIGINT,
+        begin_nano BIGINT, present BOOLEAN""",
+    "exchanges": """session_id VARCHAR, turn_index INTEGER, dialect VARCHAR, begin_nano BIGINT, finish_nano BIGINT,
+        t0 BIGINT, t1 BIGINT, reported_gap_s DOUBLE, derived_gap_s DOUBLE, present BOOLEAN, frame_span_id BLOB,
+        transcription_delay_s DOUBLE, endpointing_delay_s DOUBLE, node_token_s DOUBLE, node_audio_s DOUBLE,
+        heard_nano BIGINT, late_end BOOLEAN, interrupted BOOLEAN, cut_off BOOLEAN, end_reason VARCHAR,
+        closed BOOLEAN""",
+}
+"""Their columns, for a table that stays empty: to bind the model for no row takes longer than most reports."""
+
+
+def chain(name: str, given: frozenset[str] = frozenset({"spans"}), instead: Mapping[str, str] | None = None) -> str:
+    """One query that computes a model from the relations ``given``, with every model between as a common table.
+
+    Args:
+        name: the model.
+        given: relations that are there.
+        instead: model to the one that is computed under its name.
+    """
     order: list[str] = []
+    used = {model: MODELS[(instead or {}).get(model, model)] for model in MODELS}
 
     def visit(model: str) -> None:
         if model in given or model in order:
             return
-        for needed in MODELS[model].inputs:
+        for needed in used[model].inputs:
             visit(needed)
         order.append(model)
 
     visit(name)
-    parts = ",\n".join(f"{model} AS (\n{MODELS[model].text}\n)" for model in order)
+    # each is read once: kept apart it would be written down in between
+    parts = ",\n".join(f"{model} AS NOT MATERIALIZED (\n{used[model].text}\n)" for model in order)
     return f"WITH {parts}\nSELECT * FROM {name}"

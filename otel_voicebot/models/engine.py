@@ -9,7 +9,7 @@ import duckdb
 import pyarrow as pa
 
 from otel_voicebot.errors import UnreadableDataError
-from otel_voicebot.models.catalog import MODELS, SPAN_COLUMNS
+from otel_voicebot.models.catalog import EMPTY, MODELS, PLACING, SPAN_COLUMNS, chain
 
 __all__ = ["Engine", "Selection", "Source"]
 
@@ -26,12 +26,15 @@ _LABELS: Final = ("bot", "channel", "variant", "environment")
 _SUSPECTED: Final = """SELECT
     EXISTS (SELECT 1 FROM links GROUP BY span HAVING count(*) > 1),
     EXISTS (SELECT 1 FROM links WHERE loose)
-        OR EXISTS (SELECT 1 FROM links WHERE operates AND span IN (SELECT parent FROM links WHERE operates))"""
-"""Whether a span may be repeated; whether one may be nested, or lacks its session. Where none is, which is the usual
-case, the models that find and join such spans are spared: they cost half of a report."""
+        OR EXISTS (SELECT 1 FROM links WHERE operates AND span IN (SELECT parent FROM links WHERE operates)),
+    EXISTS (SELECT 1 FROM links WHERE framework)"""
+"""Whether a span may be repeated; whether one may be nested, or lacks its session; whether one is a framework's, whose
+turns have to be put together. Where none is, which is the usual case, the models that find and join such spans are
+spared: they cost half of a report."""
 _COMPUTED: Final = frozenset(
     (
-        *("links", "repeats", "nested", "traces", "once", "plain", "steps"),
+        *("links", "repeats", "nested", "traces", "once", "plain", "framed", "placed", "exchanges", "steps"),
+        *("parts", "known", "unplaced"),
         *("texts", "turns", "sessions", "operations", "components"),
     )
 )
@@ -98,15 +101,22 @@ class Engine:
         run = self._connection.execute
         run(f"CREATE VIEW spans AS {source.sql(SPAN_COLUMNS, raw_ids=True)}")
         run(f"CREATE TEMP TABLE links AS {MODELS['links'].text}")
-        repeated, linked = self._connection.sql(_SUSPECTED).fetchall()[0]
+        repeated, linked, framed = self._connection.sql(_SUSPECTED).fetchall()[0]
+        self._framed = framed
         run("DROP TABLE links")
         if repeated:
             run(f"CREATE TEMP TABLE repeats AS {MODELS['repeats'].text}")
-        if linked:
+        run(f"CREATE VIEW once AS {MODELS['once'].text if repeated else 'SELECT * FROM spans'}")
+        if linked or framed:
             run(f"CREATE TEMP TABLE nested AS {MODELS['nested'].text}")
             run(f"CREATE TEMP TABLE traces AS {MODELS['traces'].text}")
-        run(f"CREATE VIEW once AS {MODELS['once'].text if repeated else 'SELECT * FROM spans'}")
-        run(f"CREATE VIEW steps AS {MODELS['steps' if linked else 'plain'].text}")
+        for name, columns in EMPTY.items():
+            run(f"CREATE TEMP TABLE {name} ({columns})")
+        for name in PLACING if framed else ():
+            run(f"CREATE OR REPLACE TEMP TABLE {name} AS {MODELS[name].text}")
+        run(f"CREATE VIEW steps AS {MODELS['steps' if linked or framed else 'plain'].text}")
+        run(f"CREATE VIEW parts AS {MODELS['parts'].text}")
+        run(f"CREATE VIEW known AS {MODELS['known' if framed else 'unplaced'].text}")
         # What was said stands in no section: known to be empty, it isn't even looked for.
         run(f"CREATE VIEW texts AS SELECT * FROM ({MODELS['texts'].text}) {'WHERE false' if brief else ''}")
         selected = any(getattr(selection, label) is not None for label in _LABELS)
@@ -134,8 +144,9 @@ class Engine:
     def turns_of(self, sessions: Sequence[str]) -> pa.Table:
         """All turns of these sessions with all columns, also from a brief engine; raises as ``sql``."""
         chosen = "SELECT * FROM main.steps WHERE session_id IN (SELECT unnest(?))"
-        texts, turns = MODELS["texts"].text, MODELS["turns"].text
-        return self.sql(f"WITH steps AS ({chosen}), texts AS ({texts}) SELECT * FROM ({turns})", [list(sessions)])
+        known = {"known": "known" if self._framed else "unplaced"}
+        query = chain("turns", frozenset({"steps", "exchanges"}), known).removeprefix("WITH ")
+        return self.sql(f"WITH steps AS ({chosen}), {query}", [list(sessions)])
 
     def sql(self, text: str, parameters: Sequence[object] = ()) -> pa.Table:
         """Any query over the models (``spans``, ``steps``, ``operations``, ``turns``, ``sessions``, ...).

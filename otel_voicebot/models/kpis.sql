@@ -4,7 +4,7 @@
 --   there is no denominator; null where nothing was measured. excluded counts rows that were left out, by the definition's own rule.
 -- A short session is abandoned before short_session_s; an eligible one is not short and holds no planned handoff.
 -- error_rate: failed operations / operations. abandoned_wait_rate: abandoned exchanges / exchanges.
--- interruption_rate: interrupted turns / turns with bot speech. wer: wrong words / reference words, corpus level.
+-- interruption_rate: interrupted turns / turns with bot speech of which it is known. wer: wrong words / reference words, corpus level.
 -- aht_s: duration of handled sessions (at least one answered exchange) / handled sessions.
 -- containment: eligible sessions without a handoff to a human and not abandoned or failed / eligible sessions.
 -- csat_share: answers of 4 or 5 / answers. nps: (9 or 10) minus (0 to 6) / answers, in points.
@@ -36,7 +36,8 @@ tu AS (
     SELECT
         count(CASE WHEN kind = 'exchange' THEN 1 END) AS exchanges,
         count(CASE WHEN outcome = 'abandoned' THEN 1 END) AS abandoned,
-        count(CASE WHEN kind = 'greeting' OR outcome = 'answered' THEN 1 END) AS replies,
+        count(CASE WHEN interrupted IS NOT NULL AND (kind = 'greeting' OR outcome = 'answered') THEN 1 END) AS replies,
+        count(CASE WHEN interrupted IS NULL AND (kind = 'greeting' OR outcome = 'answered') THEN 1 END) AS cut_off,
         count(CASE WHEN interrupted AND (kind = 'greeting' OR outcome = 'answered') THEN 1 END) AS interrupted,
         count(response_gap_s) AS gaps,
         count(CASE WHEN outcome = 'answered' AND response_gap_s IS NULL THEN 1 END) AS unmarked,
@@ -73,7 +74,7 @@ FROM (
     UNION ALL SELECT 4, 'response_gap_p95_s', 's', p95, gaps, abandoned + unmarked, 'no answer, or no speech marks', false, 1 FROM tu
     UNION ALL SELECT 5, 'response_gap_p99_s', 's', p99, gaps, abandoned + unmarked, 'no answer, or no speech marks', false, 1 FROM tu
     UNION ALL SELECT 6, 'abandoned_wait_rate', '1', abandoned, exchanges, 0, NULL, true, 1 FROM tu
-    UNION ALL SELECT 7, 'interruption_rate', '1', interrupted, replies, 0, NULL, true, 1 FROM tu
+    UNION ALL SELECT 7, 'interruption_rate', '1', interrupted, replies, cut_off, 'unknown', true, 1 FROM tu
     UNION ALL SELECT 8, 'error_rate', '1', failed, n, 0, NULL, true, 1 FROM op
     UNION ALL SELECT 9, 'wer', '1', wer_errors, wer_words, unreferenced, 'no reference', true, 1 FROM op
     UNION ALL SELECT 10, 'aht_s', 's', handle_s, handled, n - handled, 'no answered exchange', true, 1 FROM se

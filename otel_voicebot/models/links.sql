@@ -1,9 +1,10 @@
--- links: of each span what shows whether it may be repeated, nested or without a session; usually no span is.
+-- links: of each span what shows whether it may be repeated, nested, without a session or to be placed; usually no span is.
 -- inputs: spans
 -- grain: one row per row of spans. Hashes, since numbers are cheaper to compare than bytes: equal ids have equal ones.
 SELECT
     hash(span_id) AS span,
     hash(parent_span_id) AS parent,
     component IN ('stt', 'llm', 'tts', 'nlu', 'rag', 'tool', 'cache', 'api') AS operates,
-    session_id IS NULL AS loose
+    session_id IS NULL AS loose,
+    dialect NOT IN ({flat}) AS framework
 FROM spans

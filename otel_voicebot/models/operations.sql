@@ -8,8 +8,8 @@ SELECT
     start_unix_nano, start_time,
     duration_ns / 1e9 AS duration_s,
     time_to_first_chunk_s,
-    status = 'error' AS failed,
-    CASE WHEN status = 'error' THEN error_type END AS error_type,
+    failed,
+    CASE WHEN failed THEN error_type END AS error_type,
     input_tokens, output_tokens, cached_input_tokens, audio_s, characters,
     confidence, intent_fallback, cache_name, cache_level, cache_hit,
     wer_errors, wer_words, mos, mos_kind

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from otel_voicebot.models.catalog import MODELS, SPAN_COLUMNS, chain
+from otel_voicebot.models.catalog import EMPTY, MODELS, SPAN_COLUMNS, chain
 from otel_voicebot.spans.schema import SPANS
 
 __all__ = ["NARROW", "OPERATIONS", "Prepared"]
@@ -21,13 +21,14 @@ OPERATIONS: Final = pa.array(["stt", "llm", "tts", "nlu", "rag", "tool", "cache"
 """Components that are operations, as in ``steps``."""
 
 
+_GIVEN: Final = frozenset({"once", "spans", "nested", "traces", "placed"})
 _SPANS: Final = """once AS (FROM many), spans AS (FROM many),
-    traces AS (SELECT trace_id, session_id AS trace_session_id FROM many LIMIT 0)"""
+    traces AS (SELECT trace_id, session_id AS trace_session_id FROM many LIMIT 0),
+    placed AS (SELECT trace_id, span_id, turn_index FROM many LIMIT 0)"""
 _PLANNED: Final = {
-    "plain": f"""WITH {_SPANS}, steps AS ({MODELS["plain"].text}),
-        {chain("turns", frozenset({"steps"})).removeprefix("WITH ")}""",
-    "steps": f"""WITH {_SPANS},
-        {chain("turns", frozenset({"once", "spans", "traces"})).removeprefix("WITH ")}""",
+    steps: f"""WITH {_SPANS},
+        {chain("turns", _GIVEN - {"nested"}, {"steps": steps, "known": "unplaced"}).removeprefix("WITH ")}"""
+    for steps in ("plain", "steps")
 }
 
 _MANY: Final = 10_000
@@ -57,17 +58,16 @@ class Prepared:
         run("CREATE TEMP VIEW spans AS FROM once")
         run(f"CREATE TEMP TABLE nested AS {MODELS['nested'].text}")
         run("CREATE TEMP TABLE traces AS SELECT trace_id, session_id AS trace_session_id FROM once")
-        run(f"CREATE TEMP VIEW plain AS {MODELS['plain'].text}")
-        run(f"CREATE TEMP VIEW steps AS {MODELS['steps'].text}")
-        run(f"CREATE TEMP TABLE texts AS {MODELS['texts'].text}")
-        run(f"CREATE TEMP TABLE turns AS {MODELS['turns'].text}")
+        for name, columns in EMPTY.items():  # spans that have to be placed are another's
+            run(f"CREATE TEMP TABLE {name} ({columns})")
+        for name in ("texts", "turns"):
+            run(f"CREATE TEMP TABLE {name} AS {chain(name, _GIVEN, {'known': 'unplaced'})}")
         run(f"PREPARE nested AS INSERT INTO nested {MODELS['nested'].text}")
-        run(f"PREPARE texts AS INSERT INTO texts {MODELS['texts'].text}")
-        given = frozenset({"steps", "texts", "turns"})
+        run(f"PREPARE texts AS INSERT INTO texts {chain('texts', _GIVEN)}")
         for name in ("turns", "sessions"):
-            text = chain(name, given - {name})
-            run(f"PREPARE {name}_steps AS {text}")
-            run(f"PREPARE {name}_plain AS WITH steps AS (FROM plain), {text.removeprefix('WITH ')}")
+            given = (_GIVEN | {"texts", "turns"}) - {name}
+            for steps in ("plain", "steps"):
+                run(f"PREPARE {name}_{steps} AS {chain(name, given, {'steps': steps, 'known': 'unplaced'})}")
         self._steps = "plain"
         self._many: pa.Table | None = None
         self.turns: pa.Schema = self.run("turns").schema

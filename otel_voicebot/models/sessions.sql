@@ -1,7 +1,8 @@
 -- sessions: one call each.
 -- inputs: steps, turns
 -- grain: one row per session_id. duration_s: start to end of the session's span, else first start to last end, seconds.
--- outcome: what the bot reported last, else escalated after an unplanned handoff to a human, else unknown.
+-- outcome: what the bot reported last, else escalated after an unplanned handoff to a human, else failed where it ended
+--   by an error, else unknown.
 -- mos: mean of the opinion scores; null when kinds are mixed.
 WITH facts AS (
     -- what a turn's row doesn't hold: the session's own span, what happened outside turns, handoffs and survey answers
@@ -27,7 +28,8 @@ whole AS (
         max(end_unix_nano) AS any_end_nano,
         arg_max(CASE WHEN component <> 'endpointing' THEN outcome END,
             CASE WHEN component <> 'endpointing' AND outcome IS NOT NULL THEN end_unix_nano END) AS reported,
-        max(CASE WHEN component = 'session' THEN end_reason END) AS end_reason,
+        -- LiveKit says it on a span of its own
+        coalesce(max(CASE WHEN component = 'session' THEN end_reason END), max(CASE WHEN component = 'other' THEN end_reason END)) AS end_reason,
         count(CASE WHEN escalates THEN 1 END) AS escalations,
         arg_min(CASE WHEN escalates THEN handoff_requested_by END,
             CASE WHEN escalates AND handoff_requested_by IS NOT NULL THEN start_unix_nano END) AS escalated_by,
@@ -41,7 +43,7 @@ whole AS (
         min(CASE WHEN mos IS NOT NULL THEN coalesce(mos_kind, '') END) AS mos_kind,
         max(CASE WHEN mos IS NOT NULL THEN coalesce(mos_kind, '') END) AS other_mos_kind,
         count(CASE WHEN turn_index IS NULL AND operates THEN 1 END) AS operations,
-        count(CASE WHEN turn_index IS NULL AND operates AND status = 'error' THEN 1 END) AS errors,
+        count(CASE WHEN turn_index IS NULL AND operates AND failed THEN 1 END) AS errors,
         count(CASE WHEN component = 'session' THEN 1 END) > 0 AS complete
     FROM facts
     GROUP BY session_id
@@ -100,7 +102,7 @@ SELECT
     make_timestamp(end_nano // 1000) AT TIME ZONE 'UTC' AS end_time,
     greatest(end_nano - start_nano, 0) / 1e9 AS duration_s,
     turns, answered,
-    coalesce(reported, CASE WHEN escalations > 0 THEN 'escalated' ELSE 'unknown' END) AS outcome,
+    coalesce(reported, CASE WHEN escalations > 0 THEN 'escalated' WHEN end_reason = 'error' THEN 'failed' ELSE 'unknown' END) AS outcome,
     end_reason,
     CASE WHEN escalations > 0 THEN coalesce(escalated_by, 'unknown') END AS escalated_by,
     planned_handoff, intent, csat, nps, wer_errors, wer_words, mos, mos_kind,

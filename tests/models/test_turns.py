@@ -47,6 +47,7 @@ def test_an_answered_exchange_has_the_whole_row(tmp_path: Path) -> None:
     )
     expected = {
         **dict.fromkeys(("variant", "environment", "user_text", "bot_text", "abandon_reason", "wait_s")),
+        **dict.fromkeys(("transcription_delay_s", "endpointing_delay_s")),
         "session_id": "call",
         "turn_index": 1,
         "trace_id": "0" * 31 + "1",
@@ -60,6 +61,7 @@ def test_an_answered_exchange_has_the_whole_row(tmp_path: Path) -> None:
         "outcome": "answered",
         "response_gap_s": 1.5,
         "gap_source": "derived",
+        "response_gap_derived_s": 1.5,
         "interrupted": True,
         "endpointing_s": 0.5,
         "stt_s": 2.75,

@@ -1,0 +1,134 @@
+"""Calls of frameworks whose spans don't carry their turns: computed whole, each time a turn has come.
+
+A turn is known by the spans around it, so all spans of such a call stay together. A turn that nothing to come should
+change enters the metrics once; one that changes later is restated. An operation is counted once, by its key.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from otel_voicebot.models.catalog import FLAT
+from otel_voicebot.models.framed import PreparedCalls
+
+__all__ = ["Computed", "Framed", "Whole", "of_frameworks"]
+
+_FLAT: Final = pa.array(FLAT)
+
+
+@dataclass(slots=True)
+class Whole:
+    """What was counted of a call that is computed whole."""
+
+    rows: dict[int, dict[str, Any]] = field(default_factory=dict)
+    """Its rows of turns as they were written last, by turn index."""
+    revisions: dict[int, int] = field(default_factory=dict)
+    counted: set[str] = field(default_factory=set)
+    """Keys of operations and handoffs: trace id and span id, hex."""
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """What a computation found. Tables of the models' columns; ``turns`` has revisions, too."""
+
+    turns: pa.Table
+    """Rows that are new or have changed."""
+    fresh: pa.Table
+    """Those that are new."""
+    operations: pa.Table
+    """Operations that were not counted before."""
+    handoffs: pa.Table
+    """Spans of handoffs that were not counted before."""
+    sessions: pa.Table
+    """Rows of the calls that have ended."""
+
+
+def of_frameworks(rows: pa.RecordBatch) -> NDArray[np.bool_] | None:
+    """Which spans a framework wrote that leaves turns to be put together; None where none did, which is usual."""
+    dialects = rows["dialect"]
+    found = pc.and_(pc.is_valid(dialects), pc.invert(pc.is_in(dialects, _FLAT)))
+    return np.asarray(found) if found.true_count else None
+
+
+class Framed:
+    """Computes whole calls. For one thread, except ``interrupt``."""
+
+    def __init__(self) -> None:
+        self._models: PreparedCalls | None = None  # most pipelines never see such a call
+
+    def compute(self, rows: pa.Table, calls: dict[str, Whole], ended: Sequence[str]) -> Computed:
+        """Compute calls and note what is counted with that.
+
+        Args:
+            rows: all spans of these calls, schema NARROW.
+            calls: session id to what is known of it.
+            ended: ids of those that are over: all of them is final.
+        """
+        if self._models is None:
+            self._models = PreparedCalls()
+        self._models.load(rows)
+        over = set(ended)
+        exchanges = self._models.run("exchanges").select(["session_id", "turn_index", "closed"]).to_pylist()
+        closed = {(row["session_id"], row["turn_index"]) for row in exchanges if row["closed"]}
+        turns = self._models.run("turns")
+        places, numbers, fresh = [], [], []
+        for place, row in enumerate(turns.to_pylist()):
+            name, index = row["session_id"], row["turn_index"]
+            known = calls[name]
+            if (name in over or (name, index) in closed or index in known.rows) and known.rows.get(index) != row:
+                fresh.append(index not in known.rows)
+                known.rows[index] = row
+                numbers.append(known.revisions.get(index, 0) + 1)
+                known.revisions[index] = numbers[-1]
+                places.append(place)
+        changed = turns.take(pa.array(places, pa.int64())).append_column("revision", pa.array(numbers, pa.int32()))
+        sessions = self._models.run("sessions")
+        return Computed(
+            turns=changed,
+            fresh=changed.filter(pa.array(fresh, pa.bool_())),
+            operations=self._uncounted(calls, over),
+            handoffs=_handoffs(rows, calls),
+            sessions=sessions.filter(
+                pa.array([name in over for name in sessions["session_id"].to_pylist()], pa.bool_())
+            ),
+        )
+
+    def _uncounted(self, calls: dict[str, Whole], over: set[str]) -> pa.Table:
+        """Operations of turns that have a row, and all of calls that are over, which were not counted before."""
+        assert self._models is not None  # noqa: S101 - the caller has loaded it
+        operations = self._models.run("operations")
+        wanted = []
+        named = operations.select(["session_id", "turn_index", "trace_id", "span_id"]).to_pylist()
+        for row in named:
+            known, key = calls[row["session_id"]], row["trace_id"] + row["span_id"]
+            final = row["session_id"] in over or row["turn_index"] in known.rows
+            wanted.append(final and key not in known.counted)
+            if final:
+                known.counted.add(key)
+        return operations.filter(pa.array(wanted, pa.bool_()))
+
+    def interrupt(self) -> None:
+        """Stop the query that runs, from another thread."""
+        if self._models is not None:
+            self._models.interrupt()
+
+    def close(self) -> None:
+        """Free the engine. Idempotent."""
+        if self._models is not None:
+            self._models.close()
+
+
+def _handoffs(rows: pa.Table, calls: dict[str, Whole]) -> pa.Table:
+    found = rows.filter(pc.equal(rows["component"], "handoff"))
+    wanted = []
+    for row in found.select(["session_id", "trace_id", "span_id"]).to_pylist():
+        known = calls[row["session_id"] or row["trace_id"].hex()]
+        key = row["trace_id"].hex() + row["span_id"].hex()
+        wanted.append(key not in known.counted)
+        known.counted.add(key)
+    return found.filter(pa.array(wanted, pa.bool_()))

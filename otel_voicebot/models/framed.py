@@ -1,0 +1,67 @@
+"""The models over whole calls of frameworks whose spans don't carry their turns: placed first, then computed."""
+
+import contextlib
+import warnings
+from typing import Final, Literal
+
+import duckdb
+import pyarrow as pa
+
+from otel_voicebot.models.catalog import EMPTY, MODELS, PLACING, chain
+from otel_voicebot.models.prepared import NARROW
+
+__all__ = ["PreparedCalls"]
+
+_GIVEN: Final = frozenset({"once", "nested", "traces", *PLACING})
+
+
+class PreparedCalls:
+    """As ``Prepared``, but all spans of a call are needed: what is placed depends on the others.
+
+    The rows must hold each span once and with its session. For one thread.
+    """
+
+    def __init__(self) -> None:
+        self._connection = duckdb.connect(config={"threads": 1, "memory_limit": "500MB"})
+        run = self._connection.execute
+        run("SET TimeZone = 'UTC'")
+        run("SET enable_progress_bar = false")
+        self._connection.register("empty", NARROW.empty_table())
+        run("CREATE TEMP TABLE once AS FROM empty")
+        run("CREATE TEMP VIEW spans AS FROM once")
+        run(f"CREATE TEMP TABLE nested AS {MODELS['nested'].text}")
+        run(f"CREATE TEMP TABLE traces AS {MODELS['traces'].text}")
+        run(f"CREATE TEMP TABLE framed AS {MODELS['framed'].text}")
+        for name, columns in EMPTY.items():
+            run(f"CREATE TEMP TABLE {name} ({columns})")
+        run(f"CREATE TEMP TABLE turns AS {chain('turns', _GIVEN)}")
+        for name in ("nested", "traces", *PLACING):
+            run(f"PREPARE {name} AS INSERT INTO {name} {MODELS[name].text}")
+        run(f"PREPARE turns AS INSERT INTO turns {chain('turns', _GIVEN)}")
+        for name in ("operations", "sessions"):
+            run(f"PREPARE {name} AS {chain(name, _GIVEN | {'turns'})}")
+
+    def load(self, rows: pa.Table) -> None:  # noqa: ARG002 - DuckDB finds it by its name
+        """Replace what the models see by the spans of these calls, schema NARROW."""
+        run = self._connection.execute
+        with contextlib.suppress(duckdb.TransactionException):  # none is open where the last try to begin one failed
+            run("ROLLBACK")
+        run("BEGIN")
+        run("INSERT INTO once FROM rows")
+        for name in ("nested", "traces", *PLACING, "turns"):
+            run(f"EXECUTE {name}")
+
+    def run(self, model: Literal["operations", "turns", "sessions", "exchanges"]) -> pa.Table:
+        """A model over the rows that were loaded last."""
+        query = f"EXECUTE {model}" if model in ("operations", "sessions") else f"FROM {model}"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # see Prepared.run
+            return self._connection.execute(query).to_arrow_table()
+
+    def interrupt(self) -> None:
+        """Stop the query that runs, from another thread."""
+        self._connection.interrupt()
+
+    def close(self) -> None:
+        """Free the engine. Idempotent."""
+        self._connection.close()

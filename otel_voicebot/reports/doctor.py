@@ -83,6 +83,7 @@ def compute(opened: Opened, dialects: Iterable[Dialect], extra: Sequence[Finding
         *findings.of_fields(fields),
         *findings.of_wholeness(whole.wholeness(opened, where, scope.as_of)),
         *findings.of_clocks(whole.clocks(opened, where)),
+        *findings.of_quality(*whole.broken(opened)),
         *findings.of_content(*whole.texts(opened, where)),
         *extra,
     ]

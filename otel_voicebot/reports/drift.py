@@ -1,5 +1,6 @@
 """Which of the fields that a framework is expected to write are there, missing or renamed, and which are new."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
@@ -128,7 +129,7 @@ def fields_of(dialect: Dialect, names: Mapping[str, Named]) -> list[FieldState]:
     states = [
         replace(one, state="older") if one.state == "missing" and version(one.since) > proven else one for one in states
     ]
-    likes = [wish.like(one.state) for wish, one in zip(wishes, states, strict=True)]
+    likes = [wish.like(one) for wish, one in zip(wishes, states, strict=True)]
     best = {name: max((score, one.key) for (score, like), one in zip(likes, states, strict=True) if like == name)[1]
             for _, name in likes if name}  # fmt: skip
     states = [
@@ -184,17 +185,22 @@ class _Wish:
             since=wish.since,
         )
 
-    def like(self, state: State) -> tuple[float, str]:
+    def like(self, state: FieldState) -> tuple[float, str]:
         """How alike the unknown name is that may be its new one, and that name; empty when there is none."""
         if not self._wish.key:
-            return (0.0, "") if state == "mapped" else _nearest(self._wish.span, self._new_spans, _ALIKE)
-        if state in ("mapped", "unfit") and self._is_sure():
-            return 0.0, ""
-        unlisted = {key for named in self._there for key in named.keys if not _is_listed(self._dialect, key)}
-        if state == "missing":
+            return (0.0, "") if state.found else _nearest(self._wish.span, self._new_spans, _ALIKE)
+        unlisted = Counter[str]()
+        for named in self._there:
+            unlisted.update({key: n for key, n in named.keys.items() if not _is_listed(self._dialect, key)})
+        if state.state == "missing":
             return _nearest(self._wish.key, unlisted, _ALIKE)
         closed, depth = self._dialect.attributes is not None, self._wish.key.count(".")
-        near = {key for key in unlisted if key.count(".") == depth or not (closed and is_known(self._dialect, key))}
+        strange = {key for key in unlisted if not (closed and is_known(self._dialect, key))}
+        if state.found and self._is_sure():
+            # two versions side by side: some spans have the one, some the other
+            rest = {key for key in strange if unlisted[key] <= state.of - state.found}
+            return _nearest(self._wish.key, rest, _VERY_ALIKE)
+        near = strange | {key for key in unlisted if key.count(".") == depth}
         return _nearest(self._wish.key, near, _VERY_ALIKE)
 
     def has_rival(self, renamed: Collection[tuple[str, str]]) -> bool:

@@ -18,6 +18,7 @@ __all__ = [
     "of_clocks",
     "of_content",
     "of_fields",
+    "of_quality",
     "of_turns",
     "of_unread",
     "of_wholeness",
@@ -135,7 +136,7 @@ def _of_field(field: FieldState) -> Finding | None:
     names = (field.key or field.span, field.like) if field.like else (field.key or field.span,)
     told = "report it, or describe the new name in a YAML file (setting dialects)"
     if field.state == "renamed":
-        where = f" (on {field.found} of {counted(field.of, 'span')})" if field.found else ""
+        where = f": only {field.found} of {counted(field.of, 'span')} have it" if field.found < field.of else ""
         text = f"{what} looks renamed to {field.like}{where}{lost}"
         return Finding("trouble", "renamed", text, f"a newer version of the framework? {told}", names)
     if field.state == "missing" and (field.always or not field.key):
@@ -189,6 +190,15 @@ def of_wholeness(found: Wholeness) -> list[Finding]:
 
 def _part(some: int, of: int) -> str:
     return f"{some} of {counted(of, 'ended call')}"
+
+
+def of_quality(turns: int, broken: Iterable[tuple[str, int]]) -> list[Finding]:
+    """Quality rules that turns break: what they set aside is in no KPI."""
+    advice = "the values are set aside, not averaged; docs/reference/tables.md, column quality"
+    return [
+        Finding("note", "quality", f"{number} of {counted(turns, 'turn')} break rule {rule}", advice, (rule,))
+        for rule, number in broken
+    ]
 
 
 def of_clocks(clocks: Sequence[Clock]) -> list[Finding]:

@@ -6,7 +6,7 @@ from typing import Final
 
 from otel_voicebot.reports.source import Opened
 
-__all__ = ["CLIENTS", "Clock", "Wholeness", "clocks", "texts", "wholeness"]
+__all__ = ["CLIENTS", "Clock", "Wholeness", "broken", "clocks", "texts", "wholeness"]
 
 CLIENTS: Final = ("genai", "openinference", "traceloop")
 """They instrument calls to providers, and know nothing of calls and turns."""
@@ -204,3 +204,13 @@ SELECT count(coalesce(user_text, bot_text)) AS kept,
     count(CASE WHEN list_count(map_values(attributes)) < len(map_values(attributes)) THEN 1 END) AS withheld
 FROM ({source})
 """
+
+
+def broken(opened: Opened) -> tuple[int, list[tuple[str, int]]]:
+    """How many turns there are, and how many break each quality rule."""
+    rows = opened.engine.sql(
+        "SELECT rule, count(*) AS n FROM (SELECT unnest(list_distinct(quality)) AS rule FROM turns) "
+        "GROUP BY rule ORDER BY n DESC, rule"
+    ).to_pylist()
+    turns: int = opened.engine.sql("SELECT count(*) AS n FROM turns").to_pylist()[0]["n"]
+    return turns, [(row["rule"], row["n"]) for row in rows]

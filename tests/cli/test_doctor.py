@@ -285,6 +285,17 @@ def test_spans_of_nobody_are_named_by_their_scope(examine: Examine) -> None:
     assert "YAML" in finding["advice"]
 
 
+def test_quality_rules_that_turns_break_are_counted(run: Run, tmp_path: Path) -> None:
+    """A turn whose own span never came is named by its rule, beside the parents that are missing."""
+    (one, *_) = calls(100, seed=5)
+    lost = next(span for span in one.spans if span.name == "voicebot.turn")
+    rest = request(span for span in one.spans if span is not lost)
+    ingest([("traces", rest)], Settings(data=tmp_path / "data"))
+    document = json.loads(run("doctor", str(tmp_path / "data"), "--json").stdout)
+    assert ["no_turn_span"] in [one["names"] for one in of_kind(document, "quality")]
+    assert troubles(document) == {"sampled"}
+
+
 def test_an_empty_directory_and_none_are_no_data(program: Run, tmp_path: Path) -> None:
     """Exit code 3, in JSON too."""
     (tmp_path / "empty").mkdir()

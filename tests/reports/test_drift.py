@@ -13,7 +13,7 @@ from otel_voicebot.dialects import DIALECTS, Dialect
 from otel_voicebot.reports.drift import FieldState, fields_of, seen, version
 from otel_voicebot.settings import Settings
 from otel_voicebot.store import snapshot
-from tests.reports.captures import capture, renamed
+from tests.reports.captures import capture, renamed, spans
 
 OF = {
     "pipecat": "pipecat",
@@ -53,8 +53,6 @@ def test_what_a_framework_really_wrote_is_mapped(tmp_path: Path, name: str, cont
 
 def written(name: str) -> list[str]:
     """The expected attributes that a capture has."""
-    from tests.reports.captures import spans
-
     there = {attribute.key for span in spans(capture(name)) for attribute in span.attributes}
     return sorted({one.key for one in dialect_of(name).expected} & there)
 
@@ -100,8 +98,6 @@ def test_a_renamed_span_is_named(tmp_path: Path, name: str, old: str, new: str) 
 def test_a_value_of_another_type_is_unreadable(tmp_path: Path) -> None:
     """A number that is a text now is there, and of no use."""
     request = capture("pipecat")
-    from tests.reports.captures import spans
-
     for span in spans(request):
         for attribute in span.attributes:
             if attribute.key == "turn.user_bot_latency_seconds":
@@ -114,8 +110,6 @@ def test_what_is_switched_off_says_what_to_switch_on(tmp_path: Path) -> None:
     """Pipecat without usage metrics."""
     request = capture("pipecat")
     gone = ("gen_ai.usage.", "metrics.character_count", "metrics.audio_seconds")
-    from tests.reports.captures import spans
-
     for span in spans(request):
         kept = [one for one in span.attributes if not one.key.startswith(gone)]
         del span.attributes[:]
@@ -140,3 +134,24 @@ def test_an_expected_span_is_missed_where_unknown_ones_come(tmp_path: Path) -> N
     found = fields(tmp_path, "pipecat", renamed(capture("pipecat"), "tts", "speaking"))
     assert ("tts", "missing") in {(one.span, one.state) for one in found if not one.key}
     assert ("speaking", "new") in {(one.span, one.state) for one in found if not one.key}
+
+
+def test_two_versions_side_by_side_show_the_rename(tmp_path: Path) -> None:
+    """Where old and new processes run at once, each span has the one name or the other."""
+    request = capture("pipecat")
+    for number, span in enumerate(one for one in spans(request) if one.name == "turn"):
+        for attribute in span.attributes:
+            if attribute.key == "turn.number" and number % 2:
+                attribute.key = "turn.number_in_call"
+    (found,) = [one for one in fields(tmp_path, "pipecat", request) if one.state == "renamed"]
+    assert (found.key, found.like, found.found, found.of) == ("turn.number", "turn.number_in_call", 5, 9)
+
+
+def test_a_new_name_beside_the_old_one_is_no_rename(tmp_path: Path) -> None:
+    """A newer version may write both: the new one is only new."""
+    request = capture("pipecat")
+    for span in spans(request):
+        for attribute in [one for one in span.attributes if one.key == "turn.number"]:
+            span.attributes.add(key="turn.number_in_call").value.int_value = attribute.value.int_value
+    found = {one.key: one.state for one in fields(tmp_path, "pipecat", request)}
+    assert (found["turn.number"], found["turn.number_in_call"]) == ("mapped", "new")

@@ -110,4 +110,4 @@ def broken() -> str:
     of_turn = f"list_filter([{names}], lambda rule: rule IS NOT NULL)"
     of_spans = "list_sort(list_distinct(flatten(coalesce(span_rules, []))))"
     # few rows break a rule: only theirs are put together
-    return f"CASE WHEN span_rules IS NOT NULL OR {any_of} THEN list_concat({of_turn}, {of_spans}) ELSE [] END"
+    return f"CASE WHEN span_rules IS NOT NULL OR {any_of} THEN list_concat({of_spans}, {of_turn}) ELSE [] END"

@@ -74,6 +74,10 @@ class _Asked:
         rows = self.seen.named(field.spans) if field.spans else np.ones(len(self.seen.dialect), dtype=bool)
         return rows if field.failed else rows & self.seen.sound
 
+    def failed(self, field: Field) -> Mask:
+        rows = self.seen.named(field.spans) if field.spans else np.ones(len(self.seen.dialect), dtype=bool)
+        return rows & ~self.seen.sound
+
 
 def _of_frameworks(
     batch: SpanBatch, keyed: Keyed, columns: Mapping[str, pa.Array], seen: Recognised

@@ -30,6 +30,10 @@ class Asks(Protocol):
         """The rows on which the field counts."""
         ...
 
+    def failed(self, field: Field) -> Mask:
+        """The field's rows whose status is error."""
+        ...
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Source:

@@ -14,7 +14,7 @@ from otel_voicebot.processors.derived import Derived
 from otel_voicebot.processors.identifiers import NAME_COLUMNS, are_identifiers, are_names
 from otel_voicebot.processors.lookup import Keyed
 from otel_voicebot.processors.plans import CONTENT_COLUMNS, STAMPED, Asks, Source
-from otel_voicebot.processors.ranges import CHOICES, RANGES, rule_of, within
+from otel_voicebot.processors.ranges import CHOICES, FIRST_CHUNK_OF_ERROR, RANGES, rule_of, within
 from otel_voicebot.spans.attributes import Attributes, Indices, Int32s, Kind, Mask
 from otel_voicebot.spans.schema import SPANS
 
@@ -87,7 +87,10 @@ class Promoter:
             take &= self._doubles[values] > 0
         if ask is not None:
             if source.field is not None and (source.field.spans or not source.field.failed):
-                take &= ask.rows(source.field)[at]
+                rows = ask.rows(source.field)[at]
+                if column == "time_to_first_chunk_s" and not source.field.failed and not rows.all():
+                    self._break(FIRST_CHUNK_OF_ERROR, at[take & ~rows & ask.failed(source.field)[at]])
+                take &= rows
             if ask.unknown and _TYPES[column] == pa.string():
                 unknown = self._unknowns(ask.unknown)
                 if unknown is not None:
@@ -103,6 +106,10 @@ class Promoter:
         filled[at] = values
         if entries is not None:
             self._left[entries] = False
+
+    def _break(self, rule: str, rows: Int32s) -> None:
+        if len(rows):
+            self.broken.setdefault(rule, np.zeros(self._size, dtype=bool))[rows] = True
 
     def _fitting(self, column: str) -> Mask:
         """Which values fit a column; worked out once for all columns that take the same."""

@@ -17,7 +17,10 @@ from otel_voicebot import semconv
 from otel_voicebot.spans.attributes import Mask
 from otel_voicebot.spans.values import offsets
 
-__all__ = ["CHOICES", "RANGES", "rule_of", "with_rules", "within"]
+__all__ = ["CHOICES", "FIRST_CHUNK_OF_ERROR", "RANGES", "rule_of", "with_rules", "within"]
+
+FIRST_CHUNK_OF_ERROR: Final = "llm_ttfb_of_error"
+"""Rule: what a framework gives as the first chunk of a call that failed is the time until it failed."""
 
 _NOT_NEGATIVE: Final = (0.0, inf)
 

@@ -17,7 +17,7 @@ from bench.frameworks.provider import Provider
 from bench.frameworks.script import GREETING, SCRIPTS
 from otel_voicebot.store import snapshot
 
-__all__ = ["INSTRUMENT", "TEXTS", "Call", "environment", "hold", "once", "phrases", "rows"]
+__all__ = ["INSTRUMENT", "TEXTS", "Call", "dumped", "environment", "hold", "metric", "once", "phrases", "rows"]
 
 ROOT: Final = Path(__file__).parents[2]
 INSTRUMENT: Final = [str(Path(sys.executable).with_name("opentelemetry-instrument"))]
@@ -100,3 +100,9 @@ def phrases(text: str) -> list[str]:
 def dumped(rows_: Sequence[Mapping[str, Any]]) -> str:
     """All that rows hold, as one text."""
     return json.dumps(list(rows_), default=str)
+
+
+def metric(call: Call, name: str, **labels: str) -> float:
+    """What the service counted, over all series with these labels."""
+    wanted = set(labels.items())
+    return sum(value for (found, series), value in call.metrics.items() if found == name and wanted <= set(series))

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from bench.frameworks.provider import TOKENS
+from bench.frameworks.script import SCRIPTS
 from tests.app.served import Served, until
-from tests.frameworks.calls import INSTRUMENT, TEXTS, Call, dumped, hold, once, phrases, rows
+from tests.frameworks.calls import INSTRUMENT, TEXTS, Call, dumped, hold, metric, once, phrases, rows
 
 pytest.importorskip("livekit.agents", reason="the extra frameworks is not installed: make frameworks")
 
@@ -26,7 +28,7 @@ def sent(tmp_path_factory: pytest.TempPathFactory) -> Call:
             until(lambda: service.total("voicebot_sessions_total") == 1)
             call.metrics = service.metrics()
             service.stop()
-        call.tables = {table: rows(data, table) for table in ("spans", "sessions")}
+        call.tables = {table: rows(data, table) for table in ("spans", "turns", "sessions")}
         return call
 
     return once(tmp_path_factory, "livekit-sent", make)
@@ -47,3 +49,37 @@ def test_what_was_said_is_nowhere(sent: Call) -> None:
     wanted = {phrase for text in (*TEXTS, "transfer me to billing") for phrase in phrases(text)}
     kept = dumped([row for found in sent.tables.values() for row in found]) + str(list(sent.metrics))
     assert [phrase for phrase in wanted if phrase in kept] == []
+
+
+def test_the_turns_are_those_of_the_call(sent: Call) -> None:
+    """An exchange for each thing the caller said, greetings of both agents, the one that fails, the handoff."""
+    turns = sorted(sent.tables["turns"], key=lambda turn: turn["turn_index"])
+    assert [turn["turn_index"] for turn in turns] == list(range(1, len(turns) + 1))
+    said = [turn for turn in turns if turn["kind"] == "exchange"]
+    assert turns[0]["kind"] == "greeting"
+    assert len(said) == len(SCRIPTS["agents"])
+    assert [turn["outcome"] for turn in said[:5]] == [*4 * ["answered"], "abandoned"]
+    assert said[4]["abandon_reason"] == "error"
+    assert [turn["interrupted"] for turn in said[:4]] == [False, False, True, False]
+    assert [turn["tool_calls"] for turn in said[:6]] == [0, 1, 0, 0, 0, 1]
+    assert [bool(turn["handoff"]) for turn in said[:6]] == [False] * 5 + [True]
+
+
+def test_tokens_and_errors_are_counted_once(sent: Call) -> None:
+    """Request, attempt and OpenAI's own client span tell of one and the same: what the provider gave is counted."""
+    given = [tokens * sent.completions for tokens in TOKENS]
+    assert [sum(turn[f"{way}_tokens"] or 0 for turn in sent.tables["turns"]) for way in ("input", "output")] == given
+    assert [metric(sent, "voicebot_tokens_total", direction=way) for way in ("input", "output")] == given
+    assert sum(turn["errors"] for turn in sent.tables["turns"]) == metric(sent, "voicebot_errors_total") == 1
+
+
+def test_sessions_and_metrics_say_the_same(sent: Call) -> None:
+    """One complete session; the service's counters hold what its rows hold."""
+    (session,) = sent.tables["sessions"]
+    turns = sent.tables["turns"]
+    answered = sum(turn["outcome"] == "answered" for turn in turns)
+    assert (session["turns"], session["answered"], session["complete"]) == (len(SCRIPTS["agents"]), answered, True)
+    assert metric(sent, "voicebot_turns_total", outcome="answered") == answered
+    assert metric(sent, "voicebot_turns_total", outcome="abandoned") == session["turns"] - answered
+    gaps = [turn["response_gap_s"] for turn in turns if turn["response_gap_s"] is not None]
+    assert metric(sent, "voicebot_turn_response_gap_seconds_count") == len(gaps)

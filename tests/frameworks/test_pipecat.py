@@ -1,5 +1,7 @@
 """A real Pipecat bot that knows nothing of us, with Pipecat's setup file as door."""
 
+import json
+import statistics
 import subprocess
 import sys
 from collections import Counter
@@ -7,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.frameworks.provider import TOKENS
 from tests.app.served import Served, until
-from tests.frameworks.calls import INSTRUMENT, TEXTS, Call, dumped, environment, hold, once, phrases, rows
+from tests.frameworks.calls import INSTRUMENT, TEXTS, Call, dumped, environment, hold, metric, once, phrases, rows
 
 pytest.importorskip("pipecat", reason="the extra frameworks is not installed: make frameworks")
 
@@ -110,3 +113,55 @@ def test_a_version_that_differs_is_told_what_to_write(caplog: pytest.LogCaptureF
     pipecat_setup._trace(Other())
     assert "enable_tracing=True" in caplog.text
     assert vars(Other()) == {}
+
+
+@pytest.mark.parametrize("where", ["alone bot", "beside bot", "beside service"])
+def test_the_turns_are_those_of_the_call(where: str, request: pytest.FixtureRequest) -> None:
+    """A greeting, then an exchange for each thing the caller said, whichever door the spans came through."""
+    fixture, place = where.split()
+    turns = sorted(request.getfixturevalue(fixture).tables[f"{place} turns"], key=lambda turn: turn["turn_index"])
+    assert [turn["turn_index"] for turn in turns] == [1, 2, 3, 4, 5, 6, 7]
+    assert [turn["kind"] for turn in turns] == ["greeting"] + 6 * ["exchange"]
+    assert [turn["outcome"] for turn in turns] == [None, *4 * ["answered"], "abandoned", "answered"]
+    assert turns[5]["abandon_reason"] == "error"
+    assert [bool(turn["interrupted"]) for turn in turns] == [number == 3 for number in range(7)]
+    assert [turn["tool_calls"] for turn in turns] == [0, 0, 1, 0, 0, 0, 0]
+
+
+def test_gaps_are_what_the_caller_measured(alone: Call) -> None:
+    """The caller's own clock saw the same waits, to 0.3 s: it takes the end of sound, Pipecat that of speech."""
+    gaps = [turn["response_gap_s"] for turn in alone.tables["bot turns"] if turn["outcome"] == "answered"]
+    waits = json.loads(alone.said)["gaps"]
+    assert len(gaps) == len(waits) == 5
+    assert all(abs(gap - wait) < 0.3 for gap, wait in zip(gaps, waits, strict=True))
+
+
+def test_tokens_and_errors_are_counted_once(beside: Call) -> None:
+    """OpenAI's client emits spans inside Pipecat's: what the provider gave is what turns and metrics count."""
+    given = [tokens * beside.completions for tokens in TOKENS]
+    for place in ("bot", "service"):
+        turns = beside.tables[f"{place} turns"]
+        assert [sum(turn[f"{way}_tokens"] or 0 for turn in turns) for way in ("input", "output")] == given
+        assert sum(turn["errors"] for turn in turns) == beside.failures == 1
+    assert [metric(beside, "voicebot_tokens_total", direction=way) for way in ("input", "output")] == given
+    assert metric(beside, "voicebot_errors_total") == 1
+
+
+def test_sessions_and_metrics_say_the_same(beside: Call) -> None:
+    """One session, complete, with its six exchanges; the service's counters hold what its rows hold."""
+    sessions = [beside.tables[f"{place} sessions"][0] for place in ("bot", "service")]
+    assert [(one["turns"], one["answered"], one["errors"], one["complete"]) for one in sessions] == 2 * [
+        (6, 5, 1, True)
+    ]
+    assert metric(beside, "voicebot_turns_total", outcome="answered") == 5
+    assert metric(beside, "voicebot_turns_total", outcome="abandoned") == 1
+    assert metric(beside, "voicebot_turn_response_gap_seconds_count") == 5
+    assert metric(beside, "voicebot_interruptions_total") == 1
+
+
+def test_the_line_says_what_the_rows_say(alone: Call) -> None:
+    """Turns, gaps, interruptions, errors."""
+    gaps = [turn["response_gap_s"] for turn in alone.tables["bot turns"] if turn["response_gap_s"] is not None]
+    line = next(line for line in alone.log.splitlines() if line.startswith("INFO call "))
+    assert f": 6 turns, gap p50 {statistics.median(gaps):.2f} s, worst {max(gaps):.2f} s" in line
+    assert line.endswith("1 interrupted, 1 error, outcome unknown")

@@ -32,13 +32,14 @@ class Provider:
 
     Attributes:
         url: base URL for OPENAI_BASE_URL.
-        completions: requests for a completion that were answered with one.
+        completions: requests for a completion that got all of it.
         failures: requests that were answered with an error.
     """
 
     def __init__(self, transcripts: Iterable[str] = ()) -> None:
         self.url = ""
         self.completions = 0
+        self._asked = 0
         self.failures = 0
         self._transcripts = list(transcripts)
         self._loop = asyncio.new_event_loop()
@@ -72,19 +73,20 @@ class Provider:
             self.failures += 1
             error = {"message": "the provider broke about it", "type": "server_error", "code": "server_error"}
             return web.json_response({"error": error}, status=500, headers={"x-should-retry": "false"})
-        self.completions += 1
+        self._asked += 1
         stream = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await stream.prepare(request)
         await asyncio.sleep(_FIRST_TOKEN_S)
-        head = {"id": f"chatcmpl-{self.completions}", "object": "chat.completion.chunk", "created": 1}
+        head = {"id": f"chatcmpl-{self._asked}", "object": "chat.completion.chunk", "created": 1}
         head["model"] = body["model"]
-        for delta, finish in _deltas(answer, self.completions):
+        for delta, finish in _deltas(answer, self._asked):
             choices = [{"index": 0, "delta": delta, "finish_reason": finish}]
             await stream.write(f"data: {json.dumps({**head, 'choices': choices})}\n\n".encode())
             await asyncio.sleep(_TOKEN_S)
         prompt, said = TOKENS
         usage = {"prompt_tokens": prompt, "completion_tokens": said, "total_tokens": prompt + said}
         await stream.write(f"data: {json.dumps({**head, 'choices': [], 'usage': usage})}\n\ndata: [DONE]\n\n".encode())
+        self.completions += 1
         return stream
 
     async def _speech(self, request: web.Request) -> web.StreamResponse:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
+from otel_voicebot.models.quality import RULES, SPAN_RULES
 from otel_voicebot.reports.drift import FieldState
 from otel_voicebot.reports.values import duration
 from otel_voicebot.reports.whole import CLIENTS, Clock, Wholeness
@@ -15,6 +16,7 @@ __all__ = [
     "Finding",
     "counted",
     "lines",
+    "meaning_of",
     "of_clocks",
     "of_content",
     "of_fields",
@@ -194,11 +196,18 @@ def _part(some: int, of: int) -> str:
 
 def of_quality(turns: int, broken: Iterable[tuple[str, int]]) -> list[Finding]:
     """Quality rules that turns break: what they set aside is in no KPI."""
-    advice = "the values are set aside, not averaged; docs/reference/tables.md, column quality"
     return [
-        Finding("note", "quality", f"{number} of {counted(turns, 'turn')} break rule {rule}", advice, (rule,))
+        Finding("note", "quality", f"{number} of {counted(turns, 'turn')} break rule {rule}", meaning_of(rule), (rule,))
         for rule, number in broken
     ]
+
+
+def meaning_of(rule: str) -> str:
+    """What a quality rule says, in words."""
+    return _MEANINGS.get(rule, "A value is out of its range: it is set aside.")
+
+
+_MEANINGS: Final = {**{one.name: one.meaning for one in RULES}, **SPAN_RULES}
 
 
 def of_clocks(clocks: Sequence[Clock]) -> list[Finding]:

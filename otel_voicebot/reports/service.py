@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from otel_voicebot import conventions, semconv
 from otel_voicebot.errors import UnreachableError, UsageError
-from otel_voicebot.reports.findings import Finding, counted, lines, of_unread
+from otel_voicebot.reports.findings import Finding, counted, lines, meaning_of, of_unread
 from otel_voicebot.reports.grid import Column, Grid
 
 __all__ = ["Service", "ask", "diagnose", "document", "grids", "head"]
@@ -112,6 +112,7 @@ def diagnose(samples: Samples) -> list[Finding]:
         *_of_doors(samples),
         *_of_pipeline(samples),
         *_of_names(samples, committed),
+        *_of_quality(samples),
     ]
     turns = sum(_of(samples, semconv.TURNS).values())
     ended = sum(_of(samples, semconv.SESSIONS).values())
@@ -166,6 +167,13 @@ _NOTES: Final = (
     ),
     (semconv.SELF_WITHHELD, "content_off", "text withheld", "content capture is off: OTEL_VOICEBOT_CAPTURE_CONTENT=1"),
 )
+
+
+def _of_quality(samples: Samples) -> list[Finding]:
+    return [
+        Finding("note", "quality", f"{counted(number, 'turn')} broke rule {rule}", meaning_of(rule), (rule,))
+        for rule, number in _of(samples, semconv.BROKEN_RULES).items()
+    ]
 
 
 def _of_names(samples: Samples, committed: float) -> list[Finding]:

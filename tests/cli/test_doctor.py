@@ -61,6 +61,30 @@ def test_calls_to_models_alone_make_no_turns(program: Run, name: str) -> None:
     assert "content capture is off" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("name", "framework", "version", "turns", "answered"),
+    [
+        ("pipecat", "pipecat", "1.7.0+", 10, 8),
+        ("pipecat_1_0_0", "pipecat", "not told", 10, 8),
+        ("livekit", "livekit", "1.8.0+", 10, 6),
+    ],
+)
+def test_a_call_of_a_framework_is_well(
+    program: Run, run: Run, *, name: str, framework: str, version: str, turns: int, answered: int
+) -> None:
+    """Exit code 0: every field is there, every answered turn has its gap; the version is worked out from the fields."""
+    done = program("doctor", str(CAPTURES / f"{name}.otlp.pb"))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "all is well" in done.stdout
+    assert version in done.stdout
+    assert "MISSING" not in done.stdout
+    document = json.loads(run("doctor", str(CAPTURES / f"{name}.otlp.pb"), "--json").stdout)
+    (found,) = document["frameworks"]
+    assert found["name"] == framework
+    assert (found["turns"], found["answered"], found["gaps"]) == (turns, answered, answered)
+    assert {one["kind"] for one in document["findings"]} <= {"content_off", "quality"}
+
+
 @pytest.fixture
 def clean(tmp_path: Path) -> Path:
     """Thirty calls or so of the package's own spans."""
@@ -111,6 +135,8 @@ def test_a_renamed_attribute_is_trouble_and_breaks_nothing_else(
     assert finding["names"] == [key, new]
     assert key in finding["text"]
     assert new in finding["text"]
+    assert troubles(document) == {"renamed"}
+    assert document["frameworks"][0]["turns"] == 10
     assert run("report", "--data", str(tmp_path / "examined")).returncode == 0
 
 
@@ -292,7 +318,8 @@ def test_quality_rules_that_turns_break_are_counted(run: Run, tmp_path: Path) ->
     rest = request(span for span in one.spans if span is not lost)
     ingest([("traces", rest)], Settings(data=tmp_path / "data"))
     document = json.loads(run("doctor", str(tmp_path / "data"), "--json").stdout)
-    assert ["no_turn_span"] in [one["names"] for one in of_kind(document, "quality")]
+    (rule,) = [one for one in of_kind(document, "quality") if one["names"] == ["no_turn_span"]]
+    assert "the turn's own span was not" in rule["advice"]
     assert troubles(document) == {"sampled"}
 
 

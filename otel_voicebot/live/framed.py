@@ -71,8 +71,8 @@ class Framed:
         """
         if self._models is None:
             self._models = PreparedCalls()
-        self._models.load(rows)
         over = set(ended)
+        self._models.load(rows, [name for name in calls if name not in over])
         exchanges = self._models.run("exchanges").select(["session_id", "turn_index", "closed"]).to_pylist()
         closed = {(row["session_id"], row["turn_index"]) for row in exchanges if row["closed"]}
         turns = self._models.run("turns")

@@ -56,6 +56,7 @@ PLACING: Final = ("framed", "placed", "exchanges")
 """Models that put a framework's spans together into turns, in their order; where it has none they are empty."""
 
 EMPTY: Final = {
+    "open_calls": "session_id VARCHAR",
     "placed": """session_id VARCHAR, trace_id BLOB, span_id BLOB, turn_index INTEGER, frame VARCHAR, part BIGINT,
         begin_nano BIGINT, present BOOLEAN""",
     "exchanges": """session_id VARCHAR, turn_index INTEGER, dialect VARCHAR, begin_nano BIGINT, finish_nano BIGINT,
@@ -64,7 +65,7 @@ EMPTY: Final = {
         heard_nano BIGINT, late_end BOOLEAN, interrupted BOOLEAN, cut_off BOOLEAN, end_reason VARCHAR,
         closed BOOLEAN""",
 }
-"""Their columns, for a table that stays empty: to bind the model for no row takes longer than most reports."""
+"""Their columns, and those of what they are given of calls under way, for a table that stays empty: to bind the model for no row takes longer than most reports."""
 
 
 def chain(name: str, given: frozenset[str] = frozenset({"spans"}), instead: Mapping[str, str] | None = None) -> str:

@@ -12,7 +12,7 @@ from otel_voicebot.models.prepared import NARROW
 
 __all__ = ["PreparedCalls"]
 
-_GIVEN: Final = frozenset({"once", "nested", "traces", *PLACING})
+_GIVEN: Final = frozenset({"once", "nested", "traces", "open_calls", *PLACING})
 
 
 class PreparedCalls:
@@ -41,13 +41,19 @@ class PreparedCalls:
         for name in ("operations", "sessions"):
             run(f"PREPARE {name} AS {chain(name, _GIVEN | {'turns'})}")
 
-    def load(self, rows: pa.Table) -> None:  # noqa: ARG002 - DuckDB finds it by its name
-        """Replace what the models see by the spans of these calls, schema NARROW."""
+    def load(self, rows: pa.Table, under_way: list[str]) -> None:  # noqa: ARG002 - DuckDB finds rows by its name
+        """Replace what the models see.
+
+        Args:
+            rows: all spans of some calls, schema NARROW.
+            under_way: ids of those of which more is to come.
+        """
         run = self._connection.execute
         with contextlib.suppress(duckdb.TransactionException):  # none is open where the last try to begin one failed
             run("ROLLBACK")
         run("BEGIN")
         run("INSERT INTO once FROM rows")
+        run("INSERT INTO open_calls SELECT unnest(?::VARCHAR[])", [under_way])
         for name in ("nested", "traces", *PLACING, "turns"):
             run(f"EXECUTE {name}")
 

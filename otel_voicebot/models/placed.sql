@@ -1,8 +1,8 @@
 -- placed: the turn of each span of a framework that doesn't number its turns on all of its spans.
--- inputs: framed
+-- inputs: framed, open_calls
 -- grain: one row per (trace_id, span_id) that lies in a turn; the others have none.
 -- A framework's turn is a turn span and what lies under it. Where the span never came its children have its id, and that
---   is enough. Of LiveKit a turn is the caller's user_turn and the agent_turn that answers it, which are siblings: the
+--   is enough; of a call under way (open_calls) it may still come, so those have no turn yet. Of LiveKit a turn is the caller's user_turn and the agent_turn that answers it, which are siblings: the
 --   first that begins after the caller did and before the caller begins again; one that has a delay since the caller's
 --   end of speech is preferred, as a greeting has none. An agent_turn that answers nobody is a turn of its own.
 -- One turn may hold several exchanges: the caller speaks again after work on a reply has begun (Pipecat, when the reply
@@ -15,6 +15,7 @@ WITH RECURSIVE heads AS (
     UNION ALL
     SELECT o.trace_id, o.span_id, o.parent_span_id FROM framed o
     WHERE o.framework AND NOT o.heads AND o.component <> 'session' AND o.parent_span_id IS NOT NULL
+        AND NOT EXISTS (SELECT 1 FROM open_calls c WHERE c.session_id = o.session_id)
         AND NOT EXISTS (SELECT 1 FROM framed p WHERE p.span_id = o.parent_span_id AND p.trace_id = o.trace_id)
         AND NOT EXISTS (SELECT 1 FROM framed p WHERE p.heads AND p.parent_span_id = o.parent_span_id AND p.trace_id = o.trace_id)
 ),

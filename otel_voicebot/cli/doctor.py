@@ -1,9 +1,9 @@
 """``otel-voicebot doctor``."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -24,9 +24,10 @@ from otel_voicebot.cli.options import (
     Until,
     Variant,
 )
-from otel_voicebot.errors import UsageError
+from otel_voicebot.errors import NoDataError, UnreadableDataError, UsageError
 
 if TYPE_CHECKING:
+    from otel_voicebot.receivers.requests import Request
     from otel_voicebot.reports.doctor import Diagnosis
     from otel_voicebot.reports.findings import Finding
 
@@ -67,13 +68,10 @@ def doctor(
         if paths or data:
             raise UsageError("name a directory or --endpoint, not both")
         return _ask_service(endpoint, output, json=json)
-    files = [path for path in paths or [] if path.is_file()]
-    with _directory(paths or [], data) as (directory, extra):
-        found = _look(Question(directory, since, until, bot, channel, variant, environment), extra)
+    with _taken(paths or [], data) as taken:
+        found = _look(Question(taken.directory, since, until, bot, channel, variant, environment), taken)
     if not found.frameworks:
         raise nothing(found.scope, "spans")
-    if files:
-        found = replace(found, scope=replace(found.scope, data=", ".join(map(str, files))))
     _write(found, output, json=json)
     return finish(found.scope) or (0 if found.ok else _NO)
 
@@ -89,16 +87,32 @@ def _ask_service(endpoint: str, output: Output, *, json: bool) -> int:
     return 0 if found.ok else _NO
 
 
-def _look(question: Question, extra: "Sequence[Finding]") -> "Diagnosis":
+def _look(question: Question, taken: "_Taken") -> "Diagnosis":
     from otel_voicebot.app.policy import policy_of  # noqa: PLC0415 - not for --help
     from otel_voicebot.reports import doctor as report  # noqa: PLC0415
     from otel_voicebot.reports import source  # noqa: PLC0415
+    from otel_voicebot.reports.scope import Unreadable  # noqa: PLC0415
 
     settings, now = question.settings(), datetime.now(UTC)
     dialects = policy_of(settings).dialects
-    return source.ask(
-        settings.data, question.selection(now), now, lambda opened: report.compute(opened, dialects, extra)
-    )
+    try:
+        found = source.ask(
+            settings.data, question.selection(now), now, lambda opened: report.compute(opened, dialects, taken.findings)
+        )
+    except NoDataError:
+        if taken.unreadable:
+            raise UnreadableDataError("; ".join(taken.unreadable.values()), tuple(taken.unreadable)) from None
+        if taken.files:
+            raise NoDataError(f"no spans in {_listed(taken.files)}") from None
+        raise
+    if not taken.files:
+        return found
+    unreadable = tuple(Unreadable(path, reason) for path, reason in taken.unreadable.items())
+    return replace(found, scope=replace(found.scope, data=_listed(taken.files), unreadable=unreadable))
+
+
+def _listed(files: Sequence[Path]) -> str:
+    return ", ".join(map(str, files))
 
 
 def _write(found: "Diagnosis", output: Output, *, json: bool) -> None:
@@ -110,34 +124,54 @@ def _write(found: "Diagnosis", output: Output, *, json: bool) -> None:
         out.write_table(report.head(found), report.grids(found), output)
 
 
+@dataclass(frozen=True)
+class _Taken:
+    """What is looked at: a data directory, or one that holds what OTLP files hold.
+
+    Attributes:
+        directory: None is that of the settings.
+        files: the OTLP files.
+        findings: what of them can't be kept.
+        unreadable: files that can't be read to their end, and why.
+    """
+
+    directory: Path | None
+    files: Sequence[Path] = ()
+    findings: "Sequence[Finding]" = ()
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+
+
 @contextmanager
-def _directory(paths: Sequence[Path], data: Path | None) -> "Iterator[tuple[Path | None, list[Finding]]]":
-    """The directory that is meant; of OTLP files one that is gone afterwards, and what of them couldn't be kept."""
+def _taken(paths: Sequence[Path], data: Path | None) -> Iterator[_Taken]:
+    """What is meant; the directory of OTLP files is gone afterwards."""
     if not paths:
-        yield data, []
+        yield _Taken(data)
         return
     if data is not None:
         raise UsageError("name a directory as argument or with --data, not both")
     if len(paths) == 1 and not paths[0].is_file():
-        yield paths[0], []
+        yield _Taken(paths[0])
         return
     if wrong := [path for path in paths if not path.is_file()]:
-        raise UsageError(f"not a file: {', '.join(map(str, wrong))}")
+        raise UsageError(f"not a file: {_listed(wrong)}")
     with tempfile.TemporaryDirectory(prefix="otel-voicebot-doctor-") as kept:
-        yield Path(kept), _take_in(paths, Path(kept))
+        yield _taken_in(paths, Path(kept))
 
 
-def _take_in(files: Sequence[Path], directory: Path) -> "list[Finding]":
-    """Files go through the pipeline that everything goes through.
-
-    Raises:
-        UnreadableDataError: one is no OTLP.
-    """
+def _taken_in(files: Sequence[Path], directory: Path) -> _Taken:
+    """Files go through the pipeline that everything goes through."""
     from otel_voicebot import app  # noqa: PLC0415 - not for --help
     from otel_voicebot.receivers import payloads  # noqa: PLC0415
     from otel_voicebot.reports.findings import of_unread  # noqa: PLC0415
 
-    settings = Question(directory).settings()
-    requests = (request for path in files for request in payloads(path, note=out.note))
-    done = app.ingest(requests, settings)
-    return of_unread(done.rejected.items())
+    unreadable: dict[str, str] = {}
+
+    def requests() -> "Iterator[Request]":
+        for path in files:
+            try:
+                yield from payloads(path, note=out.note)
+            except UnreadableDataError as error:
+                unreadable[str(path)] = str(error)
+
+    done = app.ingest(requests(), Question(directory).settings())
+    return _Taken(directory, files, of_unread(done.rejected.items()), unreadable)

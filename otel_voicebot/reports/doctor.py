@@ -28,7 +28,8 @@ class Framework:
         versions: that its spans tell, or, with ``+``, from which on it has what they have; empty when nothing tells.
         spans: spans.
         sessions: calls with one of them.
-        turns: turns of these calls.
+        turns: turns of these calls that are read with this dialect.
+        spoken: calls with any turn.
         answered: of those the exchanges that the bot answered.
         gaps: of those with a response gap.
         scopes: instrumentation scopes, the most frequent first.
@@ -38,6 +39,7 @@ class Framework:
     versions: tuple[str, ...]
     spans: int
     sessions: int
+    spoken: int
     turns: int
     answered: int
     gaps: int
@@ -108,7 +110,11 @@ scopes AS (
     FROM (SELECT dialect, scope_name, count(*) AS n FROM stored GROUP BY ALL) GROUP BY dialect
 ),
 calls AS (SELECT DISTINCT s.dialect, t.session_id FROM stored s JOIN steps t USING (trace_id, span_id)),
-counted AS (SELECT dialect, count(DISTINCT session_id) AS sessions FROM calls GROUP BY dialect),
+counted AS (
+    SELECT dialect, count(DISTINCT session_id) AS sessions,
+        count(DISTINCT CASE WHEN session_id IN (SELECT session_id FROM turns) THEN session_id END) AS spoken
+    FROM calls GROUP BY dialect
+),
 spoken AS (
     SELECT dialect, count(*) AS turns, count(CASE WHEN outcome = 'answered' THEN 1 END) AS answered,
         count(response_gap_s) AS gaps
@@ -116,7 +122,7 @@ spoken AS (
 )
 SELECT coalesce(s.dialect, '') AS name,
     list_sort(coalesce(list(DISTINCT s.framework_version) FILTER (s.framework_version IS NOT NULL), [])) AS versions,
-    count(*) AS spans, any_value(c.sessions) AS sessions,
+    count(*) AS spans, any_value(c.sessions) AS sessions, any_value(c.spoken) AS spoken,
     coalesce(any_value(t.turns), 0) AS turns, coalesce(any_value(t.answered), 0) AS answered,
     coalesce(any_value(t.gaps), 0) AS gaps, any_value(o.scopes) AS scopes
 FROM stored s

@@ -15,7 +15,7 @@ from otel_voicebot.processors.drift import is_known
 from otel_voicebot.processors.recognise import component_of
 from otel_voicebot.reports.source import Opened
 
-__all__ = ["FieldState", "Named", "Seen", "fields_of", "seen", "version"]
+__all__ = ["FieldState", "Named", "Seen", "expected_of", "fields_of", "seen", "version"]
 
 State = Literal["mapped", "unfit", "missing", "older", "sometimes", "renamed", "new"]
 
@@ -84,7 +84,7 @@ def seen(opened: Opened, where: str, dialects: Iterable[Dialect]) -> Seen:
         where: SQL condition over the stored spans, to be added; empty for all.
         dialects: whose columns are counted.
     """
-    columns = sorted({column for one in dialects for wish in one.expected for column in _columns(one, wish)})
+    columns = sorted({column for one in dialects for wish in expected_of(one) for column in _columns(one, wish)})
     wanted = ["dialect", "name", *columns, "attributes", "attributes_typed", "trace_id"]
     spans = f"(SELECT * FROM ({opened.snapshot.sql(wanted, raw_ids=True)}) WHERE dialect IS NOT NULL{where})"  # noqa: S608 - names are ours
     counts = ", ".join(f"{_count(column)} AS {column}" for column in columns)
@@ -123,7 +123,7 @@ def _counts_on(spans: tuple[str, ...], span: str) -> bool:
 def fields_of(dialect: Dialect, names: Mapping[str, Named]) -> list[FieldState]:
     """What is to be said of each field of a framework, given what was seen of it: the expected ones, then new ones."""
     new = _new(dialect, names)
-    wishes = [_Wish(dialect, one, names, new) for one in dialect.expected]
+    wishes = [_Wish(dialect, one, names, new) for one in expected_of(dialect)]
     states = [one.state() for one in wishes]
     proven = max((version(one.since) for one in states if one.state == "mapped" and one.since), default=())
     states = [
@@ -141,6 +141,14 @@ def fields_of(dialect: Dialect, names: Mapping[str, Named]) -> list[FieldState]:
         wish.cleared(one) if one.state in ("missing", "older") and wish.has_rival(renamed) else one
         for wish, one in zip(wishes, states, strict=True)
     ] + new
+
+
+def expected_of(dialect: Dialect) -> Sequence[Expected]:
+    """What a dialect expects; of one that doesn't say it, any attribute that it reads may be there."""
+    if dialect.expected:
+        return dialect.expected
+    fields = [(column, one, span) for column, one in dialect.fields() for span in one.spans or ("*",)]
+    return [Expected(span, one.key, f"column {column}") for column, one, span in fields if "*" not in one.key]
 
 
 class _Wish:

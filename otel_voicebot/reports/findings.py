@@ -31,6 +31,8 @@ _SAMPLING: Final = (
     "if nobody samples, look for full queues at the sender (BatchSpanProcessor drops what doesn't fit)"
 )
 _NAMES_SHOWN: Final = 8
+_MOST: Final = 0.9
+"""Share of the answered turns of which the gap should be known."""
 _OFTEN: Final = 0.01
 """Share of the calls from which on incomplete ones are no accident."""
 
@@ -78,7 +80,7 @@ def of_turns(frameworks: Sequence["Framework"]) -> list[Finding]:
     """Whether turns, and their response gaps, can be derived."""
     found = []
     known = [one for one in frameworks if one.name]
-    turns, answered, gaps = (sum(getattr(one, name) for one in known) for name in ("turns", "answered", "gaps"))
+    turns = sum(one.turns for one in known)
     if not known:
         scopes = tuple(scope for one in frameworks for scope in one.scopes)
         text = (
@@ -96,9 +98,18 @@ def of_turns(frameworks: Sequence["Framework"]) -> list[Finding]:
             "provider in the job process), or mark turns with the package's own session() and turn()"
         )
         found.append(Finding("trouble", "no_turns", text, advice, tuple(one.name for one in known)))
-    elif answered and not gaps:
-        text = f"no response gap is known of {counted(answered, 'answered turn')}: nothing tells when somebody spoke"
-        found.append(Finding("trouble", "no_gaps", text, "see the missing fields below"))
+    for one in known if turns else []:
+        if not one.spoken and one.name not in CLIENTS:
+            text = (
+                f"no turn can be derived from the spans of {one.name}: none of {counted(one.sessions, 'call')} has one"
+            )
+            found.append(Finding("trouble", "no_turns", text, "see the missing fields below", (one.name,)))
+        elif one.answered and not one.gaps:
+            text = f"no response gap is known of {counted(one.answered, 'answered turn')} of {one.name}"
+            found.append(Finding("trouble", "no_gaps", text, "see the missing fields below", (one.name,)))
+        elif one.gaps < _MOST * one.answered:
+            text = f"the response gap is known of {one.gaps} of {counted(one.answered, 'answered turn')} of {one.name}"
+            found.append(Finding("note", "some_gaps", text, "KPIs of the gap are over those", (one.name,)))
     strangers = next((one for one in frameworks if not one.name), None)
     if known and strangers:
         named = _named(one or "(none)" for one in strangers.scopes)

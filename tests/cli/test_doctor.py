@@ -358,6 +358,43 @@ def test_wrong_usage_is_named(run: Run, words: list[str]) -> None:
     assert run("doctor", *words).returncode == 2
 
 
+def test_files_that_can_not_be_read_are_named(run: Run, tmp_path: Path) -> None:
+    """Exit code 4; the others are looked at. Alone it is an error; a file without spans is no data."""
+    (tmp_path / "bad.jsonl").write_text("{no json\n")
+    (tmp_path / "empty.jsonl").write_text("")
+    done = run("doctor", str(CAPTURES / "pipecat.otlp.pb"), str(tmp_path / "bad.jsonl"), "--json")
+    assert done.returncode == 4
+    document = json.loads(done.stdout)
+    assert [one["path"] for one in document["unreadable"]] == [str(tmp_path / "bad.jsonl")]
+    assert document["frameworks"][0]["turns"] == 10
+    assert run("doctor", str(tmp_path / "bad.jsonl")).returncode == 4
+    assert run("doctor", str(tmp_path / "empty.jsonl")).returncode == 3
+
+
+def test_a_framework_of_a_yaml_file_is_known(run: Run, tmp_path: Path) -> None:
+    """Its name, turns and columns are told like those of ours."""
+    (tmp_path / "acme.yaml").write_text(
+        "name: acme\nscopes: [acme.*]\nspan_names: {call: session, exchange: turn, model: llm}\n"
+        "columns: {session_id: acme.call, turn_index: acme.turn, input_tokens: acme.tokens}\n"
+    )
+    changed = capture("pipecat")
+    names = {"conversation": "call", "turn": "exchange", "llm": "model"}
+    for resource in changed.resource_spans:
+        for scope in resource.scope_spans:
+            scope.scope.name = "acme.bot"
+    for span in spans(changed):
+        span.name = names.get(span.name, span.name)
+        tokens = value(span, "gen_ai.usage.input_tokens")
+        del span.attributes[:]
+        if tokens:
+            span.attributes.add(key="acme.tokens").value.int_value = int(str(tokens))
+    (tmp_path / "acme.pb").write_bytes(changed.SerializeToString())
+    setting = {"OTEL_VOICEBOT_DIALECTS": str(tmp_path / "acme.yaml")}
+    document = json.loads(run("doctor", str(tmp_path / "acme.pb"), "--json", **setting).stdout)
+    assert document["frameworks"][0]["name"] == "acme"
+    assert ("acme.tokens", "mapped", 9) in [(one["key"], one["state"], one["found"]) for one in document["fields"]]
+
+
 def test_an_endpoint_that_does_not_answer_is_named(program: Run) -> None:
     """Exit code 5, with the address."""
     with socket.create_server(("127.0.0.1", 0)) as closed:

@@ -17,7 +17,7 @@ from bench.frameworks.provider import Provider
 from bench.frameworks.script import GREETING, SCRIPTS
 from otel_voicebot.store import snapshot
 
-__all__ = ["INSTRUMENT", "TEXTS", "Call", "dumped", "environment", "hold", "metric", "once", "phrases", "rows"]
+__all__ = ["INSTRUMENT", "TEXTS", "Call", "dumped", "environment", "hold", "kpis", "metric", "once", "phrases", "rows"]
 
 ROOT: Final = Path(__file__).parents[2]
 INSTRUMENT: Final = [str(Path(sys.executable).with_name("opentelemetry-instrument"))]
@@ -36,6 +36,7 @@ class Call:
         log: its standard error.
         tables: rows that were stored, by place and table.
         metrics: what the service served in the end, series -> value.
+        kpis: of `otel-voicebot report --json`, computed from the spans.
     """
 
     completions: int
@@ -44,6 +45,7 @@ class Call:
     log: str
     tables: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     metrics: dict[Any, float] = field(default_factory=dict)
+    kpis: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def environment(**variables: str) -> dict[str, str]:
@@ -73,6 +75,15 @@ def rows(data: Path, table: str) -> list[dict[str, Any]]:
     assert not found.damaged
     read: list[dict[str, Any]] = found.read().to_pylist()
     return read
+
+
+def kpis(data: Path) -> dict[str, dict[str, Any]]:
+    """What the report says of a data directory."""
+    program = "import sys; from otel_voicebot.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", program, "report", "--json", "--data", str(data)]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=120, check=True)
+    found: dict[str, dict[str, Any]] = json.loads(done.stdout)["kpis"]
+    return found
 
 
 def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Call]) -> Call:

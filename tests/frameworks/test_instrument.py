@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.app.served import Served
 from tests.frameworks.calls import INSTRUMENT, environment, rows
 
 pytest.importorskip("opentelemetry.distro", reason="the extra frameworks is not installed: make frameworks")
@@ -53,6 +54,17 @@ def test_not_asked_nothing_happens(tmp_path: Path) -> None:
     out, errors = run("--traces_exporter", "none", OTEL_VOICEBOT_DATA=str(tmp_path))
     assert (out, errors) == ("opentelemetry.sdk.trace\n", "")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("scheme", ["http", "grpc"])
+def test_a_bot_that_sends_writes_nothing_itself(tmp_path: Path, scheme: str) -> None:
+    """Its spans are at the service when it has ended, over either protocol."""
+    mine = tmp_path / "mine"
+    with Served(tmp_path / "service") as service:
+        door = f"{scheme}://{service.where[scheme]}"
+        run("--traces_exporter", "none", OTEL_VOICEBOT_DATA=str(mine), OTEL_VOICEBOT_SEND_TO=door)
+        assert len(rows(tmp_path / "service", "spans")) == 5
+    assert not mine.exists()
 
 
 JOBS = """

@@ -8,7 +8,7 @@ import pytest
 from bench.frameworks.provider import TOKENS
 from bench.frameworks.script import SCRIPTS
 from tests.app.served import Served, until
-from tests.frameworks.calls import INSTRUMENT, TEXTS, Call, dumped, hold, metric, once, phrases, rows
+from tests.frameworks.calls import INSTRUMENT, TEXTS, Call, dumped, hold, kpis, metric, once, phrases, rows
 
 pytest.importorskip("livekit.agents", reason="the extra frameworks is not installed: make frameworks")
 
@@ -28,6 +28,7 @@ def sent(tmp_path_factory: pytest.TempPathFactory) -> Call:
             until(lambda: service.total("voicebot_sessions_total") == 1)
             call.metrics = service.metrics()
             service.stop()
+        call.kpis = kpis(data)
         call.tables = {table: rows(data, table) for table in ("spans", "turns", "sessions")}
         return call
 
@@ -81,5 +82,9 @@ def test_sessions_and_metrics_say_the_same(sent: Call) -> None:
     assert (session["turns"], session["answered"], session["complete"]) == (len(SCRIPTS["agents"]), answered, True)
     assert metric(sent, "voicebot_turns_total", outcome="answered") == answered
     assert metric(sent, "voicebot_turns_total", outcome="abandoned") == session["turns"] - answered
+    assert [sent.kpis[name]["value"] for name in ("turns", "input_tokens")] == [
+        session["turns"],
+        TOKENS[0] * sent.completions,
+    ]
     gaps = [turn["response_gap_s"] for turn in turns if turn["response_gap_s"] is not None]
     assert metric(sent, "voicebot_turn_response_gap_seconds_count") == len(gaps)

@@ -11,7 +11,7 @@ import pytest
 
 from bench.frameworks.provider import TOKENS
 from tests.app.served import Served, until
-from tests.frameworks.calls import INSTRUMENT, TEXTS, Call, dumped, environment, hold, metric, once, phrases, rows
+from tests.frameworks.calls import INSTRUMENT, TEXTS, Call, dumped, environment, hold, kpis, metric, once, phrases, rows
 
 pytest.importorskip("pipecat", reason="the extra frameworks is not installed: make frameworks")
 
@@ -41,6 +41,7 @@ def beside(tmp_path_factory: pytest.TempPathFactory) -> Call:
         for place in ("bot", "service"):
             for table in ("spans", "turns", "sessions"):
                 call.tables[f"{place} {table}"] = rows(data / place, table)
+        call.kpis = kpis(data / "bot")
         return call
 
     return once(tmp_path_factory, "pipecat-beside", make)
@@ -88,6 +89,10 @@ def test_what_was_said_is_nowhere_unless_it_is_wanted(beside: Call, alone: Call)
     assert [phrase for phrase in wanted if phrase in off + "\n".join(ours)] == []
     said = {span["user_text"] for span in alone.tables["bot spans"] if span["name"] == "stt"}
     assert said == set(TEXTS[1:])
+    turns = sorted(alone.tables["bot turns"], key=lambda turn: turn["turn_index"])
+    assert [turn["user_text"] for turn in turns] == [None, *TEXTS[1:]]
+    assert turns[0]["bot_text"] == TEXTS[0]
+    assert "eighteen degrees" in turns[2]["bot_text"]
 
 
 def test_a_finished_call_is_one_line_among_pipecats(beside: Call) -> None:
@@ -157,6 +162,24 @@ def test_sessions_and_metrics_say_the_same(beside: Call) -> None:
     assert metric(beside, "voicebot_turns_total", outcome="abandoned") == 1
     assert metric(beside, "voicebot_turn_response_gap_seconds_count") == 5
     assert metric(beside, "voicebot_interruptions_total") == 1
+
+
+def test_the_report_says_the_same_from_the_spans(beside: Call) -> None:
+    """KPIs, computed again from what is stored: those of the rows that were computed while the call went on."""
+    gaps = [turn["response_gap_s"] for turn in beside.tables["bot turns"] if turn["response_gap_s"] is not None]
+    assert beside.kpis["response_gap_p50_s"]["value"] == pytest.approx(statistics.median(gaps), abs=1e-9)
+    shares = {
+        name: (beside.kpis[name]["numerator"], beside.kpis[name]["denominator"])
+        for name in ("turns", "abandoned_wait_rate", "interruption_rate", "error_rate", "containment")
+    }
+    assert shares == {
+        "turns": (6, None),
+        "abandoned_wait_rate": (1, 6),
+        "interruption_rate": (1, 5),  # of a greeting and five answers, without the last: Pipecat doesn't tell
+        "error_rate": (1, 19),  # 6 recognitions, 7 model calls, 6 syntheses
+        "containment": (1, 1),
+    }
+    assert beside.kpis["input_tokens"]["value"] == TOKENS[0] * beside.completions
 
 
 def test_the_line_says_what_the_rows_say(alone: Call) -> None:

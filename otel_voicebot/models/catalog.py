@@ -65,7 +65,8 @@ EMPTY: Final = {
         heard_nano BIGINT, late_end BOOLEAN, interrupted BOOLEAN, cut_off BOOLEAN, end_reason VARCHAR,
         closed BOOLEAN""",
 }
-"""Their columns, and those of what they are given of calls under way, for a table that stays empty: to bind the model for no row takes longer than most reports."""
+"""Columns of these, and of what they are told of calls under way, for tables that stay empty: to bind the models for no
+row takes longer than most reports."""
 
 
 def chain(name: str, given: frozenset[str] = frozenset({"spans"}), instead: Mapping[str, str] | None = None) -> str:

@@ -54,7 +54,7 @@ def derived(data: Path, *batches: pa.RecordBatch, model: str = "turns") -> list[
     SpanStore(data).commit(list(batches))
     with Engine(snapshot(data)) as engine:
         rows: list[dict[str, Any]] = engine.table(model).to_pylist()
-    return sorted(rows, key=lambda row: (row["session_id"], row.get("turn_index") or 0))
+    return sorted(rows, key=lambda row: (row.get("session_id", ""), row.get("turn_index") or 0))
 
 
 def copied(spans: Spans, seed: int) -> Spans:

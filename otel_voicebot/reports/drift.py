@@ -61,6 +61,7 @@ class FieldState:
         like: the attribute, or span, that may be its new name.
         always: it is written whatever the settings.
         since: first version that writes it.
+        content: it carries what people said.
     """
 
     framework: str
@@ -74,6 +75,7 @@ class FieldState:
     like: str = ""
     always: bool = False
     since: str = ""
+    content: bool = False
 
 
 def seen(opened: Opened, where: str, dialects: Iterable[Dialect]) -> Seen:
@@ -191,6 +193,7 @@ class _Wish:
             enable=wish.enable,
             always=wish.always,
             since=wish.since,
+            content=wish.key in self._dialect.content,
         )
 
     def like(self, state: FieldState) -> tuple[float, str]:

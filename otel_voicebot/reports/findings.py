@@ -123,7 +123,8 @@ def of_turns(frameworks: Sequence["Framework"]) -> list[Finding]:
 
 def of_fields(fields: Sequence[FieldState]) -> list[Finding]:
     """Renamed, missing, unreadable and new names."""
-    found = [one for field in fields if (one := _of_field(field)) is not None]
+    strange = {field.span for field in fields if field.state == "new"}
+    found = [one for field in fields if (one := _of_field(field, replaced=field.span in strange)) is not None]
     missing: dict[tuple[str, str], list[FieldState]] = {}
     for field in fields:
         if field.state == "missing" and field.enable and field.key and not field.always:
@@ -143,7 +144,8 @@ def of_fields(fields: Sequence[FieldState]) -> list[Finding]:
     return found
 
 
-def _of_field(field: FieldState) -> Finding | None:
+def _of_field(field: FieldState, *, replaced: bool) -> Finding | None:
+    """What is to be said of one field; ``replaced``: there are unknown names on its span."""
     what = f"{field.framework} {field.span}: {field.key}" if field.key else f"{field.framework} span {field.span}"
     lost = f", so {field.tells} may be unknown" if field.tells else ""
     names = (field.key or field.span, field.like) if field.like else (field.key or field.span,)
@@ -152,6 +154,9 @@ def _of_field(field: FieldState) -> Finding | None:
         where = f": only {field.found} of {counted(field.of, 'span')} have it" if field.found < field.of else ""
         text = f"{what} looks renamed to {field.like}{where}{lost}"
         return Finding("trouble", "renamed", text, f"a newer version of the framework? {told}", names)
+    if field.state == "missing" and field.content and field.always and not replaced:
+        text = f"{what} is missing{lost}: something on the way removes texts"
+        return Finding("note", "texts_removed", text, "fine where that is wanted: no time is measured by texts", names)
     if field.state == "missing" and (field.always or not field.key):
         on = f" from all of {counted(field.of, 'span')}" if field.of else ""
         always = ", and it is always written" if field.always else ", and there are spans that nobody knows"

@@ -148,6 +148,25 @@ def test_another_name_altogether_is_missed_and_shown(examine: Examine) -> None:
     assert "turn: zz.quux" in of_kind(document, "new")[0]["names"]
 
 
+def test_texts_that_somebody_removed_are_no_trouble(examine: Examine) -> None:
+    """A processor on the way takes what people said: that is noted. In its place an unknown name is trouble."""
+    changed = capture("pipecat")
+    for span in spans(changed):
+        kept = [one for one in span.attributes if one.key not in ("transcript", "input", "output", "text")]
+        del span.attributes[:]
+        span.attributes.extend(kept)
+    code, document = examine(changed)
+    assert code == 0
+    assert {one["names"][0] for one in of_kind(document, "texts_removed")} == {"transcript", "input", "text"}
+
+
+def test_a_renamed_text_is_trouble(examine: Examine) -> None:
+    """Also where the new name is quite another one."""
+    code, document = examine(renamed(capture("pipecat"), "transcript", "zz.quux"))
+    assert (code, troubles(document)) == (1, {"missing"})
+    assert "stt: zz.quux" in of_kind(document, "new")[0]["names"]
+
+
 def test_what_is_switched_off_is_told_and_is_no_trouble(examine: Examine) -> None:
     """Pipecat without metrics: what to switch on."""
     changed = capture("pipecat")

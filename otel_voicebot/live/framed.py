@@ -4,7 +4,7 @@ A turn is known by the spans around it, so all spans of such a call stay togethe
 change enters the metrics once; one that changes later is restated. An operation is counted once, by its key.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from otel_voicebot.models.framed import PreparedCalls
 __all__ = ["Computed", "Framed", "Whole", "of_frameworks"]
 
 _FLAT: Final = pa.array(FLAT)
+Same = Callable[[Mapping[str, object], Mapping[str, object]], bool]
 
 
 @dataclass(slots=True)
@@ -69,13 +70,11 @@ class Framed:
             calls: session id to what is known of it.
             ended: ids of those that are over: all of them is final.
         """
-        if self._models is None:
-            self._models = PreparedCalls()
         over = set(ended)
-        self._models.load(rows, [name for name in calls if name not in over])
-        exchanges = self._models.run("exchanges").select(["session_id", "turn_index", "closed"]).to_pylist()
+        models = self._loaded(rows, [name for name in calls if name not in over])
+        exchanges = models.run("exchanges").select(["session_id", "turn_index", "closed"]).to_pylist()
         closed = {(row["session_id"], row["turn_index"]) for row in exchanges if row["closed"]}
-        turns = self._models.run("turns")
+        turns = models.run("turns")
         places, numbers, fresh = [], [], []
         for place, row in enumerate(turns.to_pylist()):
             name, index = row["session_id"], row["turn_index"]
@@ -87,30 +86,51 @@ class Framed:
                 known.revisions[index] = numbers[-1]
                 places.append(place)
         changed = turns.take(pa.array(places, pa.int64())).append_column("revision", pa.array(numbers, pa.int32()))
-        sessions = self._models.run("sessions")
+        sessions = models.run("sessions")
         return Computed(
             turns=changed,
             fresh=changed.filter(pa.array(fresh, pa.bool_())),
-            operations=self._uncounted(calls, over),
+            operations=_uncounted(models.run("operations"), calls, over),
             handoffs=_handoffs(rows, calls),
             sessions=sessions.filter(
                 pa.array([name in over for name in sessions["session_id"].to_pylist()], pa.bool_())
             ),
         )
 
-    def _uncounted(self, calls: dict[str, Whole], over: set[str]) -> pa.Table:
-        """Operations of turns that have a row, and all of calls that are over, which were not counted before."""
-        assert self._models is not None  # noqa: S101 - the caller has loaded it
-        operations = self._models.run("operations")
-        wanted = []
-        named = operations.select(["session_id", "turn_index", "trace_id", "span_id"]).to_pylist()
-        for row in named:
-            known, key = calls[row["session_id"]], row["trace_id"] + row["span_id"]
-            final = row["session_id"] in over or row["turn_index"] in known.rows
-            wanted.append(final and key not in known.counted)
-            if final:
-                known.counted.add(key)
-        return operations.filter(pa.array(wanted, pa.bool_()))
+    def take_up(self, rows: pa.Table, calls: dict[str, Whole], same: Same) -> dict[str, int]:
+        """Go on where another process was killed: operations of turns that have a row were counted.
+
+        Args:
+            rows: all spans of these calls, schema NARROW.
+            calls: session id to what is known of it, with its rows as they were stored.
+            same: whether a computed row says what the stored one does. One that doesn't is restated later.
+
+        Returns:
+            How many operations of each were counted.
+        """
+        models = self._loaded(rows, list(calls))
+        handed = rows.filter(pc.equal(rows["component"], "handoff"))["span_id"].to_pylist()
+        placed = models.run("placed").select(["session_id", "turn_index", "trace_id", "span_id"]).to_pylist()
+        for row in placed:
+            stored = calls[row["session_id"]].rows.get(row["turn_index"])
+            if stored is not None and (row["span_id"] not in handed or stored["handoff"]):
+                calls[row["session_id"]].counted.add(row["trace_id"].hex() + row["span_id"].hex())
+        for row in models.run("turns").to_pylist():
+            known = calls[row["session_id"]]
+            stored = known.rows.get(row["turn_index"])
+            if stored is not None and same(row, stored):
+                known.rows[row["turn_index"]] = row
+        operations = models.run("operations").select(["session_id", "turn_index"]).to_pylist()
+        counts = dict.fromkeys(calls, 0)
+        for row in operations:
+            counts[row["session_id"]] += row["turn_index"] in calls[row["session_id"]].rows
+        return counts
+
+    def _loaded(self, rows: pa.Table, under_way: list[str]) -> PreparedCalls:
+        if self._models is None:
+            self._models = PreparedCalls()
+        self._models.load(rows, under_way)
+        return self._models
 
     def interrupt(self) -> None:
         """Stop the query that runs, from another thread."""
@@ -132,3 +152,15 @@ def _handoffs(rows: pa.Table, calls: dict[str, Whole]) -> pa.Table:
         wanted.append(key not in known.counted)
         known.counted.add(key)
     return found.filter(pa.array(wanted, pa.bool_()))
+
+
+def _uncounted(operations: pa.Table, calls: dict[str, Whole], over: set[str]) -> pa.Table:
+    """Operations of turns that have a row, and all of calls that are over, which were not counted before."""
+    wanted = []
+    for row in operations.select(["session_id", "turn_index", "trace_id", "span_id"]).to_pylist():
+        known, key = calls[row["session_id"]], row["trace_id"] + row["span_id"]
+        final = row["session_id"] in over or row["turn_index"] in known.rows
+        wanted.append(final and key not in known.counted)
+        if final:
+            known.counted.add(key)
+    return operations.filter(pa.array(wanted, pa.bool_()))

@@ -81,6 +81,7 @@ class Resumable(Live):
                 turn.renamed = bool(found) and (session.id, index) not in known
         self._recompute(left.turns)
         self._split_loose(left.counted)
+        self._take_up_whole(left.turns)
 
     def _of_open(self, spans: pa.RecordBatch) -> pa.RecordBatch:
         """Without those of closed sessions: they were counted, or counted as late, before."""
@@ -113,6 +114,22 @@ class Resumable(Live):
         if any(changed):
             self._emit("turns", computed.filter(pa.array(changed)))
 
+    def _take_up_whole(self, rows: pa.Table) -> None:
+        """Of calls that are computed whole: what has a row was counted."""
+        found = {one.id: one for one in self._open.values() if one.whole is not None}
+        if not found or not rows.num_rows:
+            return
+        names = {name: one for one in found.values() for name in (*self._unnamed(one), one.id)}
+        for row in rows.to_pylist():
+            session = names.get(row["session_id"])
+            if session is not None and session.whole is not None:
+                session.whole.rows[row["turn_index"]] = row
+                session.whole.revisions[row["turn_index"]] = row["revision"]
+        parts = [(one.id if one.explicit else None, part) for one in found.values() for part in one.turns[_LOOSE].parts]
+        calls = {name: one.whole for name, one in found.items() if one.whole is not None}
+        for name, operations in self._framed.take_up(self._rows.gather(parts), calls, _same).items():
+            found[name].operations += operations
+
     def _aside(self, turns: list[tuple[OpenSession, int]]) -> pa.Table:
         """Compute turns without counting or writing anything; their rows."""
         emitted: list[pa.Table] = []
@@ -130,7 +147,7 @@ class Resumable(Live):
         rest: list[list[Part]] = []
         for session in self._open.values():
             turn = session.turns.get(_LOOSE)
-            if turn is None:
+            if turn is None or session.whole is not None:
                 continue
             split = [self._split(part, counted) for part in turn.parts]
             seen = [part for part, _ in split if len(part[1])]
@@ -178,7 +195,8 @@ class Resumable(Live):
 
     def counted(self) -> pa.Array:
         """Keys of the operations outside turns of open sessions that were counted."""
-        turns = [session.turns[_LOOSE] for session in self._open.values() if _LOOSE in session.turns]
+        native = [session for session in self._open.values() if session.whole is None]
+        turns = [session.turns[_LOOSE] for session in native if _LOOSE in session.turns]
         return self._operations_of([part for turn in turns for part in turn.parts[: turn.counted]])
 
 

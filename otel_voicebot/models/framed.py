@@ -57,7 +57,7 @@ class PreparedCalls:
         for name in ("nested", "traces", *PLACING, "turns"):
             run(f"EXECUTE {name}")
 
-    def run(self, model: Literal["operations", "turns", "sessions", "exchanges"]) -> pa.Table:
+    def run(self, model: Literal["operations", "turns", "sessions", "placed", "exchanges"]) -> pa.Table:
         """A model over the rows that were loaded last."""
         query = f"EXECUTE {model}" if model in ("operations", "sessions") else f"FROM {model}"
         with warnings.catch_warnings():

@@ -1,0 +1,71 @@
+"""Calls of frameworks in a live state that takes up what a killed one has left."""
+
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from otel_voicebot import semconv as s
+from otel_voicebot.live import Aggregator, Left, Resumable
+from otel_voicebot.models.prepared import NARROW
+from otel_voicebot.selfmetrics import SelfMetrics
+from otel_voicebot.spans.schema import TURNS
+from tests.dialects.captured import rows_of, spans_of
+from tests.live.doors import Clock
+
+METRICS = (s.TURNS, s.OPERATION_DURATION, s.RESPONSE_GAP, s.INTERRUPTIONS, s.ERRORS, s.TOKENS, s.HANDOFFS, s.SESSIONS)
+
+
+class Process:
+    """A live state with what it counts and writes."""
+
+    def __init__(self) -> None:
+        self.clock, self.aggregator = Clock(), Aggregator()
+        self.written: list[dict[str, Any]] = []
+        self.live = Resumable(self.aggregator, SelfMetrics(), self._write, clock=self.clock, note=lambda _: None)
+
+    def _write(self, table: str, rows: pa.Table) -> None:
+        if table == "turns":
+            self.written += rows.select([name for name in TURNS.names if name in rows.column_names]).to_pylist()
+
+    def take(self, rows: pa.RecordBatch) -> None:
+        """Spans come in, one by one."""
+        for number in range(rows.num_rows):
+            self.live.add(rows.slice(number, 1))
+            self.pass_(2.5)
+
+    def pass_(self, seconds: float) -> None:
+        """Time passes."""
+        self.clock.now += seconds
+        if self.live.due():
+            self.live.tick()
+
+    def counts(self) -> dict[str, float]:
+        """What each metric sums to."""
+        read = self.aggregator.read()
+        return {
+            metric.name: sum(one.total + one.counts.sum() for one in read.get(metric.name, {}).values())
+            for metric in METRICS
+        }
+
+
+@pytest.mark.parametrize("name", ["pipecat", "livekit"])
+@pytest.mark.parametrize("share", [0.3, 0.7])
+def test_a_killed_process_has_counted_what_it_wrote(name: str, share: float) -> None:
+    """Two processes, the second of which takes up the call, count together what one that was never killed does."""
+    (rows,) = pa.Table.from_batches([rows_of(spans_of(name))]).sort_by("end_unix_nano").combine_chunks().to_batches()
+    cut = int(rows.num_rows * share)
+    whole, first, second = Process(), Process(), Process()
+    whole.take(rows)
+    whole.pass_(700)
+    first.take(rows.slice(0, cut))
+    kept = pa.RecordBatch.from_arrays([rows[name] for name in NARROW.names], schema=NARROW)
+    latest = {row["turn_index"]: row for row in first.written}
+    turns = pa.Table.from_pylist(list(latest.values()))
+    second.live.resume(Left(spans=kept.slice(0, cut), turns=turns))
+    second.take(rows.slice(cut))
+    second.pass_(700)
+    sums = {name: first.counts()[name] + second.counts()[name] for name in whole.counts()}
+    assert sums == pytest.approx(whole.counts())
+    assert len(latest) > 1
+    assert {row["turn_index"] for row in second.written} >= {*range(1, 11)} - set(latest)

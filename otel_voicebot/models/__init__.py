@@ -1,12 +1,14 @@
 """What the numbers mean: one SQL file a model, and the engines that run them.
 
 Each file's header says its inputs, grain, units, numerator, denominator and exclusions. The same texts run in batch
-(``Engine``, over a store's files) and live (``prepared.Prepared``, over the rows of what just completed; not
-imported here, as a report would wait for what only a live state needs). In reading order:
+(``Engine``, over a store's files) and live (``prepared.Prepared``, over the rows of what just completed, and
+``framed.PreparedCalls``, over whole calls of such frameworks; not imported here, as a report would wait for what only a live state needs). In reading order:
 
     spans ─► links ─► repeats, nested, traces             whether there are such, then which
     spans ─► once ─► steps (plain where nothing links)    each span once, with its session
-    steps ─► operations, turns ─► sessions                what was done, what was waited for, how calls went
+    once ─► framed ─► placed ─► exchanges                 turns of frameworks whose spans don't carry them; else empty
+    steps ─► parts ─► known ─► turns ─► sessions          what was waited for, how calls went (unplaced: no exchanges)
+    steps ─► operations                                   what was done
     operations ─► components, errors                      sections of a report
     sessions ─► outcomes
     sessions, turns, components ─► kpis                   one number each

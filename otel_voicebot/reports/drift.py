@@ -132,17 +132,30 @@ def fields_of(dialect: Dialect, names: Mapping[str, Named]) -> list[FieldState]:
         replace(one, state="older") if one.state == "missing" and version(one.since) > proven else one for one in states
     ]
     likes = [wish.like(one) for wish, one in zip(wishes, states, strict=True)]
-    best = {name: max((score, one.key) for (score, like), one in zip(likes, states, strict=True) if like == name)[1]
-            for _, name in likes if name}  # fmt: skip
+    unread = _unread(dialect, names, new)
+    claims = [(like, score, one.key) for (score, like), one in zip(likes, states, strict=True) if like]
+    claims += [(one.like, score, one.key) for score, one in unread]
+    best = {like: key for like, _, key in sorted(claims)}  # the last, so the likest, stays
     states = [
         replace(one, state="renamed", like=like) if like and best[like] == one.key else one
         for (_, like), one in zip(likes, states, strict=True)
     ]
     renamed = {(one.span, one.key) for one in states if one.state == "renamed"}
-    return [
+    states = [
         wish.cleared(one) if one.state in ("missing", "older") and wish.has_rival(renamed) else one
         for wish, one in zip(wishes, states, strict=True)
-    ] + new
+    ]
+    return [*states, *(one for _, one in unread if best[one.like] == one.key), *new]
+
+
+def _unread(dialect: Dialect, names: Mapping[str, Named], new: Sequence[FieldState]) -> list[tuple[float, FieldState]]:
+    """Attributes that are known and fill no column, and that are nowhere, where a new one resembles them; how much."""
+    read = {one.key for _, one in dialect.fields()} | {one.key for one in expected_of(dialect)}
+    known = dialect.content | dialect.identifiers | (dialect.attributes or frozenset())
+    there = {key for named in names.values() for key in named.keys}
+    absent = {key for key in known - read - there if "*" not in key}
+    near = [(one, *_nearest(one.key, absent, _VERY_ALIKE)) for one in new if one.key]
+    return [(score, replace(one, key=key, state="renamed", found=0, like=one.key)) for one, score, key in near if key]
 
 
 def expected_of(dialect: Dialect) -> Sequence[Expected]:

@@ -155,3 +155,18 @@ def test_a_new_name_beside_the_old_one_is_no_rename(tmp_path: Path) -> None:
             span.attributes.add(key="turn.number_in_call").value.int_value = attribute.value.int_value
     found = {one.key: one.state for one in fields(tmp_path, "pipecat", request)}
     assert (found["turn.number"], found["turn.number_in_call"]) == ("mapped", "new")
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("pipecat", "turn.type"),
+        ("pipecat", "vad_enabled"),
+        ("livekit", "lk.speech.queue_wait"),
+        ("livekit", "lk.previous_agent_label"),
+    ],
+)
+def test_a_renamed_attribute_that_fills_no_column_is_named_too(tmp_path: Path, name: str, key: str) -> None:
+    """What is known of a framework and is nowhere, beside something new that resembles it."""
+    found = fields(tmp_path, name, renamed(capture(name), key, f"{key}_v2"))
+    assert {(one.key, one.like) for one in found if one.state == "renamed"} == {(key, f"{key}_v2")}

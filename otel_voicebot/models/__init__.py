@@ -2,7 +2,8 @@
 
 Each file's header says its inputs, grain, units, numerator, denominator and exclusions. The same texts run in batch
 (``Engine``, over a store's files) and live (``prepared.Prepared``, over the rows of what just completed, and
-``framed.PreparedCalls``, over whole calls of such frameworks; not imported here, as a report would wait for what only a live state needs). In reading order:
+``framed.PreparedCalls``, over whole calls of frameworks; not imported here, as a report would wait for what only a
+live state needs). In reading order:
 
     spans ─► links ─► repeats, nested, traces             whether there are such, then which
     spans ─► once ─► steps (plain where nothing links)    each span once, with its session

@@ -15,7 +15,7 @@ from threading import Event
 from typing import Final
 
 from otel_voicebot.app.ingest import Ingested, Ingestion
-from otel_voicebot.errors import CannotStartError, UnreadableDataError
+from otel_voicebot.errors import CannotStartError, UnreadableDataError, UsageError
 from otel_voicebot.receivers.follow import Follower, Position
 from otel_voicebot.settings import Settings
 from otel_voicebot.store import Window, disk
@@ -60,8 +60,12 @@ def follow(paths: Sequence[Path], settings: Settings, stop: Event, tell: Callabl
                 committed = now
             if not found:
                 stop.wait(_POLL_S)
-    finally:
         _commit(ingestion, followers, notes)
+    except (UsageError, UnreadableDataError):  # of a file; all that was read of it and of others was added
+        _commit(ingestion, followers, notes)
+        raise
+    finally:
+        # After any other error (a second Ctrl-C) some of what was read may not be added: it is read again next time.
         for follower in followers:
             follower.close()
     return ingestion.done()

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -198,7 +199,7 @@ class Intake:
         try:
             joined = decode_together(path.decode, [request.payload for request in requests])
             rows = [path.prepare(batch) for batch in joined.batches]
-        except Exception as error:  # noqa: BLE001 - a defect of ours: the sender must keep what it has
+        except BaseException as error:  # noqa: BLE001 - a defect of ours (a panic of the decoder is no Exception)
             self._metrics.contained("read", error)
             self._fail(requests, Refused("this could not be worked on; it was counted", _FAILED_RETRY_S), "failed")
             return
@@ -266,7 +267,7 @@ class Intake:
             self._metrics.contained("commit", error)
             refused = "the disk refuses"
             self._fail(requests, Refused(refused, _DISK_RETRY_S), "disk")
-        except Exception as error:  # noqa: BLE001 - a defect of ours: the sender must keep what it has
+        except BaseException as error:  # noqa: BLE001 - a defect of ours: the sender must keep what it has
             self._metrics.contained("commit", error)
             self._fail(requests, Refused("this could not be worked on; it was counted", _FAILED_RETRY_S), "failed")
         else:
@@ -290,17 +291,21 @@ class Intake:
     def _done(self, path: SignalPath, rows: pa.RecordBatch, kept: pa.RecordBatch, reads: list[_Read]) -> None:
         """The rows are on disk: whatever happens now, the senders are told so."""
         if kept.num_rows:
-            path.passed_on(kept)
+            self._contain("live", partial(path.passed_on, kept))
         if path.keys is not None and rows.num_rows:
-            try:
-                path.keys.add(rows)
-            except Exception as error:  # noqa: BLE001 - see the docstring; compaction drops repeats, too
-                self._metrics.contained("window", error)
+            self._contain("window", partial(path.keys.add, rows))  # compaction drops repeats, too
         for read in reads:
             if path.sent_on is not None:
-                path.sent_on(read.requests[0].payload, sum(part.num_rows for part in read.rows))
+                rows_read = sum(part.num_rows for part in read.rows)
+                self._contain("forward", partial(path.sent_on, read.requests[0].payload, rows_read))
             for request in read.requests:
                 self._answer(request, request.accepted, "accepted")
+
+    def _contain(self, stage: str, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except BaseException as error:  # noqa: BLE001 - this thread must live on, or no request is answered any more
+            self._metrics.contained(stage, error)
 
     def _try_disk(self) -> None:
         """Find out whether the disk takes anything again, where no request tells."""

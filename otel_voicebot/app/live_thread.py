@@ -111,10 +111,13 @@ class LiveThread:
             rows = self._take()
             if rows is None:
                 break
-            if rows:
-                self.derived.add(pa.concat_batches(rows))
-            self.derived.tick()
-            self._settle()
+            try:
+                if rows:
+                    self.derived.add(pa.concat_batches(rows))
+                self.derived.tick()
+                self._settle()
+            except BaseException as error:  # noqa: BLE001 - without this thread the service would take nothing any more
+                self._metrics.contained("live", error)
         self._notes.close()
         self.derived.close()
 

@@ -15,6 +15,7 @@ from otel_voicebot.live import Left
 from otel_voicebot.models.prepared import NARROW
 from otel_voicebot.store import Snapshot, disk, snapshot
 from otel_voicebot.store.layout import hour_of, start_of
+from otel_voicebot.store.overflow import bounded
 
 __all__ = ["left_behind"]
 
@@ -42,9 +43,7 @@ def left_behind(data: Path, seat: Seat, idle_timeout_s: float, max_spans: int, c
     """
     for attempt in range(_TRIES):
         try:
-            with duckdb.connect(config={"memory_limit": "500MB"}) as connection:
-                connection.execute("SET TimeZone = 'UTC'")
-                connection.execute("SET enable_progress_bar = false")  # it would go to stdout
+            with bounded(data) as connection:
                 return _Reading(connection, data, seat, whole=attempt > 0).read(idle_timeout_s, max_spans, counted)
         except (FileNotFoundError, duckdb.Error):
             continue  # something was removed since it was listed, or is damaged

@@ -21,6 +21,7 @@ import pyarrow as pa
 from otel_voicebot.errors import NoDataError, UnreadableDataError
 from otel_voicebot.store import disk, marks
 from otel_voicebot.store.layout import hour_of, start_of
+from otel_voicebot.store.overflow import bounded
 from otel_voicebot.store.reader import Snapshot, snapshot
 
 __all__ = ["Window"]
@@ -110,8 +111,7 @@ class Window:
         query = f"""SELECT trace_id, span_id FROM ({found.sql(["trace_id", "span_id", "ingest_time"], raw_ids=True)})
             WHERE ingest_time IS NULL OR epoch_us(ingest_time) >= {since} ORDER BY ingest_time NULLS FIRST"""  # noqa: S608
         before = len(self)
-        with duckdb.connect(config={"memory_limit": "500MB"}) as connection:
-            connection.execute("SET enable_progress_bar = false")  # it would go to stdout, before the ready line
+        with bounded(found.data) as connection:
             schema = pa.schema([("trace_id", pa.binary(16)), ("span_id", pa.binary(8))])
             for batch in connection.sql(query).to_arrow_reader(65_536):
                 keys = self._mix.keys(pa.table(batch).cast(schema))

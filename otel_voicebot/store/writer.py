@@ -12,6 +12,7 @@ Rows of who was erased are left out; see ``marks``.
 import contextlib
 import errno
 import functools
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ from otel_voicebot.semconv import SELF_COMMITTED, SELF_DROPPED, SELF_LOGS_COMMIT
 from otel_voicebot.spans.schema import TABLES
 from otel_voicebot.store import disk, marks
 from otel_voicebot.store.layout import HOT, HOUR_NS, Names, hour_of, start_of, table_directory, tmp_directory
+from otel_voicebot.store.overflow import OVERFLOW
 
 __all__ = ["Commit", "SpanStore"]
 
@@ -224,7 +226,11 @@ class SpanStore:
         tmp = tmp_directory(self.data)
         for leftover in (tmp / name for name in disk.names(tmp) if name.endswith(".tmp")):
             written = disk.modified_ns(leftover)
-            if written is not None and written < limit:
+            if written is None or written >= limit:
+                continue
+            if leftover.name.startswith(OVERFLOW):
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
                 disk.remove(leftover)  # another writer that starts now may have removed it
 
 

@@ -158,6 +158,39 @@ def test_a_defect_of_ours_costs_no_sender_its_data(taken: Taken) -> None:
     assert taken.ask(request(call("one", 7))) == Accepted()
 
 
+class PanicError(BaseException):
+    """What a defect in Rust becomes: no Exception."""
+
+
+@pytest.mark.parametrize("step", ["decode", "prepare", "commit"])
+def test_a_panic_ends_no_thread(taken: Taken, step: str) -> None:
+    """The sender is told to come again, and then it is served."""
+    path = taken.intake._paths["traces"]
+    before = getattr(path, step)
+
+    def panic(_rows: object) -> None:
+        raise PanicError
+
+    object.__setattr__(path, step, panic)
+    answer = taken.ask(request(call("one", 7)))
+    assert isinstance(answer, Refused)
+    assert answer.retry_after_s
+    object.__setattr__(path, step, before)
+    assert taken.ask(request(call("one", 7))) == Accepted()
+
+
+def test_what_is_on_disk_is_acknowledged_though_the_next_stage_fails(taken: Taken) -> None:
+    """It is counted; the rows are safe, so the sender must not come again, and the next one is served."""
+    path = taken.intake._paths["traces"]
+
+    def panic(_rows: object) -> None:
+        raise PanicError
+
+    object.__setattr__(path, "passed_on", panic)
+    assert [taken.ask(request(call(name, 7))) for name in ("one", "two")] == [Accepted()] * 2
+    assert taken.metrics.get(s.SELF_FAILURES, "live") == 2
+
+
 def test_stopping_answers_what_was_taken(tmp_path: Path) -> None:
     """What was offered before is on disk and acknowledged; what comes after is refused, to be sent again."""
     taken = Taken(tmp_path / "data")

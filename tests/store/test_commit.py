@@ -198,9 +198,14 @@ def test_leftovers_of_dead_writers_are_removed_at_start(tmp_path: Path) -> None:
     old, young = tmp_path / "tmp" / "spans-old.tmp", tmp_path / "tmp" / "spans-young.tmp"
     old.write_bytes(b"PAR1")
     young.write_bytes(b"PAR1")
-    os.utime(old, (old.stat().st_mtime - 3700,) * 2)
+    overflow = tmp_path / "tmp" / "overflow-old.tmp"  # a directory, of one that was killed at its start
+    overflow.mkdir()
+    (overflow / "duckdb_temp_storage.tmp").write_bytes(b"rows")
+    for leftover in (old, overflow):
+        os.utime(leftover, (young.stat().st_mtime - 3700,) * 2)
     SpanStore(tmp_path)
     assert not old.exists()
+    assert not overflow.exists()
     assert young.exists()
 
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otel_voicebot.store import SpanStore, disk, marks, snapshot
+from otel_voicebot.spans.schema import SPANS
+from otel_voicebot.store import SpanStore, disk, marks, overflow, snapshot
 from otel_voicebot.store.layout import HOUR_NS, hour_of
 from otel_voicebot.store.window import Window
 from tests.store.rows import START, span_rows
@@ -177,3 +178,26 @@ def test_what_it_relies_upon_is_made_durable_first(tmp_path: Path, monkeypatch: 
     assert known(tmp_path) == {*range(10)}
     assert {*synced} == {path.parents[number] for number in range(5)}
     assert path.parents[4] == tmp_path
+
+
+def test_a_rebuild_needs_neither_memory_for_all_nor_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond its memory it uses the data directory, and leaves nothing there: a service may write nowhere else."""
+    count, random = 200_000, np.random.default_rng(0)
+    ids = {"trace_id": 16, "span_id": 8}
+    known = {
+        name: pa.FixedSizeBinaryArray.from_buffers(
+            pa.binary(width), count, [None, pa.py_buffer(random.bytes(width * count))]
+        )
+        for name, width in ids.items()
+    }
+    known["ingest_time"] = pa.array(random.integers(0, 10**6, count) + START // 1000).cast(
+        SPANS.field("ingest_time").type
+    )
+    arrays = [known.get(field.name, pa.nulls(count, field.type)) for field in SPANS]
+    SpanStore(tmp_path, clock=lambda: START).commit([pa.RecordBatch.from_arrays(arrays, schema=SPANS)])
+    monkeypatch.setattr(overflow, "_MEMORY", "30MB")
+    monkeypatch.chdir("/proc")  # where nobody can make a file
+    assert Window(3600).rebuild(tmp_path) == count
+    assert list((tmp_path / "tmp").iterdir()) == []

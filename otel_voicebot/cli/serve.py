@@ -101,14 +101,15 @@ def serve(
         "capture_content": capture_content or None,
     }
     settings = Question(data).settings(**{name: value for name, value in given.items() if value is not None})
+    # Blocked in every thread that is started from here on, and waited for in this one: a handler runs in the main
+    # thread only, and a signal that the kernel gives to another one would not wake it. Before NumPy is imported, whose
+    # threads would take the signal, and the process would end with it.
+    stops = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, stops)
     from otel_voicebot.app.service import Service  # noqa: PLC0415 - not for --help
 
     _share_memory()
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    # Blocked in every thread that is started from here on, and waited for in this one: a handler runs in the main
-    # thread only, and a signal that the kernel gives to another one would not wake it.
-    stops = {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, stops)
     service = Service(settings)
     service.start()
     _collect_rarely()

@@ -45,6 +45,22 @@ def test_it_says_where_it_is_and_ends_well(tmp_path: Path) -> None:
         assert served.stop() == 0
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs the /proc of Linux")
+def test_no_thread_takes_the_signal_that_ends_it(tmp_path: Path) -> None:
+    """Not even those of NumPy: the kernel would give it to one of them, and end the process without an answer."""
+    with Served(tmp_path / "data") as served:
+        pid = served.process.pid
+        blocked = {
+            int(task.name): int(line.split()[1], 16)
+            for task in Path(f"/proc/{pid}/task").iterdir()
+            for line in (task / "status").read_text().splitlines()
+            if line.startswith("SigBlk")
+        }
+    assert len(blocked) > 1
+    for number in (signal.SIGTERM, signal.SIGINT):
+        assert {task for task, mask in blocked.items() if not mask >> number - 1 & 1} <= {pid}
+
+
 def test_a_door_can_be_switched_off(tmp_path: Path) -> None:
     """`none` is null in the ready line, and nothing listens."""
     with Served(tmp_path / "data", "--grpc", "none", "--metrics", "none") as served:

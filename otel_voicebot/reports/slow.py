@@ -36,7 +36,7 @@ COLUMNS = (
         "start_time",
         "outcome",
     ),
-    *("abandon_reason", "response_gap_s", "wait_s", *PARTS, "llm_s", "tts_s"),
+    *("abandon_reason", "response_gap_s", "wait_s", *PARTS, "transcription_delay_s", "llm_s", "tts_s"),
     *("stt_model", "llm_model", "tts_model", "errors", "error_type", "interrupted"),
 )
 
@@ -104,8 +104,18 @@ def label(row: Mapping[str, object]) -> str:
     return f"{row['session_id']}/{row['turn_index']}"
 
 
+def _part(row: Mapping[str, object], key: str) -> float | None:
+    """Seconds of a part; of speech recognition what it took after the caller had stopped, where that is known.
+
+    In some frameworks its span lasts as long as the caller speaks.
+    """
+    delay = row.get("transcription_delay_s") if key == "stt_s" else None
+    value = delay if delay is not None else row.get(key)
+    return value if isinstance(value, float) else None
+
+
 def _largest(row: Mapping[str, object]) -> str | None:
-    parts = {name: value for key, name in PARTS.items() if isinstance(value := row.get(key), float)}
+    parts = {name: value for key, name in PARTS.items() if (value := _part(row, key)) is not None}
     return max(parts, key=lambda name: parts[name]) if parts else None
 
 
@@ -151,7 +161,6 @@ def _shown(row: Mapping[str, object], id_length: int) -> dict[str, object]:
         "_end": " ".join(str(part) for part in (row["outcome"], row["abandon_reason"]) if part),
     }
     for key, name in PARTS.items():
-        value = row[key]
-        text = duration(value if isinstance(value, float) else None)
+        text = duration(_part(row, key))
         shown[f"_{key}"] = f"*{text}" if name == row["largest_part"] else text
     return shown

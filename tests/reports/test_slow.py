@@ -88,3 +88,14 @@ def test_long_ids_are_shortened() -> None:
     found = slow.compute(turns(turn(first, 1, response_gap_s=2.0), turn(second, 1, response_gap_s=1.0)), SCOPE, 10)
     assert [row["_turn"] for row in slow.grid(found).rows] == ["0123456789a/1", "0123456789b/1"]
     assert [row["turn"] for row in found.turns] == [f"{first}/1", f"{second}/1"]
+
+
+def test_speech_recognition_counts_from_the_caller_s_end_of_speech() -> None:
+    """Where its span lasts as long as the caller speaks, the delay after it is what the caller waited for."""
+    spoken = turns(turn("call-1", 1, response_gap_s=1.2, stt_s=3.1, transcription_delay_s=0.3, llm_first_token_s=0.5))
+    (row,) = slow.compute(spoken, SCOPE, 1).turns
+    assert row["largest_part"] == "llm first token"
+    lines = as_text(slow.grid(slow.compute(spoken, SCOPE, 1))).splitlines()
+    (line,) = [line for line in lines if "call-1" in line]
+    assert "300 ms" in line
+    assert "3.10 s" not in line

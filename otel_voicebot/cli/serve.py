@@ -121,6 +121,7 @@ def serve(
         out.note("stopping: what was taken is answered first")
     finally:
         in_time = service.stop(settings.shutdown_timeout)
+        gc.unfreeze()  # or the engine's library counts what is frozen as leaked, and says so
     if not in_time:
         out.note(f"stopped after {settings.shutdown_timeout:g} s; what was not answered will be sent again")
         sys.stderr.flush()

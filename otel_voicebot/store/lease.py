@@ -99,7 +99,7 @@ class Lease:
             LeaseError: the work directory is gone, as another maintainer has the lease now.
         """
         disk.make(target.parent)
-        with self._fenced():
+        with self.fenced():
             disk.rename(made, target)
         disk.sync_directory(target.parent)
 
@@ -110,7 +110,7 @@ class Lease:
             LeaseError: as ``publish``.
         """
         aside = self.name(".gone")
-        with self._fenced():
+        with self.fenced():
             try:
                 disk.rename(path, aside)
             except FileNotFoundError:
@@ -129,7 +129,8 @@ class Lease:
         _delete(self.work)
 
     @contextlib.contextmanager
-    def _fenced(self) -> Any:
+    def fenced(self) -> Any:
+        """Steps in the work directory; where it is gone they raise LeaseError, as another maintainer has taken over."""
         try:
             yield
         except FileNotFoundError:

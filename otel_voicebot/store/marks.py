@@ -200,16 +200,25 @@ def forget(data: Path, identity: str) -> None:
         disk.sync_directory(directory)
 
 
-def move_horizon(data: Path, unix_nano: int) -> int:
+def move_horizon(data: Path, unix_nano: int, publish: Callable[[bytes], None] | None = None) -> int:
     """Drop the hours that ended before this time: from now on nobody shows them. It never moves back.
+
+    Args:
+        data: the directory.
+        unix_nano: nanoseconds since 1970.
+        publish: puts the mark at ``horizon_path``. A maintainer passes one that its lease guards, as a horizon that
+            was worked out before a pause might be behind by now.
 
     Returns:
         the horizon that holds now: the start of an hour, in nanoseconds since 1970.
     """
     new = max(horizon(data), unix_nano - unix_nano % HOUR_NS)
+    content = json.dumps({"unix_nano": new}).encode()
+    if publish is not None:
+        publish(content)
+        return new
     disk.make(tmp_directory(data))
-    tmp = tmp_directory(data) / f"horizon-{secrets.token_hex(8)}.tmp"
-    disk.write_durable(horizon_path(data), tmp, json.dumps({"unix_nano": new}).encode())
+    disk.write_durable(horizon_path(data), tmp_directory(data) / f"horizon-{secrets.token_hex(8)}.tmp", content)
     return new
 
 

@@ -6,12 +6,13 @@ is removed. Hours are those of ingest: a call imported today is kept as long as 
 
 import contextlib
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from otel_voicebot.store import disk, marks
 from otel_voicebot.store.compact import GRACE_NS, Hour, hours_of, parquet_files
-from otel_voicebot.store.layout import HISTORY, HOT, HOUR_NS, start_of
+from otel_voicebot.store.layout import HISTORY, HOT, HOUR_NS, horizon_path, start_of
 from otel_voicebot.store.lease import Lease
 
 __all__ = ["Retained", "older_than", "over_cap", "preview", "retain", "used_bytes"]
@@ -62,7 +63,9 @@ def retain(lease: Lease, horizon: int, now: int) -> Retained:
     """
     data = lease.data
     limit = min(horizon, _first_open(now))
-    reached = marks.move_horizon(data, limit) if limit > marks.horizon(data) else marks.horizon(data)
+    reached = marks.horizon(data)
+    if limit > reached:
+        reached = marks.move_horizon(data, limit, partial(_publish, lease))
     removed: set[Hour] = set()
     size = 0
     for tier in _TIERS:
@@ -78,6 +81,13 @@ def retain(lease: Lease, horizon: int, now: int) -> Retained:
             marks.unseal(data, hour.table, hour.name)
             _tidy(hour.directory(data, HOT).parent)
     return Retained(reached, tuple(sorted(removed)), size)
+
+
+def _publish(lease: Lease, content: bytes) -> None:
+    made = lease.name(".horizon")
+    with lease.fenced():
+        disk.write(made, content, durable=True)
+    lease.publish(made, horizon_path(lease.data))
 
 
 def preview(data: Path, horizon: int, now: int) -> Retained:

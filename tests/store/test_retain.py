@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from otel_voicebot.errors import NoDataError
+from otel_voicebot.errors import LeaseError, NoDataError
 from otel_voicebot.selfmetrics import SelfMetrics
 from otel_voicebot.semconv import SELF_FAILURES, SELF_MERGED, SELF_REMOVED
 from otel_voicebot.store import disk, marks, snapshot
@@ -144,3 +144,27 @@ def test_a_maintainer_leaves_the_directory_to_another(tmp_path: Path) -> None:
         Maintainer(tmp_path, metrics, clock=lambda: NOW).round()
     assert metrics.read() == {}
     assert hours_of(tmp_path, HISTORY) == []
+
+
+def test_a_horizon_worked_out_before_a_pause_does_not_move_it_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A holder that is paused between reading the horizon and moving it fails; its successor's stays."""
+    hours(tmp_path)
+    now = [NOW]
+    paused = take(tmp_path, term_s=60, clock=lambda: now[0])
+    look, looks = marks.horizon, []
+
+    def look_and_pause(data: Path) -> int:
+        found = look(data)
+        looks.append(found)
+        if len(looks) == 2:  # the one whose answer is compared and written
+            now[0] += 61_000_000_000
+            with take(tmp_path, term_s=60, clock=lambda: now[0]) as successor:
+                retain(successor, START + 3 * HOUR_NS, NOW)
+        return found
+
+    monkeypatch.setattr(marks, "horizon", look_and_pause)
+    with pytest.raises(LeaseError):
+        retain(paused, START + HOUR_NS, NOW)
+    assert look(tmp_path) == (START + 3 * HOUR_NS) // HOUR_NS * HOUR_NS

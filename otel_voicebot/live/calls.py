@@ -57,12 +57,14 @@ class OpenSession:
     whole: Whole | None = None
     """It is a framework's, whose spans don't carry their turns: all of them lie in turn 0 and are computed together."""
 
-    def gather(self) -> None:
-        """From now on it is computed whole."""
-        self.whole = Whole()
+    def gather(self) -> Whole:
+        """From now on it is computed whole. A turn that was counted has a row, though nobody remembers what it said."""
+        whole = self.whole = Whole()
         loose = self.turns.pop(0, OpenTurn())
         for index, turn in self.turns.items():
             if turn.revision:
-                self.whole.revisions[index] = turn.revision
+                whole.revisions[index] = turn.revision
+                whole.rows[index] = {}
             loose.parts += turn.parts
         self.turns = {0: loose}
+        return whole

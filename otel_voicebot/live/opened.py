@@ -121,10 +121,17 @@ class Opened(ABC):
         return np.isin(codes, names) if names else np.zeros(len(codes), dtype=bool)
 
     def _gather(self, session: OpenSession) -> None:
+        """From now on the call is computed whole; what was counted before, in turns or outside, isn't again."""
+        counted: list[tuple[str | None, Part]] = []
         for turn in session.turns.values():
+            counted += [(None, part) for part in turn.parts[: turn.counted]]
             if turn.row is not None:
                 self._finished.release(turn.row[0], 1)
-        session.gather()
+        whole = session.gather()
+        if counted:
+            rows = self._rows.gather(counted)
+            ids = zip(rows["trace_id"].to_pylist(), rows["span_id"].to_pylist(), strict=True)
+            whole.counted.update(trace.hex() + span.hex() for trace, span in ids)
 
     def _resolve(self, rows: pa.RecordBatch) -> tuple[list[str], set[str], NDArray[np.int64]]:
         """Session ids, those among them that are trace ids for want of a better, and each row's position.

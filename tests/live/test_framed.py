@@ -4,6 +4,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from otel_voicebot import semconv as s
 from otel_voicebot.live import Aggregator, Left, Resumable
@@ -69,3 +70,44 @@ def test_a_killed_process_has_counted_what_it_wrote(name: str, share: float) -> 
     assert sums == pytest.approx(whole.counts())
     assert len(latest) > 1
     assert {row["turn_index"] for row in second.written} >= {*range(1, 11)} - set(latest)
+
+
+def test_what_was_counted_before_the_framework_showed_is_not_counted_again() -> None:
+    """A model call of the job, before LiveKit's first span comes, is counted after 5 s, and that once."""
+    before = made("chat gpt-4.1", 5, parent=1, key=s.INPUT_TOKENS, scope="opentelemetry.util.genai.handler")
+    turn = [made("agent_turn", 21, parent=2), made("llm_request", 22, parent=21, key=s.INPUT_TOKENS)]
+    process = Process()
+    for spans, seconds in (([before], 6), (turn, 3), ([made("agent_session", 2, parent=1)], 700)):
+        process.live.add(rows_of(spans))
+        process.pass_(seconds)
+        if spans == [before]:
+            assert process.counts()[s.TOKENS.name] == 100
+    assert process.counts()[s.TOKENS.name] == 200
+    assert process.counts()[s.OPERATION_DURATION.name] == pytest.approx(2 + 2)  # seconds, and how many
+
+
+def test_a_native_turn_that_was_counted_stays_one_turn_beside_a_framework() -> None:
+    """A turn of our own is final, then LiveKit's spans come in the same call: no turn enters the metrics twice."""
+    native = made(s.SPAN_TURN, 3, parent=1, key=s.TURN_INDEX, value=1, scope=s.SCOPE_NAME)
+    native[1].events.add(name=s.USER_SPEECH_END, time_unix_nano=native[1].start_time_unix_nano + 1)
+    process = Process()
+    process.live.add(rows_of([native]))
+    process.pass_(3)
+    assert process.counts()[s.TURNS.name] == 1
+    process.live.add(rows_of([made("update_agent", 4, parent=1), made("agent_session", 1)]))
+    process.pass_(700)
+    assert process.counts()[s.TURNS.name] == 1
+
+
+def made(
+    name: str, number: int, *, parent: int = 0, key: str = "", value: int = 100, scope: str = "livekit-agents"
+) -> tuple[str, Span]:
+    """A span of one second, in one trace."""
+    start = (1_700_000_000 + number) * 1_000_000_000
+    span = Span(name=name, trace_id=bytes(15) + b"\1", span_id=number.to_bytes(8, "big"))
+    span.start_time_unix_nano, span.end_time_unix_nano = start, start + 1_000_000_000
+    span.parent_span_id = parent.to_bytes(8, "big") if parent else b""
+    if key:
+        span.attributes.add(key=key).value.int_value = value
+        span.attributes.add(key=s.OPERATION_NAME).value.string_value = "chat"
+    return scope, span

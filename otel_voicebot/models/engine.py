@@ -1,5 +1,6 @@
 """Runs the models over a store's files, on an embedded DuckDB."""
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -83,7 +84,11 @@ class Engine:
     def __init__(
         self, source: Source, selection: Selection | None = None, *, brief: bool = False, short_session_s: float = 5.0
     ) -> None:
-        self._connection = duckdb.connect(config={"memory_limit": "700MB", "preserve_insertion_order": False})
+        # By itself DuckDB would put what does not fit into memory beside the user: in the working directory.
+        self._overflow = tempfile.TemporaryDirectory(prefix="otel-voicebot-", ignore_cleanup_errors=True)
+        self._connection = duckdb.connect(
+            config={"memory_limit": "700MB", "preserve_insertion_order": False, "temp_directory": self._overflow.name}
+        )
         try:
             self._connection.execute("SET TimeZone = 'UTC'")
             self._connection.execute("SET parquet_metadata_cache = true")  # each model opens every file again
@@ -162,6 +167,7 @@ class Engine:
     def close(self) -> None:
         """Free the engine. Idempotent."""
         self._connection.close()
+        self._overflow.cleanup()
 
     def __enter__(self) -> Self:
         return self

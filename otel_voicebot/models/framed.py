@@ -22,7 +22,7 @@ class PreparedCalls:
     """
 
     def __init__(self) -> None:
-        self._connection = duckdb.connect(config={"threads": 1, "memory_limit": "500MB"})
+        self._connection = duckdb.connect(config={"threads": 1, "memory_limit": "500MB", "temp_directory": ""})
         run = self._connection.execute
         run("SET TimeZone = 'UTC'")
         run("SET enable_progress_bar = false")

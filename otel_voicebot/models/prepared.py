@@ -137,7 +137,7 @@ class Prepared:
 
 
 def _connect() -> duckdb.DuckDBPyConnection:
-    connection = duckdb.connect(config={"threads": 1, "memory_limit": "500MB"})
+    connection = duckdb.connect(config={"threads": 1, "memory_limit": "500MB", "temp_directory": ""})
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET enable_progress_bar = false")  # the bot's standard output is the bot's
     return connection

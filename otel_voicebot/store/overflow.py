@@ -15,7 +15,7 @@ __all__ = ["OVERFLOW", "bounded"]
 
 OVERFLOW: Final = "overflow-"
 """What the directories' names begin with; one that a killed process has left is removed like any old file there."""
-_MEMORY: Final = "500MB"
+_MEMORY: Final = "250MB"
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 -- grain: one row per (trace_id, span_id). b and e: start and end, unix nanoseconds.
 -- framework: the span is the framework's own. heads: it is a turn, or LiveKit's caller's half of one.
 -- operates: as in steps. works: it is a stage of the reply.
+-- Seconds beyond a day are null: as nanoseconds they may not fit, and what a sender made up must not stop the query.
 SELECT
     coalesce(o.session_id, t.trace_session_id, lower(hex(o.trace_id))) AS session_id,
     o.trace_id, o.span_id, o.parent_span_id, o.name, o.component, o.dialect, o.turn_index, o.exchange_key,
@@ -13,8 +14,11 @@ SELECT
     o.component IN ('stt', 'llm', 'tts', 'nlu', 'rag', 'tool', 'cache', 'api') AND n.nested IS NULL AS operates,
     o.component IN ('llm', 'tts', 'nlu', 'rag', 'tool', 'cache', 'api') AND n.nested IS NULL AS works,
     coalesce(o.status = 'error', false) AS failed,
-    o.interrupted, o.end_reason, o.outcome, o.time_to_first_chunk_s,
-    o.reported_gap_s, o.transcription_delay_s, o.endpointing_delay_s
+    o.interrupted, o.end_reason, o.outcome,
+    CASE WHEN abs(o.time_to_first_chunk_s) <= 86400 THEN o.time_to_first_chunk_s END AS time_to_first_chunk_s,
+    CASE WHEN abs(o.reported_gap_s) <= 86400 THEN o.reported_gap_s END AS reported_gap_s,
+    CASE WHEN abs(o.transcription_delay_s) <= 86400 THEN o.transcription_delay_s END AS transcription_delay_s,
+    CASE WHEN abs(o.endpointing_delay_s) <= 86400 THEN o.endpointing_delay_s END AS endpointing_delay_s
 FROM once o
 LEFT JOIN traces t ON t.trace_id = o.trace_id
 LEFT JOIN nested n ON n.span_id = o.span_id AND n.trace_id = o.trace_id

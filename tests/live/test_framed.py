@@ -8,6 +8,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from otel_voicebot import semconv as s
 from otel_voicebot.live import Aggregator, Left, Resumable
+from otel_voicebot.models.framed import PreparedCalls
 from otel_voicebot.models.prepared import NARROW
 from otel_voicebot.selfmetrics import SelfMetrics
 from otel_voicebot.spans.schema import TURNS
@@ -97,6 +98,30 @@ def test_a_native_turn_that_was_counted_stays_one_turn_beside_a_framework() -> N
     process.live.add(rows_of([made("update_agent", 4, parent=1), made("agent_session", 1)]))
     process.pass_(700)
     assert process.counts()[s.TURNS.name] == 1
+
+
+def test_seconds_that_a_framework_made_up_stop_no_other_call() -> None:
+    """Of one turn every delay is some 10**19 seconds; it is counted like the other, which is in the same tick."""
+    process, keys = Process(), ("lk.e2e_latency", "lk.transcription_delay", "lk.end_of_turn_delay", "lk.response.ttfb")
+    for trace in (1, 2):
+        spans = [made(name, 20 + n) for n, name in enumerate(("user_turn", "agent_turn", "tts_request"))]
+        spans[2][1].parent_span_id = spans[1][1].span_id
+        for _, span in spans:
+            span.trace_id = bytes(15) + bytes([trace])
+            for key in keys:
+                span.attributes.add(key=key).value.double_value = 1e19 if trace == 1 else 0.5
+        process.live.add(rows_of(spans))
+    process.pass_(700)
+    assert {row["session_id"][-1] for row in process.written} == {"1", "2"}
+    assert process.counts()[s.SESSIONS.name] == 2
+
+
+def test_joins_of_live_calls_are_done_as_they_are_written() -> None:
+    """Chosen without counts, their order made a call of 4000 turns cost minutes at each of them, in place of 0.2 s."""
+    models = PreparedCalls()
+    found = models._connection.execute("SELECT current_setting('disabled_optimizers')").fetchall()
+    assert found == [("join_order",)]
+    models.close()
 
 
 def made(

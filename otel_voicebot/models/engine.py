@@ -85,9 +85,10 @@ class Engine:
         self, source: Source, selection: Selection | None = None, *, brief: bool = False, short_session_s: float = 5.0
     ) -> None:
         # By itself DuckDB would put what does not fit into memory beside the user: in the working directory.
-        self._overflow = tempfile.TemporaryDirectory(prefix="otel-voicebot-", ignore_cleanup_errors=True)
+        self._overflow = _private_directory()
+        overflow = self._overflow.name if self._overflow else ""
         self._connection = duckdb.connect(
-            config={"memory_limit": "700MB", "preserve_insertion_order": False, "temp_directory": self._overflow.name}
+            config={"memory_limit": "700MB", "preserve_insertion_order": False, "temp_directory": overflow}
         )
         try:
             self._connection.execute("SET TimeZone = 'UTC'")
@@ -167,13 +168,21 @@ class Engine:
     def close(self) -> None:
         """Free the engine. Idempotent."""
         self._connection.close()
-        self._overflow.cleanup()
+        if self._overflow is not None:
+            self._overflow.cleanup()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _private_directory() -> tempfile.TemporaryDirectory[str] | None:
+    try:
+        return tempfile.TemporaryDirectory(prefix="otel-voicebot-", ignore_cleanup_errors=True)
+    except OSError:  # nowhere to write: what fits into memory is answered all the same
+        return None
 
 
 def _first_line(error: duckdb.Error) -> str:

@@ -12,8 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from otel_voicebot import semconv
 from otel_voicebot.live.aggregate import Aggregator
 from otel_voicebot.live.calls import OpenSession
+from otel_voicebot.live.opened import LOOSE
 from otel_voicebot.live.rows import Part
 from otel_voicebot.live.state import Live
 from otel_voicebot.models.prepared import NARROW
@@ -22,8 +24,7 @@ __all__ = ["KEY", "Left", "Resumable", "keys_of"]
 
 KEY: Final = pa.binary(24)
 """A trace id and a span id."""
-_LOOSE: Final = 0
-_COUNTED: Final = pa.array(["stt", "llm", "tts", "nlu", "rag", "tool", "cache", "api", "handoff"])
+_COUNTED: Final = pa.array([*semconv.OPERATIONS, "handoff"])
 _ROW: Final = ("revision", "computed_at", "writer")
 
 
@@ -125,7 +126,7 @@ class Resumable(Live):
             if session is not None and session.whole is not None:
                 session.whole.rows[row["turn_index"]] = row
                 session.whole.revisions[row["turn_index"]] = row["revision"]
-        parts = [(one.id if one.explicit else None, part) for one in found.values() for part in one.turns[_LOOSE].parts]
+        parts = [(one.id if one.explicit else None, part) for one in found.values() for part in one.turns[LOOSE].parts]
         calls = {name: one.whole for name, one in found.items() if one.whole is not None}
         for name, operations in self._framed.take_up(self._rows.gather(parts), calls, _same).items():
             found[name].operations += operations
@@ -146,19 +147,19 @@ class Resumable(Live):
         again: list[tuple[OpenSession, int]] = []
         rest: list[list[Part]] = []
         for session in self._open.values():
-            turn = session.turns.get(_LOOSE)
+            turn = session.turns.get(LOOSE)
             if turn is None or session.whole is not None:
                 continue
             split = [self._split(part, counted) for part in turn.parts]
             seen = [part for part, _ in split if len(part[1])]
             if seen:
                 turn.parts = seen
-                again.append((session, _LOOSE))
+                again.append((session, LOOSE))
                 rest.append([part for _, part in split if len(part[1])])
         if again:
             self._aside(again)
         for (session, _), parts in zip(again, rest, strict=True):
-            session.turns[_LOOSE].parts += parts
+            session.turns[LOOSE].parts += parts
 
     def _split(self, part: Part, counted: pa.Array) -> tuple[Part, Part]:
         chunk, indexes = part
@@ -176,7 +177,7 @@ class Resumable(Live):
             [
                 part
                 for session, index in turns
-                if index == _LOOSE and session.id not in self._ending  # its row will tell
+                if index == LOOSE and session.id not in self._ending  # its row will tell
                 for part in session.turns[index].parts[session.turns[index].counted :]
             ]
         )
@@ -196,7 +197,7 @@ class Resumable(Live):
     def counted(self) -> pa.Array:
         """Keys of the operations outside turns of open sessions that were counted."""
         native = [session for session in self._open.values() if session.whole is None]
-        turns = [session.turns[_LOOSE] for session in native if _LOOSE in session.turns]
+        turns = [session.turns[LOOSE] for session in native if LOOSE in session.turns]
         return self._operations_of([part for turn in turns for part in turn.parts[: turn.counted]])
 
 

@@ -1,14 +1,11 @@
 """The models over whole calls of frameworks whose spans don't carry their turns: placed first, then computed."""
 
-import contextlib
-import warnings
 from typing import Final, Literal
 
-import duckdb
 import pyarrow as pa
 
 from otel_voicebot.models.catalog import EMPTY, MODELS, PLACING, chain
-from otel_voicebot.models.prepared import NARROW
+from otel_voicebot.models.prepared import NARROW, as_arrow, begin_anew, connect
 
 __all__ = ["PreparedCalls"]
 
@@ -22,10 +19,8 @@ class PreparedCalls:
     """
 
     def __init__(self) -> None:
-        self._connection = duckdb.connect(config={"threads": 1, "memory_limit": "500MB", "temp_directory": ""})
+        self._connection = connect()
         run = self._connection.execute
-        run("SET TimeZone = 'UTC'")
-        run("SET enable_progress_bar = false")
         # Rows are only ever inside a transaction, where nothing tells how many they are: the order that is chosen for
         # joins then pairs all spans of a call with all of its turns. As written they are right.
         run("SET disabled_optimizers = 'join_order'")
@@ -52,9 +47,7 @@ class PreparedCalls:
             under_way: ids of those of which more is to come.
         """
         run = self._connection.execute
-        with contextlib.suppress(duckdb.TransactionException):  # none is open where the last try to begin one failed
-            run("ROLLBACK")
-        run("BEGIN")
+        begin_anew(self._connection)
         run("INSERT INTO once FROM rows")
         run("INSERT INTO open_calls SELECT unnest(?::VARCHAR[])", [under_way])
         for name in ("nested", "traces", *PLACING, "turns"):
@@ -63,9 +56,7 @@ class PreparedCalls:
     def run(self, model: Literal["operations", "turns", "sessions", "placed", "exchanges"]) -> pa.Table:
         """A model over the rows that were loaded last."""
         query = f"EXECUTE {model}" if model in ("operations", "sessions") else f"FROM {model}"
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # see Prepared.run
-            return self._connection.execute(query).to_arrow_table()
+        return as_arrow(self._connection.execute(query))
 
     def interrupt(self) -> None:
         """Stop the query that runs, from another thread."""

@@ -9,15 +9,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from otel_voicebot import semconv
 from otel_voicebot.models.catalog import EMPTY, MODELS, SPAN_COLUMNS, chain
 from otel_voicebot.spans.schema import SPANS
 
-__all__ = ["NARROW", "OPERATIONS", "Prepared"]
+__all__ = ["NARROW", "OPERATIONS", "Prepared", "as_arrow", "begin_anew", "connect"]
 
 NARROW: Final = pa.schema([SPANS.field(name) for name in SPAN_COLUMNS])
 """The columns of spans that the models read: what the live state keeps."""
 
-OPERATIONS: Final = pa.array(["stt", "llm", "tts", "nlu", "rag", "tool", "cache", "api"])
+OPERATIONS: Final = pa.array(semconv.OPERATIONS)
 """Components that are operations, as in ``steps``."""
 
 
@@ -48,7 +49,7 @@ class Prepared:
     """
 
     def __init__(self) -> None:
-        self._connection = _connect()
+        self._connection = connect()
         self._planning: duckdb.DuckDBPyConnection | None = None
         run = self._connection.execute
         # Each execution would optimise the plan again, which costs more than it saves on so few rows.
@@ -86,9 +87,7 @@ class Prepared:
         if self._many is not None:
             return
         run = self._connection.execute
-        with contextlib.suppress(duckdb.TransactionException):  # none is open where the last try to begin one failed
-            run("ROLLBACK")
-        run("BEGIN")
+        begin_anew(self._connection)
         run("INSERT INTO once FROM rows")  # the argument: DuckDB finds it by its name
         if nests:
             run("EXECUTE nested")
@@ -99,17 +98,14 @@ class Prepared:
 
     def run(self, model: Literal["turns", "sessions"]) -> pa.Table:
         """A model over the rows that were loaded last."""
-        with warnings.catch_warnings():
-            # It warns of a copy of the rows; what it recommends, sql(), binds the statement twice, which costs more.
-            warnings.simplefilter("ignore", UserWarning)
-            if self._many is not None and model == "turns":
-                return self._plan(_PLANNED[self._steps]).to_arrow_table()
-            return self._connection.execute(f"EXECUTE {model}_{self._steps}").to_arrow_table()
+        if self._many is not None and model == "turns":
+            return as_arrow(self._plan(_PLANNED[self._steps]))
+        return as_arrow(self._connection.execute(f"EXECUTE {model}_{self._steps}"))
 
     def _plan(self, query: str) -> duckdb.DuckDBPyConnection:
         """A query over the many rows, which it knows as ``many``."""
         if self._planning is None:
-            self._planning = _connect()
+            self._planning = connect()
         many = self._many  # DuckDB finds it by its name  # noqa: F841
         return self._planning.execute(query)
 
@@ -136,11 +132,27 @@ class Prepared:
                 connection.close()
 
 
-def _connect() -> duckdb.DuckDBPyConnection:
+def connect() -> duckdb.DuckDBPyConnection:
+    """An engine in memory, on one core, that writes nowhere."""
     connection = duckdb.connect(config={"threads": 1, "memory_limit": "500MB", "temp_directory": ""})
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET enable_progress_bar = false")  # the bot's standard output is the bot's
     return connection
+
+
+def begin_anew(connection: duckdb.DuckDBPyConnection) -> None:
+    """Forget the rows of the last transaction and begin another."""
+    with contextlib.suppress(duckdb.TransactionException):  # none is open where the last try to begin one failed
+        connection.execute("ROLLBACK")
+    connection.execute("BEGIN")
+
+
+def as_arrow(result: duckdb.DuckDBPyConnection) -> pa.Table:
+    """A result's rows."""
+    with warnings.catch_warnings():
+        # It warns of a copy of the rows; what it recommends, sql(), binds the statement twice, which costs more.
+        warnings.simplefilter("ignore", UserWarning)
+        return result.to_arrow_table()
 
 
 def _may_nest(rows: pa.Table) -> bool:

@@ -30,7 +30,6 @@ __all__ = [
     "size",
     "sync_directory",
     "sync_file",
-    "touch",
     "write",
     "write_durable",
 ]
@@ -143,15 +142,6 @@ def make_one(directory: Path) -> bool:
             raise
         return False
     return True
-
-
-def touch(path: Path) -> None:
-    """Set the time of change of a file to now.
-
-    Raises:
-        FileNotFoundError: it is gone.
-    """
-    os.utime(path)
 
 
 def names(directory: Path) -> list[str]:

@@ -26,7 +26,7 @@ def hold_calls(embedded: Path, address: str) -> None:
 
 def test_both_doors_give_the_same_turns_and_sessions(tmp_path: Path, make_collector: MakeCollector) -> None:
     """Spans, turn rows and session rows of both stores are equal, row by row, computed live and from the spans."""
-    pytest.importorskip("pocketsphinx")
+    pytest.importorskip("pocketsphinx", reason="real calls need the extra [demo]")
     embedded, behind = tmp_path / "embedded", tmp_path / "behind"
     with Server(behind) as server, make_collector(env={"VOICEBOT_GRPC": server.grpc}) as collector:
         hold_calls(embedded, collector.grpc)

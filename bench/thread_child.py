@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from opentelemetry import trace
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 import otel_voicebot as vb
@@ -39,7 +39,7 @@ PAUSE_S: Final = 0.004
 class _Nothing:
     """Takes spans from our worker and forgets them, as the stock processor's exporter does here."""
 
-    def take(self, spans: Sequence[ReadableSpan]) -> None:
+    def take(self, spans: Sequence[object]) -> None:
         """Forget them."""
 
     def started(self, sessions: Sequence[tuple[str, str]]) -> None:

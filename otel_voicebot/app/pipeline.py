@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any, Final
 
 import pyarrow as pa
-from opentelemetry.sdk.trace import ReadableSpan
 
 from otel_voicebot.app.computed import Computed, Table
 from otel_voicebot.app.derived import Derived
@@ -17,7 +16,7 @@ from otel_voicebot.live import Aggregator, Live
 from otel_voicebot.processors import prepare
 from otel_voicebot.selfmetrics import SelfMetrics
 from otel_voicebot.settings import Settings
-from otel_voicebot.spans import collect
+from otel_voicebot.spans import collect_fields
 from otel_voicebot.store import Commit, GroupCommit, SpanStore
 from otel_voicebot.store.maintain import Care, Maintainer
 
@@ -55,9 +54,9 @@ class Pipeline:
         self._maintainer = Maintainer(settings.data, metrics, Care(settings.retention, settings.disk_cap))
         self._maintainer.start()
 
-    def take(self, spans: Sequence[ReadableSpan | tuple[Any, ...]]) -> None:
-        """Make rows of the spans, for the disk and for the live state."""
-        rows = prepare(collect(spans), self._policy, self._metrics, "sdk", time.time_ns() // 1000)
+    def take(self, spans: Sequence[Any]) -> None:
+        """Make rows of the spans (their ``FIELDS``, one span behind the other), for the disk and for the live state."""
+        rows = prepare(collect_fields(list(spans)), self._policy, self._metrics, "sdk", time.time_ns() // 1000)
         self._commits.add(rows)
         self._derived.add(rows)
 

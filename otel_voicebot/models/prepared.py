@@ -32,7 +32,7 @@ _PLANNED: Final = {
     for steps in ("plain", "steps")
 }
 
-_MANY: Final = 10_000
+_MANY: Final = 32_000
 """Spans from which on copying them into a table costs more than planning the query over them where they are."""
 
 
@@ -157,6 +157,17 @@ def as_arrow(result: duckdb.DuckDBPyConnection) -> pa.Table:
 
 def _may_nest(rows: pa.Table) -> bool:
     """Whether an operation is inside an operation; the model ``nested`` says which of them count."""
-    operations = np.asarray(pc.fill_null(pc.is_in(rows["component"], OPERATIONS), False))  # noqa: FBT003
-    chosen = rows.select(["span_id", "parent_span_id"]).filter(pa.array(operations))
-    return bool(pc.any(pc.is_in(chosen["parent_span_id"], chosen["span_id"].combine_chunks())).as_py())
+    components = rows["component"]
+    operations = np.asarray(pc.fill_null(pc.is_in(components, OPERATIONS), False))  # noqa: FBT003
+    ids = rows.select(["span_id", "parent_span_id"])
+    outside = ids.filter(pa.array(operations))
+    others = ids.filter(pc.equal(components, "other"))
+    above = outside["parent_span_id"]
+    for _ in range(_BETWEEN):
+        if pc.any(pc.is_in(above, outside["span_id"].combine_chunks())).as_py():
+            return True
+        passed = pc.is_in(others["span_id"], above.combine_chunks()) if others.num_rows else None
+        if passed is None or not pc.any(passed).as_py():
+            return False
+        above = others["parent_span_id"].filter(passed)
+    return bool(pc.any(pc.is_in(above, outside["span_id"].combine_chunks())).as_py())

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         TABLES_READ,
         TURNS,
     )
-    from otel_voicebot.spans.sdk import collect
+    from otel_voicebot.spans.sdk import collect, collect_fields
 
 __all__ = [
     "LOGS",
@@ -41,6 +41,7 @@ __all__ = [
     "LogBatch",
     "SpanBatch",
     "collect",
+    "collect_fields",
     "decode",
     "decode_logs",
 ]
@@ -52,6 +53,7 @@ _HOMES: Final = {
     "LogBatch": "logs",
     "SpanBatch": "batch",
     "collect": "sdk",
+    "collect_fields": "sdk",
     "decode": "otlp",
     "decode_logs": "otlp_logs",
 }

@@ -15,21 +15,19 @@ import pyarrow as pa
 from otel_voicebot.spans.assemble import Plain, Values, assemble, attributes, events, links
 from otel_voicebot.spans.attributes import Attributes, Int32s, Kind
 from otel_voicebot.spans.batch import Children, SpanBatch
+from otel_voicebot.spans.fields import FIELDS, WHOLE
 from otel_voicebot.spans.values import nested_text
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import Event, ReadableSpan
-    from opentelemetry.trace import Link, SpanContext, TraceState
+    from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.trace import Link, TraceState
 
-__all__ = ["FIELDS", "collect"]
+__all__ = ["collect", "collect_fields"]
 
-FIELDS: Final = (
+_whole: Final = attrgetter(
     *("name", "context", "parent", "kind", "start_time", "end_time", "status", "resource"),
     *("instrumentation_scope", "attributes", "events", "links"),
 )
-"""What is read of a span."""
-
-_fields: Final = attrgetter(*FIELDS)
 
 _OF_TYPE: Final[dict[type, int]] = {
     str: int(Kind.STRING),
@@ -47,35 +45,47 @@ _Doubles = npt.NDArray[np.float64]
 _UINT64_MAX: Final = 2**64 - 1
 
 
-def collect(spans: "Sequence[ReadableSpan | tuple[Any, ...]]") -> SpanBatch:
+def collect(spans: "Sequence[ReadableSpan]") -> SpanBatch:
     """The spans as a batch, in their order. It does not change them, and does not fail on odd values.
 
     A lone surrogate in a text becomes ``?``, and an integer beyond 64 bits is kept as JSON.
-
-    Args:
-        spans: SDK spans; a plain tuple stands for one, its ``FIELDS`` in their order.
     """
-    fields = [span if type(span) is tuple else _fields(span) for span in spans]
-    columns = map(list, zip(*fields, strict=True)) if fields else ([] for _ in FIELDS)
-    names, contexts, parents, kinds, starts, ends, statuses, resources, scopes, found, events_, links_ = columns
+    return collect_fields(list(chain.from_iterable(map(_fields, spans))))
+
+
+def collect_fields(flat: list[Any]) -> SpanBatch:
+    """The same of spans whose ``FIELDS`` stand one behind the other in one list."""
+    width = len(FIELDS)
+    if WHOLE in flat[1::width]:
+        starts = range(0, len(flat), width)
+        flat = [
+            one
+            for start in starts
+            for one in (_fields(flat[start]) if flat[start + 1] is WHOLE else flat[start : start + width])
+        ]
+    columns = [flat[field::width] for field in range(width)]
+    names, traces, ids, parents, states, kinds, starts_, ends, statuses, told, resources, scopes, *rest = columns
+    found, events_, links_ = rest
+    names, name = _distinct(names)
     kinds, kind = _distinct(kinds)
     statuses, status = _distinct(statuses)
+    told, description = _distinct(told)
     resources, resource = _distinct(resources)
     scopes, scope = _distinct(scopes)
-    states, state = _distinct([context and context.trace_state for context in contexts])
-    traces, trace = _distinct([context.trace_id if context else 0 for context in contexts])
+    states, state = _distinct(states)
+    traces, trace = _distinct(traces)
     return assemble(
         Plain(
             trace_id=pa.array([_id(number, 16) for number in traces], pa.binary()).take(pa.array(trace)),
-            span_id=_span_ids(contexts),
+            span_id=_span_ids(ids),
             parent_span_id=_span_ids(parents),
             trace_state=_texts([_trace_state(state) for state in states]).take(pa.array(state)),
-            name=_texts(names),
+            name=_texts(names).take(pa.array(name)),
             kind=_numbers([kind.value + 1 for kind in kinds])[kind],  # OTLP starts at "unspecified"
-            start=_times(starts),
+            start=_times(starts_),
             end=_times(ends),
-            status=_numbers([status.status_code.value for status in statuses])[status],
-            status_message=_texts([status.description or "" for status in statuses]).take(pa.array(status)),
+            status=_numbers([code.value for code in statuses])[status],
+            status_message=_texts([text or "" for text in told]).take(pa.array(description)),
             scope=scope,
             scope_names=_texts([(scope and scope.name) or "" for scope in scopes]),
             scope_versions=_texts([(scope and scope.version) or "" for scope in scopes]),
@@ -88,13 +98,24 @@ def collect(spans: "Sequence[ReadableSpan | tuple[Any, ...]]") -> SpanBatch:
     )
 
 
-def _events(lists: "list[Sequence[Event]]") -> Children:
+def _fields(span: "ReadableSpan") -> tuple[Any, ...]:
+    """The ``FIELDS`` of a span, by its public properties."""
+    name, context, parent, kind, start, end, status, resource, scope, attributes_, events_, links_ = _whole(span)
+    ids = (context.trace_id, context.span_id) if context else (0, 0)
+    state = context and context.trace_state
+    told = status.status_code, status.description
+    flat = tuple(chain.from_iterable((event.timestamp, event.name, event.attributes) for event in events_))
+    before = name, *ids, parent.span_id if parent else 0, state, kind, start, end, *told
+    return (*before, resource, scope, attributes_, flat, links_)
+
+
+def _events(lists: list[tuple[Any, ...]]) -> Children:
     found = list(chain.from_iterable(lists))
     return events(
-        np.array(list(map(len, lists)), dtype=np.int32),
-        _times([event.timestamp for event in found]),
-        _texts([event.name for event in found]),
-        _attributes([event.attributes for event in found]),
+        np.array(list(map(len, lists)), dtype=np.int32) // 3,
+        _times(found[0::3]),
+        _texts(found[1::3]),
+        _attributes(found[2::3]),
     )
 
 
@@ -184,9 +205,7 @@ def _numbers(numbers: list[int]) -> Int32s:
     return np.array(numbers, dtype=np.int32)
 
 
-def _span_ids(contexts: "list[SpanContext | None]") -> pa.BinaryArray:
-    """Of no context 0, which is no id."""
-    ids = [context.span_id if context else 0 for context in contexts]
+def _span_ids(ids: list[int]) -> pa.BinaryArray:
     try:
         words = np.array(ids, dtype=">u8")
     except OverflowError:

@@ -1,5 +1,6 @@
 """What waits for the worker says all that the span said."""
 
+from itertools import chain
 from typing import Any, cast
 
 from opentelemetry import trace
@@ -7,7 +8,8 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 
 from otel_voicebot.embedded.ended import kept
-from otel_voicebot.spans import collect
+from otel_voicebot.spans import collect, collect_fields
+from otel_voicebot.spans.fields import FIELDS, WHOLE
 from otel_voicebot.testing import recording
 
 
@@ -34,13 +36,23 @@ def test_what_is_kept_gives_the_same_batch_as_the_span() -> None:
     """Rows made of what waits in the queue equal rows made of the spans themselves."""
     whole = spans()
     waited = [kept(span) for span in whole]
-    assert all(isinstance(span, tuple) for span in waited)
-    assert collect(waited).rows(0).equals(collect(whole).rows(0))
+    assert all(len(fields) == len(FIELDS) and fields[1] is not WHOLE for fields in waited)
+    assert collect_fields([*chain.from_iterable(waited)]).rows(0).equals(collect(whole).rows(0))
 
 
 def test_a_span_that_is_built_otherwise_is_kept_whole() -> None:
     """A span whose attributes are a plain dict, as made by hand, waits as it is."""
     by_hand = ReadableSpan("by hand", attributes={"a": 1})
-    assert kept(by_hand) is by_hand
     anything: Any = object()
-    assert kept(cast("ReadableSpan", anything)) is anything
+    for span in (by_hand, cast("ReadableSpan", anything)):
+        fields = kept(span)
+        assert fields[:2] == (span, WHOLE)
+        assert len(fields) == len(FIELDS)
+
+
+def test_whole_spans_and_fields_may_wait_together() -> None:
+    """A span that is kept whole between two that are not comes out in its place, as it is."""
+    first, second = spans()
+    by_hand = ReadableSpan("by hand", attributes={"a": 1}, start_time=1)
+    waited = [*kept(first), *kept(by_hand), *kept(second)]
+    assert collect_fields(waited).rows(0).equals(collect([first, by_hand, second]).rows(0))

@@ -24,14 +24,21 @@ _BRIEF: Final = {
 }
 _LABELS: Final = ("bot", "channel", "variant", "environment")
 """Where nothing is selected by them a brief engine leaves them out: four strings a span."""
-_SUSPECTED: Final = """SELECT
+_SUSPECTED: Final = """WITH holding AS MATERIALIZED (
+    SELECT operates, passes, parent FROM links
+    WHERE (operates OR passes) AND span IN (SELECT parent FROM links WHERE operates)
+)
+SELECT
     EXISTS (SELECT 1 FROM links GROUP BY span HAVING count(*) > 1),
-    EXISTS (SELECT 1 FROM links WHERE loose)
-        OR EXISTS (SELECT 1 FROM links WHERE operates AND span IN (SELECT parent FROM links WHERE operates)),
+    EXISTS (SELECT 1 FROM holding WHERE operates) OR EXISTS (
+        SELECT 1 FROM links
+        WHERE (operates OR passes) AND span IN (SELECT parent FROM holding WHERE passes)
+    ),
+    EXISTS (SELECT 1 FROM links WHERE loose),
     EXISTS (SELECT 1 FROM links WHERE framework)"""
-"""Whether a span may be repeated; whether one may be nested, or lacks its session; whether one is a framework's, whose
-turns have to be put together. Where none is, which is the usual case, the models that find and join such spans are
-spared: they cost half of a report."""
+"""Whether a span may be repeated; whether one may be nested; whether one lacks its session; whether one is a
+framework's, whose turns have to be put together. Where none is, which is the usual case, the models that find and join
+such spans are spared: they cost half of a report."""
 _COMPUTED: Final = frozenset(
     (
         *("links", "repeats", "nested", "traces", "once", "plain", "framed", "placed", "exchanges", "steps"),
@@ -107,15 +114,17 @@ class Engine:
         run = self._connection.execute
         run(f"CREATE VIEW spans AS {source.sql(SPAN_COLUMNS, raw_ids=True)}")
         run(f"CREATE TEMP TABLE links AS {MODELS['links'].text}")
-        repeated, linked, framed = self._connection.sql(_SUSPECTED).fetchall()[0]
+        repeated, nests, loose, framed = self._connection.sql(_SUSPECTED).fetchall()[0]
         self._framed = framed
         run("DROP TABLE links")
         if repeated:
             run(f"CREATE TEMP TABLE repeats AS {MODELS['repeats'].text}")
         run(f"CREATE VIEW once AS {MODELS['once'].text if repeated else 'SELECT * FROM spans'}")
-        if linked or framed:
-            run(f"CREATE TEMP TABLE nested AS {MODELS['nested'].text}")
-            run(f"CREATE TEMP TABLE traces AS {MODELS['traces'].text}")
+        if nests or loose or framed:
+            for name, found in (("nested", nests), ("traces", loose)):
+                run(f"CREATE TEMP TABLE {name} AS SELECT * FROM ({MODELS[name].text}) {'' if found else 'WHERE false'}")
+        # a tool in a model call looks like an attempt of it at first
+        linked = loose or (nests and self._connection.sql("SELECT EXISTS (FROM nested)").fetchall()[0][0])
         for name, columns in EMPTY.items():
             run(f"CREATE TEMP TABLE {name} ({columns})")
         for name in PLACING if framed else ():

@@ -5,6 +5,7 @@ SELECT
     hash(span_id) AS span,
     hash(parent_span_id) AS parent,
     component IN ('stt', 'llm', 'tts', 'nlu', 'rag', 'tool', 'cache', 'api') AS operates,
+    component = 'other' AS passes,
     session_id IS NULL AS loose,
     dialect NOT IN ({flat}) AS framework
 FROM spans

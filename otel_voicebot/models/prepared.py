@@ -1,6 +1,7 @@
 """Runs the models over sets of rows, again and again: small ones by statements that were bound once."""
 
 import contextlib
+import re
 import warnings
 from typing import Final, Literal
 
@@ -18,6 +19,10 @@ __all__ = ["NARROW", "OPERATIONS", "Prepared", "as_arrow", "begin_anew", "connec
 NARROW: Final = pa.schema([SPANS.field(name) for name in SPAN_COLUMNS])
 """The columns of spans that the models read: what the live state keeps."""
 
+_TEXT: Final = " ".join(MODELS[name].text for name in ("nested", "plain", "steps", "parts", "texts", "turns", "sessions"))
+_READ: Final = ", ".join(name for name in NARROW.names if re.search(rf"\b{name}\b", _TEXT))
+"""Those among them that turns and sessions read: each column costs, whatever stands in it."""
+
 OPERATIONS: Final = pa.array(semconv.OPERATIONS)
 """Components that are operations, as in ``steps``."""
 
@@ -34,6 +39,9 @@ _PLANNED: Final = {
 
 _MANY: Final = 32_000
 """Spans from which on copying them into a table costs more than planning the query over them where they are."""
+
+_BETWEEN: Final = 8
+"""So many spans of no component may lie between two operations of which one counts, as in ``nested``."""
 
 
 class Prepared:
@@ -55,7 +63,7 @@ class Prepared:
         # Each execution would optimise the plan again, which costs more than it saves on so few rows.
         run("PRAGMA disable_optimizer")
         self._connection.register("empty", NARROW.empty_table())
-        run("CREATE TEMP TABLE once AS FROM empty")
+        run(f"CREATE TEMP TABLE once AS SELECT {_READ} FROM empty")
         run("CREATE TEMP VIEW spans AS FROM once")
         run(f"CREATE TEMP TABLE nested AS {MODELS['nested'].text}")
         run("CREATE TEMP TABLE traces AS SELECT trace_id, session_id AS trace_session_id FROM once")
@@ -88,7 +96,7 @@ class Prepared:
             return
         run = self._connection.execute
         begin_anew(self._connection)
-        run("INSERT INTO once FROM rows")  # the argument: DuckDB finds it by its name
+        run(f"INSERT INTO once SELECT {_READ} FROM rows")  # the argument: DuckDB finds it by its name
         if nests:
             run("EXECUTE nested")
         if any(rows[name].null_count < rows.num_rows for name in ("user_text", "bot_text")):
@@ -157,17 +165,15 @@ def as_arrow(result: duckdb.DuckDBPyConnection) -> pa.Table:
 
 def _may_nest(rows: pa.Table) -> bool:
     """Whether an operation is inside an operation; the model ``nested`` says which of them count."""
-    components = rows["component"]
+    ids, components = rows.select(["span_id", "parent_span_id"]), rows["component"]
     operations = np.asarray(pc.fill_null(pc.is_in(components, OPERATIONS), False))  # noqa: FBT003
-    ids = rows.select(["span_id", "parent_span_id"])
-    outside = ids.filter(pa.array(operations))
+    chosen = ids.filter(pa.array(operations))
     others = ids.filter(pc.equal(components, "other"))
-    above = outside["parent_span_id"]
-    for _ in range(_BETWEEN):
-        if pc.any(pc.is_in(above, outside["span_id"].combine_chunks())).as_py():
+    outside, above = chosen["span_id"].combine_chunks(), chosen["parent_span_id"]
+    for _ in range(_BETWEEN + 1):
+        if pc.any(pc.is_in(above, outside)).as_py():
             return True
-        passed = pc.is_in(others["span_id"], above.combine_chunks()) if others.num_rows else None
-        if passed is None or not pc.any(passed).as_py():
-            return False
-        above = others["parent_span_id"].filter(passed)
-    return bool(pc.any(pc.is_in(above, outside["span_id"].combine_chunks())).as_py())
+        above = others["parent_span_id"].filter(pc.is_in(others["span_id"], above.combine_chunks()))
+        if not len(above):
+            break
+    return False

@@ -13,6 +13,17 @@ from tests.models.calls import batch, engine, span
 READ = ("session_id", "component", "provider", "duration_s", "failed", "error_type", "input_tokens", "wer_words")
 
 
+@pytest.mark.parametrize("between", [0, 1, 4, 8, 9])
+def test_a_nested_call_is_noticed_however_many_spans_of_no_component_lie_between(between: int) -> None:
+    """One attempt below a chain of chains, the only sign of nesting in the rows; beyond eight both count."""
+    chain = [span("other", 2, 5, 1, id=10 + n, parent=9 + n) for n in range(between)]
+    spans = [span("llm", 2, 5, 1, id=9), *chain, span("llm", 3, 4, 1, id=30, parent=9 + between)]
+    rows = pa.Table.from_batches([batch(spans).select(NARROW.names)])
+    models = Prepared()
+    models.load(rows)
+    assert operations_of(rows, models.nested()).num_rows == (2 if between > 8 else 1)
+
+
 @pytest.mark.parametrize("many", [1, 10_000])
 def test_live_operations_and_turns_equal_the_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, many: int) -> None:
     """Nested attempts, failures, broken times, spans that are no operation, and a session known by its trace only."""
@@ -23,6 +34,9 @@ def test_live_operations_and_turns_equal_the_models(tmp_path: Path, monkeypatch:
         span("llm", 2, 3, 1, id=8, parent=7, status="error", error_type="timeout"),
         span("llm", 3, 5, 1, id=9, parent=7, provider="openai", input_tokens=40),
         span("tool", 3, 4, 1, id=10, parent=7, status="error"),
+        span("other", 3, 4, 1, id=11, parent=7),
+        span("other", 3, 4, 1, id=12, parent=11),
+        span("llm", 3, 4, 1, id=13, parent=12, status="error", input_tokens=7),
         span("stt", 6, 7, 2, duration_ns=None, wer_words=5),
         span("endpointing", 6, 7, 2),
         span("tts", 8, 9, trace=2, session_id=None, status="error", error_type="http_500"),

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from tests.models.calls import NOON, NOON_NANO, rows, span
+import pytest
+
+from tests.models.calls import NOON, NOON_NANO, Row, rows, span
 
 FAILED = {"status": "error", "error_type": "timeout"}
 BRIEF = "component, turn_index, failed, error_type, round(duration_s, 3) AS s"
@@ -50,6 +52,39 @@ def test_of_a_retry_the_outermost_span_counts_once(tmp_path: Path) -> None:
         columns=BRIEF,
     )
     assert found == [{"component": "llm", "turn_index": 1, "failed": False, "error_type": None, "s": 5.0}]
+
+
+def test_a_client_below_spans_of_no_component_is_the_same_operation(tmp_path: Path) -> None:
+    """A framework's model call, a chain in it and the client's call in that are one; the tool beside it is its own."""
+    found = rows(
+        tmp_path,
+        "operations",
+        span("llm", 0, 5, 1, id=1),
+        span("other", 1, 5, 1, id=2, parent=1),
+        span("llm", 1, 2, 1, id=3, parent=2, **FAILED),
+        *(span("other", 2, 5, 1, id=3 + n, parent=2 + n * (n > 1)) for n in range(1, 8)),
+        span("llm", 2, 5, 1, id=20, parent=10),
+        span("tool", 3, 4, 1, id=21, parent=10),
+        span("llm", 3, 4, 1, id=22, parent=21),
+        columns="span_id",
+    )
+    assert {int(row["span_id"], 16) for row in found} == {1, 21, 22}
+
+
+@pytest.mark.parametrize("between", [span("turn", 0, 5, 1), span("tool", 0, 5, 1), span("other", 0, 5, 2)])
+def test_only_spans_of_no_component_in_the_same_turn_are_looked_through(tmp_path: Path, between: Row) -> None:
+    """A turn, another operation or another turn's span between two model calls makes them two."""
+    middle = {**between, "span_id": (2).to_bytes(8), "parent_span_id": (1).to_bytes(8)}
+    found = rows(tmp_path, "operations", span("llm", 0, 5, 1, id=1), middle, span("llm", 1, 2, 1, id=3, parent=2))
+    assert sum(row["component"] == "llm" for row in found) == 2
+
+
+def test_copies_and_circles_of_spans_of_no_component_stop_nothing(tmp_path: Path) -> None:
+    """What a sender made up, each copy with another parent, takes no time: some operations count, each once."""
+    copies = [span("other", 1, 5, 1, id=10 + n, parent=10 + (n + m) % 8) for n in range(8) for m in range(200)]
+    ends = [span("llm", 0, 5, 1, id=1, parent=13), span("llm", 1, 2, 1, id=2, parent=10), span("llm", 0, 1, 1, id=3)]
+    found = rows(tmp_path, "operations", *ends, *copies, span("llm", 0, 1, 1, id=4, parent=3), columns="span_id")
+    assert {int(row["span_id"], 16) for row in found} == {1, 2, 3}
 
 
 def test_an_operation_inside_another_component_counts(tmp_path: Path) -> None:

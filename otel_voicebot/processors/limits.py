@@ -1,6 +1,8 @@
 """Bounds on what one span may carry, as the SDK's span limits are: what is too much is dropped or cut, and counted."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -9,7 +11,7 @@ import pyarrow.compute as pc
 from otel_voicebot.spans.attributes import Attributes, Kind
 from otel_voicebot.spans.batch import SpanBatch
 
-__all__ = ["Bounds", "Limited", "limit"]
+__all__ = ["Bounds", "Limited", "few", "limited", "short"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +21,16 @@ class Bounds:
     attributes: int = 1_000
     """The first so many stay. The SDK's own default of 128 cuts what some frameworks send of a long prompt."""
     length: int = 65_536
-    """Characters of a text; of an array, a map or bytes, as JSON."""
+    """Characters of a text; of an array, a map or bytes, as JSON. Longer ones are cut after they were read."""
+    name: int = 1_024
+    """Characters of the name of a span, an event or a scope, and of a trace state."""
+
+
+_SAID: Final = ("status_message", "user_text", "bot_text")
+_NAMES: Final = ("name", "scope_name", "scope_version", "trace_state")
+"""With content capture these may be texts of any length; columns of identifiers hold none that is long."""
+_RESOURCE: Final = ("service_name", "service_instance", "environment", "framework_version")
+"""Columns with texts of the resource, where they are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +44,32 @@ class Limited:
         return Limited(self.count + other.count, self.length + other.length)
 
 
-def limit(batch: SpanBatch, bounds: Bounds) -> tuple[SpanBatch, Limited]:
-    """The batch within the bounds, and what was taken off. Costs next to nothing where nothing is beyond them."""
-    attributes, taken = limited(batch.attributes, bounds)
-    of_events, more = limited(batch.events.attributes, bounds)
-    of_links, still_more = limited(batch.links.attributes, bounds)
-    resources, most = limited(batch.resources, bounds)
-    taken += more + still_more + most
-    if taken == Limited():
-        return batch, taken
-    events, links = replace(batch.events, attributes=of_events), replace(batch.links, attributes=of_links)
-    return replace(batch, attributes=attributes, events=events, links=links, resources=resources), taken
+def few(batch: SpanBatch, most: int) -> tuple[SpanBatch, int]:
+    """The batch with so many attributes of each owner, and how many were dropped. Before ``normalise``.
+
+    Costs next to nothing where nobody has more.
+    """
+    held = (batch.attributes, batch.events.attributes, batch.links.attributes, batch.resources)
+    return _replaced(batch, [_first(one, most) for one in held])
+
+
+def short(batch: SpanBatch, bounds: Bounds) -> tuple[SpanBatch, int]:
+    """The batch without longer texts in attributes and columns, and how many were cut. Before ``rows``.
+
+    Costs next to nothing where none is longer.
+    """
+    held = (batch.attributes, batch.events.attributes, batch.links.attributes, batch.resources)
+    batch, cut = _replaced(batch, [_short(one, bounds.length) for one in held])
+    said, of_said = _cut(batch.columns, _SAID, bounds.length)
+    again, _ = _cut(batch.columns, _RESOURCE, bounds.length)
+    names, of_names = _cut(batch.columns, _NAMES, bounds.name)
+    in_events, of_events = _cut(batch.events.columns, _NAMES, bounds.name)
+    in_links, of_links = _cut(batch.links.columns, _NAMES, bounds.name)
+    if said or again or names or in_events or in_links:
+        events = replace(batch.events, columns={**batch.events.columns, **in_events})
+        links = replace(batch.links, columns={**batch.links.columns, **in_links})
+        batch = batch.with_columns({**said, **again, **names}, events=events, links=links)
+    return batch, cut + of_said + of_names + of_events + of_links
 
 
 def limited(attributes: Attributes, bounds: Bounds) -> tuple[Attributes, Limited]:
@@ -51,6 +77,32 @@ def limited(attributes: Attributes, bounds: Bounds) -> tuple[Attributes, Limited
     fewer, dropped = _first(attributes, bounds.attributes)
     shorter, cut = _short(fewer, bounds.length)
     return shorter, Limited(dropped, cut)
+
+
+def _replaced(batch: SpanBatch, found: Sequence[tuple[Attributes, int]]) -> tuple[SpanBatch, int]:
+    """The batch with these attributes of spans, events, links and resources, and what was taken off them in all."""
+    taken = sum(count for _, count in found)
+    if not taken:
+        return batch, 0
+    attributes, of_events, of_links, resources = (one for one, _ in found)
+    events, links = replace(batch.events, attributes=of_events), replace(batch.links, attributes=of_links)
+    return replace(batch, attributes=attributes, events=events, links=links, resources=resources), taken
+
+
+def _cut(columns: Mapping[str, pa.Array], names: Sequence[str], most: int) -> tuple[dict[str, pa.Array], int]:
+    """Those columns that have a text that is too long, cut, and how many of them were."""
+    found, count = {}, 0
+    for name in names:
+        texts = columns.get(name)
+        if texts is None or texts.nbytes <= most:
+            continue
+        if (pc.max(pc.binary_length(texts)).as_py() or 0) <= most:
+            continue
+        cut = pc.sum(pc.greater(pc.utf8_length(texts), most)).as_py() or 0
+        if cut:
+            found[name] = pc.utf8_slice_codeunits(texts, 0, most)
+            count += cut
+    return found, count
 
 
 def _first(attributes: Attributes, most: int) -> tuple[Attributes, int]:

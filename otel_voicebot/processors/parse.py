@@ -20,6 +20,10 @@ _BOOLS: Final = {"true": True, "false": False}
 _decode: Final = json.JSONDecoder().decode
 _LISTS: Final = ("items", "messages", "input", "contents")
 """Members that hold the messages where the JSON is an object."""
+_LONGEST_JSON: Final = 4 << 20
+"""Characters: its objects may take twenty times the bytes, so that 60 MB would take a gigabyte and seconds."""
+_LONGEST_SPEECH: Final = 1 << 20
+"""Characters: of more, which nobody says in a turn, each word would become an object."""
 
 
 def read(field: Field, text: str) -> object:
@@ -33,16 +37,18 @@ def read_json(field: Field, found: object) -> object:
 
 
 def load_json(text: str) -> object:
-    """What a JSON text holds; None of another text."""
+    """What a JSON text holds; None of another text, and of one that is too long to be parsed."""
+    if len(text) > _LONGEST_JSON:
+        return None
     try:
         return _decode(text)
     except (ValueError, RecursionError):
         return None
 
 
-def words_in(text: str) -> int:
-    """How many words a text has."""
-    return len(text.split())
+def words_in(text: str) -> int | None:
+    """How many words a text has; None of one that is too long to be what somebody said."""
+    return len(text.split()) if len(text) <= _LONGEST_SPEECH else None
 
 
 def ends_with_tool(text: str) -> bool | None:

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from otel_voicebot import semconv
 from otel_voicebot.dialects import DIALECTS, Dialect
-from otel_voicebot.processors.limits import Bounds, limit
+from otel_voicebot.processors.limits import Bounds, few, short
 from otel_voicebot.processors.normalise import normalise
 from otel_voicebot.processors.withhold import withhold
 from otel_voicebot.selfmetrics import SelfMetrics
@@ -42,9 +42,8 @@ def prepare(batch: SpanBatch, policy: Policy, metrics: SelfMetrics, door: str, i
     metrics.add(semconv.SELF_RECEIVED, len(batch) + sum(batch.rejected.values()), door)
     for reason, count in batch.rejected.items():
         metrics.add(semconv.SELF_REJECTED, count, reason)
-    batch, taken = limit(batch, policy.bounds)
-    metrics.add(semconv.SELF_LIMITED, taken.count, "count")
-    metrics.add(semconv.SELF_LIMITED, taken.length, "length")
+    batch, dropped = few(batch, policy.bounds.attributes)
+    metrics.add(semconv.SELF_LIMITED, dropped, "count")
     batch = normalise(batch, policy.dialects)
     for scope, count in batch.unmapped.items():
         metrics.add(semconv.SELF_UNMAPPED, count, scope)
@@ -54,4 +53,7 @@ def prepare(batch: SpanBatch, policy: Policy, metrics: SelfMetrics, door: str, i
     if not policy.capture_content:
         batch = withhold(batch, policy.keep)
         metrics.add(semconv.SELF_WITHHELD, batch.withheld)
+    # last: the dialects read what stands at the end of a long text, and what is withheld need not be cut
+    batch, cut = short(batch, policy.bounds)
+    metrics.add(semconv.SELF_LIMITED, cut, "length")
     return batch.rows(ingest_time)

@@ -13,7 +13,7 @@ from otel_voicebot.selfmetrics import SelfMetrics
 from otel_voicebot.spans import decode_logs
 from tests.processors.batches import Made, batch, filled
 
-SMALL = Policy(capture_content=True, bounds=Bounds(attributes=3, length=5))
+SMALL = Policy(capture_content=True, bounds=Bounds(attributes=3, length=5, name=20))
 
 
 def _prepared(*spans: Made, policy: Policy = SMALL) -> tuple[list[dict], SelfMetrics]:
@@ -82,3 +82,86 @@ def test_defaults_leave_real_spans_alone() -> None:
     assert len(rows[0]["attributes"]) == 501
     assert len(rows[0]["attributes"]["long"]) == 10_000
     assert not [name for name, _ in metrics.read() if name == semconv.SELF_LIMITED.name]
+
+
+def _messages(*more: dict, characters: int = 70_000) -> str:
+    first = [{"role": "system", "content": "x" * characters}, {"role": "user", "content": "what is my balance"}]
+    return json.dumps([*first, *more])
+
+
+def test_a_dialect_reads_the_whole_text() -> None:
+    """Pipecat's input grows with the call: whether a tool's result is its end is read before it is cut."""
+    tool, user = {"role": "tool", "content": "42"}, {"role": "user", "content": "and now"}
+    wordy = {"role": "user", "content": [{"type": "tool_result", "content": "42"}]}
+    spans = [Made("llm", {"input": _messages(one)}, scope="pipecat") for one in (tool, user, wordy)]
+    metrics = SelfMetrics()
+    rows = prepare(batch(*spans), Policy(capture_content=True), metrics, "grpc", 0)
+    assert rows["after_tool"].to_pylist() == [True, False, True]
+    assert [len(dict(kept)["input"]) for kept in rows["attributes"].to_pylist()] == [65_536] * 3
+    assert metrics.get(semconv.SELF_LIMITED, "length") == 3
+
+
+def test_what_the_caller_said_is_found_in_a_long_list_of_messages() -> None:
+    """The last of a hundred thousand characters of messages is the caller's, and is not lost with the cut."""
+    given = {"gen_ai.operation.name": "chat", "gen_ai.input.messages": _messages()}
+    rows = prepare(batch(Made("chat x", given, scope="any")), Policy(capture_content=True), SelfMetrics(), "grpc", 0)
+    assert rows["user_text"].to_pylist() == ["what is my balance"]
+    assert rows["user_words"].to_pylist() == [4]
+
+
+def test_content_columns_are_cut() -> None:
+    """What was said, and an error's message, are bounded as attributes are; their words are counted before."""
+    spans = [
+        Made("stt", {"transcript": "one two three"}, scope="pipecat", message="failed", failed=True),
+        Made("tts", {"text": "four five"}, scope="pipecat"),
+        Made("tts", {"text": "six"}, scope="pipecat", message="fine"),
+    ]
+    metrics = SelfMetrics()
+    rows = prepare(batch(*spans), SMALL, metrics, "grpc", 0)
+    said = filled(rows, "user_text", "bot_text", "user_words", "bot_words", "status_message")
+    assert said == [
+        {"user_text": "one t", "user_words": 3, "status_message": "faile"},
+        {"bot_text": "four ", "bot_words": 2},
+        {"bot_text": "six", "bot_words": 1, "status_message": "fine"},
+    ]
+    assert metrics.get(semconv.SELF_LIMITED, "length") == 3
+
+
+def test_names_are_cut() -> None:
+    """A span's name and its scope's, its events' names: none is longer than the bound when content is stored."""
+    made = Made("n" * 21, scope="s" * 22, events=[("e" * 23, 1, {}), ("f" * 20, 2, {})])
+    metrics = SelfMetrics()
+    row = prepare(batch(made), SMALL, metrics, "grpc", 0).to_pylist()[0]
+    names = [row["name"], row["scope_name"], *(one["name"] for one in row["events"])]
+    assert names == ["n" * 20, "s" * 20, "e" * 20, "f" * 20]
+    assert metrics.get(semconv.SELF_LIMITED, "length") == 3
+
+
+def test_withheld_texts_are_not_cut() -> None:
+    """Without content capture nothing is left to cut: the text's whole length stays, and no value is limited."""
+    policy = Policy(bounds=Bounds(attributes=3, length=30))
+    rows, metrics = _prepared(Made("llm", {"input": "x" * 100}, scope="pipecat", message="y" * 40), policy=policy)
+    assert rows[0]["attributes_typed"] == {"input": '{"withheld_characters":100}'}
+    assert metrics.get(semconv.SELF_LIMITED, "length") == 0
+
+
+def test_a_huge_text_is_not_parsed() -> None:
+    """Beyond 4 MiB JSON is not parsed, as its objects would take a gigabyte: what only that could tell is unknown."""
+    tool = {"role": "tool", "content": "42"}
+    told_by_parsing = {"role": "user", "content": [{"type": "tool_result", "content": "42"}]}
+    huge = 5 << 20
+    spans = [
+        Made("llm", {"input": _messages(one, characters=huge)}, scope="pipecat") for one in (tool, told_by_parsing)
+    ]
+    given = {"gen_ai.operation.name": "chat", "gen_ai.input.messages": _messages(characters=huge)}
+    rows = prepare(batch(*spans, Made("chat", given)), Policy(capture_content=True), SelfMetrics(), "grpc", 0)
+    assert rows["after_tool"].to_pylist()[:2] == [True, None]
+    assert rows["user_text"].to_pylist() == [None, None, None]
+
+
+def test_words_of_a_huge_text_are_not_counted() -> None:
+    """A transcript of more than a million characters is no speech: how many words it has is unknown."""
+    texts = ["word " * 1000, "word " * 300_000]
+    spans = [Made("stt", {"transcript": text}, scope="pipecat") for text in texts]
+    rows = prepare(batch(*spans), Policy(capture_content=True), SelfMetrics(), "grpc", 0)
+    assert rows["user_words"].to_pylist() == [1000, None]

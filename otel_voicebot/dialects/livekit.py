@@ -83,15 +83,15 @@ LIVEKIT: Final = Dialect(
         "user_turn": "stt",
         "eou_wait": "endpointing",
         "llm_request": "llm",
-        "llm_request_run": "llm",
         "tts_request": "tts",
-        "tts_request_run": "tts",
         "function_tool": "tool",
         "update_agent": "handoff",
         "agent_speaking": "playout",
         "realtime_inference": "llm",
         **dict.fromkeys(
             (
+                # attempts: those of an adapter hold the requests that have the numbers, until 1.7
+                *("llm_request_run", "tts_request_run"),
                 *("job_entrypoint", "session_start", "session_close", "start_agent_activity", "drain_agent_activity"),
                 *("setup_toolsets", "on_enter", "on_exit", "user_speaking", "eou_detection", "on_user_turn_completed"),
                 *("llm_node", "tts_node", "tts_stream_adapter", "realtime_metrics", "amd", "event_loop_blocked"),

@@ -5,6 +5,7 @@ hand after the framework's source.
 """
 
 import copy
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -187,6 +188,60 @@ def test_a_tool_round_before_1_8_is_one_exchange(tmp_path: Path) -> None:
         fed.live.add(rows_of([one]))
         fed.after(3)
     assert (fed.after(700).total(s.TURNS, "answered"), fed.restated) == (1, 0)
+
+
+def spoken(number: int, start: float, end: float, /, parent: int, characters: int, audio: float) -> Spans:
+    """A request to a synthesiser, with its own attempt inside, as LiveKit writes it of each sentence."""
+    metrics = json.dumps({"ttfb": 0.2, "audio_duration": audio, "characters_count": characters})
+    return [
+        span("tts_request", number, start, end, parent, lk__tts__streaming=False, lk__tts_metrics=metrics),
+        span("tts_request_run", number + 1, start, end, number, lk__retry_count=0),
+    ]
+
+
+@pytest.mark.parametrize("adapter", ["tts_stream_adapter", "tts_fallback_adapter"])
+def test_what_an_adapter_says_before_1_8_is_counted(adapter: str, tmp_path: Path) -> None:
+    """LiveKit 1.3 to 1.6: an adapter's attempt holds the requests of all sentences, and only they have the numbers.
+
+    No capture has it. Read off livekit-agents 1.6.4, tts/tts.py and tts/stream_adapter.py: the adapter's own
+    `_main_task` opens `tts_request_run`, and in it each sentence's stream opens `tts_request`, which gets the metrics.
+    """
+    spans = [
+        span("agent_session", 1, 0, 20),
+        span("user_turn", 2, 1, 3.5, 1, lk__end_of_turn_delay=0.5),
+        span("agent_turn", 4, 3.5, 9, 1, lk__speech_id="a", lk__e2e_latency=1.5),
+        span("tts_node", 5, 4, 7, 4, lk__response__ttfb=0.3),
+        span(adapter, 6, 4, 7, 5, lk__tts__streaming=True),
+        span("tts_request_run", 7, 4, 7, 6, lk__retry_count=0),
+        *spoken(8, 4, 5, parent=7, characters=25, audio=1.5),
+        *spoken(10, 5, 6.5, parent=7, characters=38, audio=2.25),
+        span("agent_speaking", 12, 4.5, 8.5, 4),
+    ]
+    rows = rows_of(spans)
+    (row,) = derived(tmp_path, rows)
+    assert (row["characters"], row["tts_first_audio_s"], row["tts_s"], row["errors"]) == (63, 0.3, 2.5, 0)
+    said = [one for one in rows.to_pylist() if one["audio_s"] is not None]
+    assert [(one["component"], one["audio_s"]) for one in said] == [("tts", 1.5), ("tts", 2.25)]
+
+
+def test_tokens_behind_a_fallback_before_1_8_are_counted(tmp_path: Path) -> None:
+    """LiveKit 1.3 to 1.6: the adapter's attempt holds the model's own request, and only that one has the tokens.
+
+    No capture has it; read off livekit-agents 1.6.4, llm/llm.py and llm/fallback_adapter.py.
+    """
+    metrics = json.dumps({"ttft": 0.2, "prompt_tokens": 40, "completion_tokens": 5})
+    spans = [
+        span("agent_session", 1, 0, 20),
+        span("agent_turn", 4, 3.5, 9, 1, lk__speech_id="a"),
+        span("llm_node", 5, 4, 7, 4),
+        span("llm_fallback_adapter", 6, 4, 7, 5),
+        span("llm_request_run", 7, 4, 7, 6, lk__retry_count=0),
+        span("llm_request", 8, 4, 5, 7, lk__llm_metrics=metrics),
+        span("llm_request_run", 9, 4, 5, 8, lk__retry_count=0),
+        span("agent_speaking", 12, 4.5, 8.5, 4),
+    ]
+    (row,) = derived(tmp_path, rows_of(spans))
+    assert (row["input_tokens"], row["output_tokens"], row["operations"], row["llm_first_token_s"]) == (40, 5, 1, 0.2)
 
 
 def test_a_slow_recogniser_without_a_delay_has_its_gap_from_the_framework(tmp_path: Path) -> None:

@@ -33,8 +33,8 @@ def test_a_table_names_components_and_columns_that_exist(dialect: Dialect) -> No
         ("pipecat_1_0_0", {"session": 1, "turn": 9, "stt": 9, "llm": 10, "tts": 9}),
         (
             "livekit",
-            {"session": 1, "turn": 10, "stt": 8, "endpointing": 8, "llm": 27, "tts": 23, "tool": 3, "handoff": 1}
-            | {"playout": 8, "other": 67},
+            {"session": 1, "turn": 10, "stt": 8, "endpointing": 8, "llm": 12, "tts": 10, "tool": 3, "handoff": 1}
+            | {"playout": 8, "other": 95},
         ),
         ("openai_otel", {"llm": 6, "other": 5}),
         ("openinference", {"llm": 6, "stt": 1, "tts": 1, "other": 5}),

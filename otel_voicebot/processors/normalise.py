@@ -102,12 +102,13 @@ def _versions(batch: SpanBatch, seen: Recognised) -> pa.StringArray:
     scopes = batch.column("scope_version")
     if stated.null_count == len(stated) and scopes.null_count == len(scopes):
         return pa.nulls(len(batch), pa.string())
-    of_scope = pc.if_else(pa.array(seen.by_scope), scopes, pa.scalar(None, pa.string()))
-    known = pc.if_else(pa.array(seen.dialect >= 0), stated.take(pa.array(batch.resource)), pa.scalar(None, pa.string()))
-    distinct = pc.coalesce(known, of_scope).dictionary_encode()
-    texts = pa.array(distinct.dictionary, pa.string())
-    good = pc.if_else(pa.array(are_identifiers(texts)), texts, pa.scalar(None, pa.string()))
-    return good.take(distinct.indices)
+    # each distinct text is judged once, and each row's is taken once
+    distinct = scopes.dictionary_encode()
+    texts = pa.concat_arrays([stated, distinct.dictionary])
+    of_scope = np.asarray(pc.fill_null(distinct.indices, -1)) + len(stated)
+    place = np.where(seen.by_scope & (of_scope >= len(stated)), of_scope, -1)
+    place = np.where((seen.dialect >= 0) & np.asarray(stated.is_valid())[batch.resource], batch.resource, place)
+    return texts.take(pa.array(place, mask=(place < 0) | ~are_identifiers(texts)[place]))
 
 
 def of_resource(batch: SpanBatch | LogBatch) -> dict[str, pa.Array]:
@@ -146,15 +147,19 @@ def _of_feedback(batch: SpanBatch, columns: Mapping[str, pa.Array], broken: dict
 
 def _error_type(batch: SpanBatch, stated: pa.Array) -> pa.Array:
     """`error.type`, else the last exception's type, else `_OTHER`; null where nothing failed."""
-    failed = pc.equal(batch.column("status"), "error")
-    if not failed.true_count:
+    failed = np.asarray(pc.fill_null(pc.equal(batch.column("status"), "error"), False))  # noqa: FBT003
+    silent = np.flatnonzero(failed & np.asarray(stated.is_null()))
+    if not len(silent):
         return stated
     rows, values = in_events(batch, semconv.EXCEPTION, semconv.EXCEPTION_TYPE, Kind.STRING)
     position = np.full(len(batch), -1, np.int64)
     position[rows] = values
+    position = position[silent]
     types = batch.events.attributes.text.take(pa.array(position, mask=position < 0))
-    raised = pc.if_else(pa.array(are_identifiers(types)), types, pa.scalar(None, pa.string()))
-    return pc.coalesce(stated, pc.if_else(failed, pc.coalesce(raised, "_OTHER"), pa.scalar(None, pa.string())))
+    raised = pc.if_else(pa.array(are_identifiers(types)), types, "_OTHER")
+    place = np.arange(len(batch))
+    place[silent] = len(batch) + np.arange(len(silent))
+    return pa.concat_arrays([stated, raised]).take(pa.array(place))
 
 
 def _unmapped(batch: SpanBatch, dialect: Int32s) -> dict[str, int]:

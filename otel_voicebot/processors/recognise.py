@@ -88,8 +88,8 @@ def recognise(batch: SpanBatch, dialects: Sequence[Dialect]) -> Recognised:
 
     @cache
     def keyed() -> Keyed:
-        """Put in order only where names don't tell all."""
-        return Keyed(batch.attributes)
+        """Put in order only where names don't tell all, and only what is asked for."""
+        return Keyed(batch.attributes.of_keys(_asked(tuple(dialects))))
 
     names = Distinct(batch.column("name"))
     dialect = Distinct(batch.column("scope_name")).numbers(partial(_of_scope, dialects=dialects))
@@ -112,6 +112,12 @@ def recognise(batch: SpanBatch, dialects: Sequence[Dialect]) -> Recognised:
                 found = np.where(found >= 0, found, _by_kind(keyed(), key, kinds, len(batch)))
             component = np.where(mine & (found >= 0), found, component)
     return Recognised(dialects, dialect, component, by_scope, names, batch.column("status"))
+
+
+@lru_cache(maxsize=64)
+def _asked(dialects: tuple[Dialect, ...]) -> frozenset[str]:
+    """The attributes that tell a dialect or a component."""
+    return frozenset(key for one in dialects for key in (*one.marking_keys, *one.kinds))
 
 
 @lru_cache(maxsize=8192)

@@ -1,6 +1,6 @@
 """Attributes of many owners (spans, events, links, resources) as flat, parallel arrays."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final, Self
@@ -72,6 +72,11 @@ class Attributes:
     def take(self, entries: Indices) -> Self:
         """The entries at these positions, in this order."""
         return replace(self, row=self.row[entries], value=self.value[entries])
+
+    def of_keys(self, keys: Collection[str]) -> Self:
+        """The entries with one of these keys."""
+        wanted = np.array([key in keys for key in self.keys], dtype=bool)
+        return self.take(np.flatnonzero(wanted[self.key][self.value]))
 
     def in_use(self) -> Self:
         """The same entries without the values that no entry points to."""

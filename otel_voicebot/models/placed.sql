@@ -93,6 +93,16 @@ numbered AS (
             ELSE row_number() OVER (PARTITION BY session_id ORDER BY begin_nano, frame, part) END::INTEGER AS turn_index
     FROM begun
     WINDOW w AS (PARTITION BY session_id)
+),
+moments AS (
+    -- turns as they begin and handoffs beside them, in one sequence: joined by time each would meet every turn
+    SELECT h.session_id, h.trace_id, h.span_id, h.b AS moment, true AS handed,
+        NULL::INTEGER AS turn_index, NULL::VARCHAR AS frame, NULL::BIGINT AS part, NULL::BIGINT AS begin_nano, NULL::BOOLEAN AS present
+    FROM framed h
+    WHERE h.framework AND h.component = 'handoff'
+        AND NOT EXISTS (SELECT 1 FROM under u WHERE u.span_id = h.span_id AND u.trace_id = h.trace_id)
+    UNION ALL
+    SELECT session_id, NULL, NULL, begin_nano, false, turn_index, frame, part, begin_nano, present FROM numbered
 )
 SELECT p.session_id, p.trace_id, p.span_id, n.turn_index, n.frame, n.part, n.begin_nano, n.present
 FROM parted p
@@ -100,11 +110,13 @@ JOIN numbered n ON n.session_id = p.session_id AND n.frame = p.frame AND n.part 
 UNION ALL
 -- a handoff stands beside the turns: it belongs to the one under way
 SELECT session_id, trace_id, span_id, turn_index, frame, part, begin_nano, present FROM (
-    SELECT h.session_id, h.trace_id, h.span_id, n.turn_index, n.frame, n.part, n.begin_nano, n.present,
-        row_number() OVER (PARTITION BY h.trace_id, h.span_id ORDER BY n.begin_nano DESC, n.frame DESC, n.part DESC) AS nearest
-    FROM framed h
-    JOIN numbered n ON n.session_id = h.session_id AND n.begin_nano <= h.b
-    WHERE h.framework AND h.component = 'handoff'
-        AND NOT EXISTS (SELECT 1 FROM under u WHERE u.span_id = h.span_id AND u.trace_id = h.trace_id)
+    SELECT session_id, trace_id, span_id, handed,
+        last_value(turn_index IGNORE NULLS) OVER w AS turn_index,
+        last_value(frame IGNORE NULLS) OVER w AS frame,
+        last_value(part IGNORE NULLS) OVER w AS part,
+        last_value(begin_nano IGNORE NULLS) OVER w AS begin_nano,
+        last_value(present IGNORE NULLS) OVER w AS present
+    FROM moments m
+    WINDOW w AS (PARTITION BY m.session_id ORDER BY m.moment, m.handed, m.frame, m.part)
 )
-WHERE nearest = 1
+WHERE handed AND turn_index IS NOT NULL

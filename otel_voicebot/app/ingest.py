@@ -1,14 +1,16 @@
 """Files of spans and logs into the store."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from otel_voicebot.app.joining import DAMAGED, B, decode_together
 from otel_voicebot.app.policy import policy_of
+from otel_voicebot.errors import UnreadableDataError
 from otel_voicebot.processors import prepare, prepare_logs
 from otel_voicebot.selfmetrics import SelfMetrics
 from otel_voicebot.semconv import SELF_REJECTED
@@ -70,18 +72,31 @@ class Ingestion:
         """Rows that wait for the next commit."""
 
     def add(self, request: "Request") -> None:
-        """Take one request.
+        """Take one request; of a damaged one what can be read.
 
         Raises:
-            UnreadableDataError: it is no OTLP request.
+            UnreadableDataError: it is no OTLP request, or nothing of it can be read.
         """
-        signal, payload = request
+        self._metrics.add(SELF_REJECTED, request.lost, DAMAGED)
         now = time.time_ns() // 1000
-        if signal == "logs":
-            self._logs.append(prepare_logs(decode_logs(payload), self._policy, self._metrics, "import", now))
-            self.waiting += self._logs[-1].num_rows
+        if request.signal == "logs":
+            for logs in self._read(decode_logs, request.payload):
+                self._logs.append(prepare_logs(logs, self._policy, self._metrics, "import", now))
+                self.waiting += self._logs[-1].num_rows
             return
-        rows = prepare(decode(payload), self._policy, self._metrics, "import", now)
+        for spans in self._read(decode, request.payload):
+            self._add(prepare(spans, self._policy, self._metrics, "import", now))
+
+    def _read(self, decode: Callable[[bytes], B], payload: bytes) -> list[B]:
+        """As the service does: what can't be read is left out, and counted."""
+        joined = decode_together(decode, [payload])
+        (outcome,) = joined.outcomes
+        if isinstance(outcome, UnreadableDataError):
+            raise outcome
+        self._metrics.add(SELF_REJECTED, outcome.get(DAMAGED, 0), DAMAGED)  # others count themselves
+        return joined.batches
+
+    def _add(self, rows: pa.RecordBatch) -> None:
         self._spans.append(rows)
         self.waiting += rows.num_rows
         explicit = rows["session_id"].is_valid()

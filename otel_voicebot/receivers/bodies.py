@@ -19,7 +19,7 @@ from otel_voicebot.receivers.answers import Signal
 from otel_voicebot.receivers.jsonids import ids_of_one_to_base64, ids_to_base64
 from otel_voicebot.receivers.usualjson import usual
 
-__all__ = ["ENCODINGS", "BadBodyError", "decompress", "from_json", "sniff"]
+__all__ = ["ENCODINGS", "BadBodyError", "decompress", "from_document", "from_json", "load", "sniff"]
 
 _PIECE: Final = 1 << 20
 _ENDS_EARLY: Final = "it ends too early"
@@ -142,9 +142,30 @@ def from_json(signal: Signal, content: bytes) -> tuple[bytes, int]:
     if sum(content.count(mark) for mark in _MARKS) > _MOST_MARKS:
         raise BadBodyError("the body is JSON of too many values; send smaller batches, or protobuf")
     try:
-        document = json.loads(content)
+        document = load(content)
     except (ValueError, RecursionError) as error:
         raise BadBodyError("the body is not JSON") from error
+    return from_document(signal, document)
+
+
+def load(content: bytes) -> Any:
+    """What a JSON text holds. A text in it that is not UTF-8 becomes one that protobuf refuses, with its span only.
+
+    Raises:
+        ValueError, RecursionError: it is no JSON, or nested too deep.
+    """
+    try:
+        return json.loads(content)
+    except UnicodeDecodeError:
+        return json.loads(content.decode("utf-8", "surrogateescape"))
+
+
+def from_document(signal: Signal, document: Any) -> tuple[bytes, int]:
+    """The same of JSON that was parsed, which is changed.
+
+    Raises:
+        BadBodyError: this is no such request.
+    """
     kind, names = _REQUESTS[signal]
     if not isinstance(document, dict):
         raise BadBodyError("the body is JSON, but no OTLP request")
@@ -160,8 +181,8 @@ def from_json(signal: Signal, content: bytes) -> tuple[bytes, int]:
     return request.SerializeToString(), refused
 
 
-_ODD: Final = (json_format.ParseError, ValueError, TypeError, AttributeError, RecursionError, KeyError)
-"""What comes of JSON whose values have other types than OTLP's."""
+_ODD: Final = (json_format.ParseError, ValueError, TypeError, AttributeError, RecursionError, KeyError, SystemError)
+"""What comes of JSON whose values have other types than OTLP's; the last of a key that is half a surrogate."""
 
 
 def _parse(document: Any, message: Message) -> None:

@@ -1,30 +1,38 @@
 """One request as it lies in a file becomes OTLP protobuf: JSON or protobuf, plain or zstd-compressed, any signal."""
 
 import json
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
-from google.protobuf import json_format
 from google.protobuf.message import DecodeError, Message
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from otel_voicebot.receivers.answers import Signal
-from otel_voicebot.receivers.jsonids import ids_to_base64
-from otel_voicebot.receivers.usualjson import usual
+from otel_voicebot.receivers.bodies import BadBodyError, from_document, load
+from otel_voicebot.receivers.salvage import salvage
 
 __all__ = ["ZSTD", "DamagedError", "Request", "is_json", "read_request"]
 
 ZSTD: Final = b"\x28\xb5\x2f\xfd"
-_KINDS: Final[dict[Signal, tuple[type[Message], tuple[str, str]]]] = {
-    "traces": (ExportTraceServiceRequest, ("resourceSpans", "resource_spans")),
-    "logs": (ExportLogsServiceRequest, ("resourceLogs", "resource_logs")),
+_KEYS: Final[dict[Signal, tuple[str, str]]] = {
+    "traces": ("resourceSpans", "resource_spans"),
+    "logs": ("resourceLogs", "resource_logs"),
 }
-"""Per signal its message, and what its JSON begins with."""
+"""Per signal what its JSON begins with."""
 _OTHERS: Final = ("resourceMetrics", "resourceProfiles", "resource_metrics", "resource_profiles")
+_WRONG_TYPE: Final = "this JSON is not an OTLP request: a field has the wrong type"
 
-Request = tuple[Signal, bytes]
-"""A request and what it is of."""
+
+class Request(NamedTuple):
+    """A request and what it is of."""
+
+    signal: Signal
+    payload: bytes
+    """Protobuf. Single spans or log records in it may be unreadable."""
+    lost: int = 0
+    """Spans or log records that could not be read and are not in it."""
 
 
 class DamagedError(Exception):
@@ -42,7 +50,7 @@ def read_request(content: bytes) -> list[Request]:
             content = pa.CompressedInputStream(pa.BufferReader(content), "zstd").read()
         except OSError as error:
             raise DamagedError(f"damaged zstd data ({error})") from error
-    return _from_json(content) if is_json(content) else [(_signal_of(content), content)]
+    return _from_json(content) if is_json(content) else [Request(_signal_of(content), content)]
 
 
 def is_json(head: bytes) -> bool:
@@ -56,6 +64,8 @@ def is_json(head: bytes) -> bool:
 def _signal_of(content: bytes) -> Signal:
     """Both signals have the same shape, and the fields of one are mostly unknown ones of the other."""
     traces, logs = _parsed(ExportTraceServiceRequest, content), _parsed(ExportLogsServiceRequest, content)
+    if traces is None and logs is None:
+        traces, logs = _rest(ExportTraceServiceRequest, content), _rest(ExportLogsServiceRequest, content)
     if traces is None and logs is None:
         raise DamagedError("this is neither OTLP JSON nor OTLP protobuf")
     if traces is not None and any(
@@ -82,31 +92,36 @@ def _parsed(kind: type[Message], content: bytes) -> Any:
         return None
 
 
+def _rest(kind: type[Message], content: bytes) -> Any:
+    """What of it can be parsed without the spans or log records at fault."""
+    kept = salvage(content, partial(_parses, kind))
+    return None if kept is None else _parsed(kind, kept[0])
+
+
+def _parses(kind: type[Message], content: bytes) -> bool:
+    return _parsed(kind, content) is not None
+
+
 def _from_json(content: bytes) -> list[Request]:
     try:
-        document: Any = json.loads(content)
+        document: Any = load(content)
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}" if error.lineno > 1 else f"column {error.colno}"
         raise DamagedError(f"broken JSON at {place}: {error.msg}") from error
     except (UnicodeDecodeError, RecursionError) as error:
         raise DamagedError(f"broken JSON: {type(error).__name__}") from error
-    found: list[Request] = [
-        (signal, _message(document, kind).SerializeToString())
-        for signal, (kind, keys) in _KINDS.items()
-        if any(key in document for key in keys)
-    ]
+    found = [_message(signal, document) for signal, keys in _KEYS.items() if any(key in document for key in keys)]
     if not found and not any(key in document for key in _OTHERS):
         raise DamagedError("this JSON is not an OTLP request: it has no resourceSpans and no resourceLogs")
     return found
 
 
-def _message(document: dict[str, Any], kind: type[Message]) -> Message:
-    message = usual(document, kind)
-    if message is not None:
-        return message
+def _message(signal: Signal, document: dict[str, Any]) -> Request:
     try:
-        ids_to_base64(document)
-        return json_format.ParseDict(document, kind(), ignore_unknown_fields=True)
-    except (json_format.ParseError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        payload, lost = from_document(signal, document)
+    except BadBodyError as error:
         # json_format's messages quote the value, which may be what a caller said.
-        raise DamagedError("this JSON is not an OTLP request: a field has the wrong type") from error
+        raise DamagedError(_WRONG_TYPE) from error
+    if lost and salvage(payload, bool) is None:  # nothing is left
+        raise DamagedError(_WRONG_TYPE)
+    return Request(signal, payload, lost)

@@ -62,7 +62,7 @@ def metrics_accepted(content: bytes, *, is_json: bool) -> Accepted:
                 for metric in scope.metrics:
                     kind = metric.WhichOneof("data")
                     points += len(getattr(metric, kind).data_points) if kind else 0
-    except (DecodeError, json_format.ParseError, ValueError, TypeError, AttributeError, RecursionError):
+    except (DecodeError, json_format.ParseError, ValueError, TypeError, AttributeError, RecursionError, SystemError):
         points = 0  # unreadable, and not wanted anyway
     return Accepted(points, _NO_METRICS)
 

@@ -1,4 +1,4 @@
-"""Following a file: what was read but not taken in, as something of ours failed in between, is read again."""
+"""Following a file: what was not taken in is read again, and a damaged span costs only itself."""
 
 from pathlib import Path
 from threading import Event
@@ -7,6 +7,7 @@ import pytest
 
 from otel_voicebot.app import follow
 from otel_voicebot.app.ingest import Ingestion
+from otel_voicebot.receivers.bodies import from_json
 from otel_voicebot.settings import Settings
 from tests.cli.test_import import calls, stored
 
@@ -33,3 +34,36 @@ def test_what_was_read_and_not_taken_in_is_read_again(
     monkeypatch.setattr(Ingestion, "add", whole)
     follow([path], settings, stop, print)
     assert len(stored(tmp_path / "data")) == len(set(stored(tmp_path / "data"))) == 15
+
+
+def one_of(call: str, written: str, other: bytes) -> bytes:
+    """A call's line with one text replaced."""
+    line = call.encode()
+    assert line.count(written.encode()) == 1
+    return line.replace(written.encode(), other)
+
+
+@pytest.mark.parametrize("other", [b'"\\ud800"', b'"caf\xe9"', b"17"], ids=["half a surrogate", "latin-1", "a number"])
+def test_a_text_that_can_not_be_decoded_costs_its_span(tmp_path: Path, other: bytes) -> None:
+    """Of a call's three spans in JSON one is damaged: the others, and all of the next call, are stored."""
+    path, settings, stop, told = tmp_path / "spans.jsonl", Settings(data=tmp_path / "data"), Event(), []
+    first, second = calls(2)
+    path.write_bytes(one_of(first, '"voicebot.session"', other) + second.encode())
+    stop.set()
+    done = follow([path], settings, stop, told.append)
+    assert (done.spans, done.rejected, told) == (5, {"damaged": 1}, [])
+    assert follow([path], settings, stop, told.append).spans == 0
+
+
+def test_a_damaged_span_in_protobuf_costs_only_itself(tmp_path: Path) -> None:
+    """A Collector passes texts on that are no UTF-8: the span is left out and counted, as the service does."""
+    path, settings, stop, told = tmp_path / "spans.binpb", Settings(data=tmp_path / "data"), Event(), []
+    content = b""
+    for number, call in enumerate(calls(3)):
+        encoded = from_json("traces", call.encode())[0]
+        encoded = encoded.replace(b"voicebot.session", b"\xff" * 16) if number == 1 else encoded
+        content += len(encoded).to_bytes(4, "big") + encoded
+    path.write_bytes(content)
+    stop.set()
+    done = follow([path], settings, stop, told.append)
+    assert (done.spans, done.rejected, told) == (8, {"damaged": 1}, [])

@@ -91,7 +91,7 @@ def read(path: Path) -> tuple[list[Request], str]:
     found: list[Request] = []
     said = ""
     try:
-        found.extend(Request.FromString(payload) for _, payload in payloads(path))
+        found.extend(Request.FromString(payload) for _, payload, _ in payloads(path))
     except UnreadableDataError as error:
         said = str(error).removeprefix(f"{path}: ")
     return found, said
@@ -123,7 +123,7 @@ def test_captures_read_alike_from_json_and_protobuf(tmp_path: Path, name: str, p
 @pytest.mark.parametrize("path", sorted(CAPTURES.glob("*.pb")), ids=lambda path: path.name)
 def test_protobuf_is_handed_on_as_it_is(path: Path) -> None:
     """A protobuf file is yielded byte for byte."""
-    assert list(payloads(path)) == [("traces", path.read_bytes())]
+    assert list(payloads(path)) == [("traces", path.read_bytes(), 0)]
 
 
 @settings(max_examples=60, deadline=None)
@@ -159,7 +159,7 @@ def test_other_signals_are_skipped_and_told(tmp_path: Path) -> None:
     path = tmp_path / "mixed.jsonl"
     path.write_text("\n".join(map(json.dumps, lines)))
     notes: list[str] = []
-    found = [Request.FromString(payload) for _, payload in payloads(path, note=notes.append)]
+    found = [Request.FromString(payload) for _, payload, _ in payloads(path, note=notes.append)]
     assert found == [request(1), Request()]
     assert notes == [f"{path}: skipped 2 requests that hold other signals than traces and logs"]
 
@@ -179,13 +179,13 @@ def test_logs_are_told_from_traces(tmp_path: Path, packer: str) -> None:
     lines = [log, otlp_json(request(1)), otlp_json(request(2)) | log]
     path.write_bytes(PACKERS[packer]("\n".join(map(json.dumps, lines)).encode()))
     found = list(payloads(path))
-    assert [signal for signal, _ in found] == ["logs", "traces", "traces", "logs"]
+    assert [signal for signal, _, _ in found] == ["logs", "traces", "traces", "logs"]
     assert LogsData.FromString(found[0][1]) == LogsData.FromString(found[3][1]) == LOGS
     path.write_bytes(PACKERS[packer](LOGS.SerializeToString()))
-    assert list(payloads(path)) == [("logs", LOGS.SerializeToString())]
+    assert list(payloads(path)) == [("logs", LOGS.SerializeToString(), 0)]
     frames = [b"".join((len(one).to_bytes(4, "big"), one)) for one in (LOGS.SerializeToString(), packed(request(1)))]
     path.write_bytes(PACKERS[packer](b"".join(frames)))
-    assert [signal for signal, _ in payloads(path)] == ["logs", "traces"]
+    assert [signal for signal, _, _ in payloads(path)] == ["logs", "traces"]
 
 
 def packed(made: Request) -> bytes:
@@ -201,7 +201,7 @@ def test_an_id_that_is_none_costs_its_span_only(tmp_path: Path) -> None:
         document = otlp_json(request(1))
         document["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["traceId"] = identifier
         path.write_text(json.dumps(document))
-        ((_, payload),) = payloads(path)
+        ((_, payload, _),) = payloads(path)
         assert decode(payload).rejected == {"invalid_trace_id": 1}
 
 

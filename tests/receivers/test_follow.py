@@ -42,7 +42,7 @@ def numbers(following: Follower) -> list[int]:
     kind = type(request(1))
     found = []
     while requests := following.read():
-        found += [PLACE[kind.FromString(payload).SerializeToString()] for _, payload in requests]
+        found += [PLACE[kind.FromString(payload).SerializeToString()] for _, payload, _ in requests]
     return found
 
 
@@ -192,5 +192,5 @@ def test_a_line_larger_than_a_read_is_given_whole(tmp_path: Path) -> None:
     large = request(1, text="x" * 9_000_000)
     path.write_bytes(line(large) + WRITERS["json"](2))
     following = follower(path)
-    ((_, payload),) = following.read()[:1]
+    ((_, payload, _),) = following.read()[:1]
     assert type(large).FromString(payload) == large

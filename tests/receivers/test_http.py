@@ -103,6 +103,7 @@ def test_json_ids_may_be_base64(doors: Doors, intake: StoreIntake) -> None:
         {"startTimeUnixNano": 0},
         {"name": 5},
         {"name": "\ud800"},
+        {"\ud800": 1},
         {"attributes": 5},
         {"attributes": [{"key": "k", "value": {"stringValue": 1}}]},
         {"links": [5]},
@@ -117,6 +118,14 @@ def test_odd_json_spans_are_rejected_one_by_one(doors: Doors, intake: StoreIntak
     assert success["rejectedSpans"] == "1"
     assert success["errorMessage"]
     assert intake.span_names() == ["good", "second"]
+
+
+def test_json_that_is_not_utf8_costs_its_span(doors: Doors, intake: StoreIntake) -> None:
+    """One name in Latin-1 among good spans: that span is rejected, as it is in protobuf."""
+    body = spans(SPAN, {**SPAN, "name": "CAF?"}).replace(b"CAF?", b"caf\xe9")
+    status, answer, _ = ask(doors, body, JSON)
+    assert (status, json.loads(answer)["partialSuccess"]["rejectedSpans"]) == (200, "1")
+    assert intake.span_names() == ["good"]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, TracesData
 __all__ = ["requests"]
 
 CAPTURES: Final = Path(__file__).parents[1] / "tests" / "data" / "captures"
+_WHITE: Final = {ord("0"): " ", ord("1"): "\t"}
 _COPIES: Final = 32
 """Copies of all captures in one request: 8,192 spans."""
 
@@ -71,6 +72,6 @@ def _vary(value: AnyValue, number: int) -> None:
     elif value.HasField("string_value"):
         text = value.string_value
         if text[-1:] in ("]", "}"):  # white space in JSON: another text, the same value
-            value.string_value = text[:-1] + " " * (number % _COPIES) + text[-1]
+            value.string_value = text[:-1] + f"{number:b}".translate(_WHITE) + text[-1]
         elif text.count(" ") > 1:
             value.string_value = f"{text} {number}"

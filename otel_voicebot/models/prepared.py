@@ -19,7 +19,8 @@ __all__ = ["NARROW", "OPERATIONS", "Prepared", "as_arrow", "begin_anew", "connec
 NARROW: Final = pa.schema([SPANS.field(name) for name in SPAN_COLUMNS])
 """The columns of spans that the models read: what the live state keeps."""
 
-_TEXT: Final = " ".join(MODELS[name].text for name in ("nested", "plain", "steps", "parts", "texts", "turns", "sessions"))
+_RUN: Final = ("nested", "plain", "steps", "parts", "texts", "turns", "sessions")
+_TEXT: Final = " ".join(MODELS[name].text for name in _RUN)
 _READ: Final = ", ".join(name for name in NARROW.names if re.search(rf"\b{name}\b", _TEXT))
 """Those among them that turns and sessions read: each column costs, whatever stands in it."""
 

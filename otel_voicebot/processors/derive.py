@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from otel_voicebot.dialects import Field
-from otel_voicebot.processors.lookup import Keyed
+from otel_voicebot.processors.lookup import Keyed, distinct
 from otel_voicebot.processors.parse import ends_with_tool, load_json, read, read_json, words_in
 from otel_voicebot.processors.plans import Source, derived_by
 from otel_voicebot.processors.promote import Promoter
@@ -81,8 +81,8 @@ def _offer_read(
         known = np.isfinite(numbers)
         promoter.offer(source.name, number, rows[known], pa.array(numbers[known]))
         return
-    distinct, place = np.unique(values, return_inverse=True)
-    made = _read(keyed.table, field, distinct, loaded)
+    once, place = distinct(values)
+    made = _read(keyed.table, field, once, loaded)
     _offer_made(promoter, source, number, rows, made, place)
 
 
@@ -198,8 +198,8 @@ def _tell(keyed: Keyed, key: str, group: int, wanted: Mask, told: npt.NDArray[np
         keep = wanted[rows]
         rows, values = rows[keep], values[keep]
         says = ends_with_tool
-    distinct, place = np.unique(values, return_inverse=True)
-    said = [says(text) for text in keyed.table.text.take(pa.array(distinct)).to_pylist()]
+    once, place = distinct(values)
+    said = [says(text) for text in keyed.table.text.take(pa.array(once)).to_pylist()]
     codes = np.array([-1 if one is None else int(one) for one in said], np.int8)
     told[rows] = codes[place]
 
@@ -234,9 +234,9 @@ def counted_words(columns: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
         column = columns.get(texts)
         if column is None or column.null_count == len(column):
             continue
-        distinct = column.dictionary_encode()
-        counts = pa.array([words_in(text) for text in distinct.dictionary.to_pylist()], pa.int64())
-        counted = counts.take(distinct.indices)
+        encoded = column.dictionary_encode()
+        counts = pa.array([words_in(text) for text in encoded.dictionary.to_pylist()], pa.int64())
+        counted = counts.take(encoded.indices)
         stated = columns.get(words)
         found[words] = counted if stated is None else pc.coalesce(stated, counted)
     return found

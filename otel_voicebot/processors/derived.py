@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from otel_voicebot.spans.attributes import Attributes, Indices, Int32s, Kind
 
@@ -23,6 +22,7 @@ class Derived:
         self._count = 0
         self._arrays: list[pa.Array] = []
         self._names: list[bool] = []
+        self._joined: pa.StringArray | None = None
         self.places: dict[tuple[str, int], tuple[Int32s, Int32s]] = {}
         """Name and group to the rows that have such a value, and the number of each value."""
 
@@ -62,8 +62,16 @@ class Derived:
         """The texts with these numbers; null for a number below 0."""
         if not len(values) or int(values.max()) < self._first:
             return texts.take(pa.array(values, mask=values < 0))
-        derived = values >= self._first
-        found = texts.take(pa.array(np.where(derived, 0, values), mask=derived | (values < 0)))
-        own = [one if one.type == pa.string() else pa.nulls(len(one), pa.string()) for one in self._arrays]
-        others = pa.concat_arrays(own).take(pa.array(np.where(derived, values - self._first, 0), mask=~derived))
-        return pc.coalesce(found, others)
+        derived, own = np.flatnonzero(values >= self._first), np.flatnonzero((values >= 0) & (values < self._first))
+        found = [texts.take(pa.array(values[own])), self._texts().take(pa.array(values[derived] - self._first))]
+        place = np.full(len(values), -1, np.int32)
+        place[own] = np.arange(len(own))
+        place[derived] = np.arange(len(own), len(own) + len(derived))
+        return pa.concat_arrays(found).take(pa.array(place, mask=place < 0))
+
+    def _texts(self) -> pa.StringArray:
+        """The texts of all derived values; null for one that is no text."""
+        if self._joined is None or len(self._joined) < self._count:
+            own = [one if one.type == pa.string() else pa.nulls(len(one), pa.string()) for one in self._arrays]
+            self._joined = pa.concat_arrays(own)
+        return self._joined

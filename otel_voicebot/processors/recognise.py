@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from otel_voicebot import semconv
 from otel_voicebot.dialects import Dialect, matches
-from otel_voicebot.processors.lookup import Keyed
+from otel_voicebot.processors.lookup import Keyed, distinct
 from otel_voicebot.spans.attributes import Int32s, Mask
 from otel_voicebot.spans.batch import SpanBatch
 
@@ -138,8 +138,8 @@ def _of_scope(scope: str, dialects: Sequence[Dialect]) -> int:
 def _by_kind(keyed: Keyed, key: str, kinds: Mapping[str, str], owners: int) -> Int32s:
     components = np.full(owners, -1, np.int32)
     rows, values = keyed.texts(key)
-    distinct, place = np.unique(values, return_inverse=True)
-    words = keyed.table.text.take(pa.array(distinct)).to_pylist()
+    once, place = distinct(values)
+    words = keyed.table.text.take(pa.array(once)).to_pylist()
     numbers = np.array([_number(kinds.get(word)) for word in words], np.int32)
     components[rows] = numbers[place]
     return components

@@ -79,10 +79,10 @@ class Attributes:
         return self.take(np.flatnonzero(wanted[self.key][self.value]))
 
     def in_use(self) -> Self:
-        """The same entries without the values that no entry points to."""
+        """The same entries without the values that no entry points to, unless these are so few that they may stay."""
         used = np.zeros(len(self.key), dtype=bool)
         used[self.value] = True
-        if used.all():
+        if np.count_nonzero(used) > 0.75 * len(used):
             return self
         return replace(
             self,

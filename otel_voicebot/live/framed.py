@@ -19,6 +19,7 @@ from otel_voicebot.models.framed import PreparedCalls
 __all__ = ["Computed", "Framed", "Whole", "of_frameworks"]
 
 _FLAT: Final = pa.array(FLAT)
+_PLACE: Final = ["session_id", "turn_index", "trace_id", "span_id"]
 Same = Callable[[Mapping[str, object], Mapping[str, object]], bool]
 
 
@@ -102,28 +103,31 @@ class Framed:
 
         Args:
             rows: all spans of these calls, schema NARROW.
-            calls: session id to what is known of it, with its rows as they were stored.
+            calls: session id to what is known of it, with its rows as they were stored, and what was noted as counted.
             same: whether a computed row says what the stored one does. One that doesn't is restated later.
 
         Returns:
             How many operations of each were counted.
         """
         models = self._loaded(rows, list(calls))
-        handed = rows.filter(pc.equal(rows["component"], "handoff"))["span_id"].to_pylist()
-        placed = models.run("placed").select(["session_id", "turn_index", "trace_id", "span_id"]).to_pylist()
-        for row in placed:
-            stored = calls[row["session_id"]].rows.get(row["turn_index"])
-            if stored is not None and (row["span_id"] not in handed or stored["handoff"]):
-                calls[row["session_id"]].counted.add(row["trace_id"].hex() + row["span_id"].hex())
+        placed = models.run("placed").select(["trace_id", "span_id", "turn_index"]).to_pylist()
+        places = {row["trace_id"].hex() + row["span_id"].hex(): row["turn_index"] for row in placed}
+        for row in rows.filter(pc.equal(rows["component"], "handoff")).select(_PLACE).to_pylist():
+            known, key = _of(row, calls)
+            stored = known.rows.get(places.get(key, row["turn_index"]))
+            if stored is not None and stored["handoff"]:
+                known.counted.add(key)
         for row in models.run("turns").to_pylist():
             known = calls[row["session_id"]]
             stored = known.rows.get(row["turn_index"])
             if stored is not None and same(row, stored):
                 known.rows[row["turn_index"]] = row
-        operations = models.run("operations").select(["session_id", "turn_index"]).to_pylist()
         counts = dict.fromkeys(calls, 0)
-        for row in operations:
-            counts[row["session_id"]] += row["turn_index"] in calls[row["session_id"]].rows
+        for row in models.run("operations").select(_PLACE).to_pylist():
+            known, key = calls[row["session_id"]], row["trace_id"] + row["span_id"]
+            if row["turn_index"] in known.rows:
+                known.counted.add(key)
+            counts[row["session_id"]] += key in known.counted
         return counts
 
     def _loaded(self, rows: pa.Table, under_way: list[str]) -> PreparedCalls:
@@ -143,12 +147,16 @@ class Framed:
             self._models.close()
 
 
+def _of(row: Mapping[str, Any], calls: Mapping[str, Whole]) -> tuple[Whole, str]:
+    """The call of a span, and the span's key."""
+    return calls[row["session_id"] or row["trace_id"].hex()], row["trace_id"].hex() + row["span_id"].hex()
+
+
 def _handoffs(rows: pa.Table, calls: dict[str, Whole]) -> pa.Table:
     found = rows.filter(pc.equal(rows["component"], "handoff"))
     wanted = []
-    for row in found.select(["session_id", "trace_id", "span_id"]).to_pylist():
-        known = calls[row["session_id"] or row["trace_id"].hex()]
-        key = row["trace_id"].hex() + row["span_id"].hex()
+    for row in found.select(_PLACE).to_pylist():
+        known, key = _of(row, calls)
         wanted.append(key not in known.counted)
         known.counted.add(key)
     return found.filter(pa.array(wanted, pa.bool_()))
@@ -157,7 +165,7 @@ def _handoffs(rows: pa.Table, calls: dict[str, Whole]) -> pa.Table:
 def _uncounted(operations: pa.Table, calls: dict[str, Whole], over: set[str]) -> pa.Table:
     """Operations of turns that have a row, and all of calls that are over, which were not counted before."""
     wanted = []
-    for row in operations.select(["session_id", "turn_index", "trace_id", "span_id"]).to_pylist():
+    for row in operations.select(_PLACE).to_pylist():
         known, key = calls[row["session_id"]], row["trace_id"] + row["span_id"]
         final = row["session_id"] in over or row["turn_index"] in known.rows
         wanted.append(final and key not in known.counted)

@@ -1,7 +1,8 @@
 """A live state that goes on where another process was killed.
 
 What is on disk decides: a turn with a row was counted by the process that wrote it, a session with a row is closed.
-Operations outside turns have no row, so they are noted as they are counted.
+Operations outside turns have no row, nor has the turn under way of a framework's call in which a handoff was counted:
+so they are noted as they are counted.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,6 +26,7 @@ __all__ = ["KEY", "Left", "Resumable", "keys_of"]
 KEY: Final = pa.binary(24)
 """A trace id and a span id."""
 _COUNTED: Final = pa.array([*semconv.OPERATIONS, "handoff"])
+_HANDOFFS: Final = pa.array(["handoff"])
 _ROW: Final = ("revision", "computed_at", "writer")
 
 
@@ -35,7 +37,7 @@ class Left:
     Attributes:
         spans: of sessions that were open, each once, in the order in which they came; schema NARROW.
         turns: their rows of the table ``turns``, the highest revision of each.
-        counted: keys of the operations outside turns that were counted.
+        counted: keys of operations and handoffs that were counted, all those of which no row tells.
         closed: ids of sessions that were closed, the latest last.
         traces: traces of closed sessions that have an id of their own.
     """
@@ -58,7 +60,7 @@ class Resumable(Live):
     """A live state that can take up what another has left, and says what the next one needs to know.
 
     Args:
-        note: called with keys of operations outside turns, before they are counted.
+        note: called with keys of operations outside turns and of handoffs, before they are counted.
         options: as of ``Live``.
     """
 
@@ -82,7 +84,7 @@ class Resumable(Live):
                 turn.renamed = bool(found) and (session.id, index) not in known
         self._recompute(left.turns)
         self._split_loose(left.counted)
-        self._take_up_whole(left.turns)
+        self._take_up_whole(left.turns, left.counted)
 
     def _of_open(self, spans: pa.RecordBatch) -> pa.RecordBatch:
         """Without those of closed sessions: they were counted, or counted as late, before."""
@@ -115,10 +117,10 @@ class Resumable(Live):
         if any(changed):
             self._emit("turns", computed.filter(pa.array(changed)))
 
-    def _take_up_whole(self, rows: pa.Table) -> None:
-        """Of calls that are computed whole: what has a row was counted."""
+    def _take_up_whole(self, rows: pa.Table, counted: pa.Array) -> None:
+        """Of calls that are computed whole: what has a row was counted, and what was noted."""
         found = {one.id: one for one in self._open.values() if one.whole is not None}
-        if not found or not rows.num_rows:
+        if not found:
             return
         names = {name: one for one in found.values() for name in (*self._unnamed(one), one.id)}
         for row in rows.to_pylist():
@@ -126,8 +128,12 @@ class Resumable(Live):
             if session is not None and session.whole is not None:
                 session.whole.rows[row["turn_index"]] = row
                 session.whole.revisions[row["turn_index"]] = row["revision"]
-        parts = [(one.id if one.explicit else None, part) for one in found.values() for part in one.turns[LOOSE].parts]
         calls = {name: one.whole for name, one in found.items() if one.whole is not None}
+        for name, whole in calls.items():
+            for part in found[name].turns[LOOSE].parts:
+                keys = keys_of(self._rows.gather([(None, part)]))
+                whole.counted.update(key.hex() for key in keys.filter(pc.is_in(keys, counted)).to_pylist())
+        parts = [(one.id if one.explicit else None, part) for one in found.values() for part in one.turns[LOOSE].parts]
         for name, operations in self._framed.take_up(self._rows.gather(parts), calls, _same).items():
             found[name].operations += operations
 
@@ -183,22 +189,30 @@ class Resumable(Live):
         )
         super()._finish_turns(turns)
 
-    def _note_parts(self, parts: list[Part]) -> None:
-        keys = self._operations_of(parts)
+    def _finish_whole(self, turned: list[OpenSession], ended: list[OpenSession], *, complete: bool) -> None:
+        # a handoff is counted at once, also where its turn has no row yet
+        turns = [session.turns[LOOSE] for session in turned if session.id not in self._ending]
+        self._note_parts([part for turn in turns for part in turn.parts[turn.counted :]], _HANDOFFS)
+        super()._finish_whole(turned, ended, complete=complete)
+
+    def _note_parts(self, parts: list[Part], components: pa.Array = _COUNTED) -> None:
+        keys = self._keys(parts, components)
         if len(keys):
             self._note(keys)
 
-    def _operations_of(self, parts: list[Part]) -> pa.Array:
+    def _keys(self, parts: list[Part], components: pa.Array) -> pa.Array:
         if not parts:
             return pa.array([], KEY)
         rows = self._rows.gather([(None, part) for part in parts])
-        return keys_of(rows.filter(pc.is_in(rows["component"], _COUNTED)))
+        return keys_of(rows.filter(pc.is_in(rows["component"], components)))
 
     def counted(self) -> pa.Array:
-        """Keys of the operations outside turns of open sessions that were counted."""
+        """Keys of what was counted of open sessions: operations outside turns; of those computed whole, all."""
         native = [session for session in self._open.values() if session.whole is None]
         turns = [session.turns[LOOSE] for session in native if LOOSE in session.turns]
-        return self._operations_of([part for turn in turns for part in turn.parts[: turn.counted]])
+        keys = self._keys([part for turn in turns for part in turn.parts[: turn.counted]], _COUNTED)
+        wholes = [session.whole for session in self._open.values() if session.whole is not None]
+        return pa.concat_arrays([keys, pa.array([bytes.fromhex(key) for one in wholes for key in one.counted], KEY)])
 
 
 def _revisions(turns: pa.Table) -> dict[tuple[str, int], int]:

@@ -7,7 +7,7 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from otel_voicebot import semconv as s
-from otel_voicebot.live import Aggregator, Left, Resumable
+from otel_voicebot.live import KEY, Aggregator, Left, Resumable
 from otel_voicebot.models.framed import PreparedCalls
 from otel_voicebot.models.prepared import NARROW
 from otel_voicebot.selfmetrics import SelfMetrics
@@ -15,7 +15,10 @@ from otel_voicebot.spans.schema import TURNS
 from tests.dialects.captured import rows_of, spans_of
 from tests.live.doors import Clock
 
-METRICS = (s.TURNS, s.OPERATION_DURATION, s.RESPONSE_GAP, s.INTERRUPTIONS, s.ERRORS, s.TOKENS, s.HANDOFFS, s.SESSIONS)
+METRICS = (
+    *(s.TURNS, s.OPERATION_DURATION, s.RESPONSE_GAP, s.INTERRUPTIONS, s.ERRORS, s.TOKENS, s.HANDOFFS, s.SESSIONS),
+    s.RESTATED,
+)
 
 
 class Process:
@@ -24,7 +27,8 @@ class Process:
     def __init__(self) -> None:
         self.clock, self.aggregator = Clock(), Aggregator()
         self.written: list[dict[str, Any]] = []
-        self.live = Resumable(self.aggregator, SelfMetrics(), self._write, clock=self.clock, note=lambda _: None)
+        self.noted: list[pa.Array] = []
+        self.live = Resumable(self.aggregator, SelfMetrics(), self._write, clock=self.clock, note=self.noted.append)
 
     def _write(self, table: str, rows: pa.Table) -> None:
         if table == "turns":
@@ -41,6 +45,15 @@ class Process:
         self.clock.now += seconds
         if self.live.due():
             self.live.tick()
+
+    def killed(self, spans: pa.RecordBatch, *, rewritten: bool) -> "Process":
+        """The next process, which knows what this one wrote and noted; notes are rewritten when they are many."""
+        notes = [self.live.counted()] if rewritten else self.noted
+        kept = pa.RecordBatch.from_arrays([spans[name] for name in NARROW.names], schema=NARROW)
+        rows = pa.Table.from_pylist(list({row["turn_index"]: row for row in self.written}.values()))
+        after = Process()
+        after.live.resume(Left(spans=kept, turns=rows, counted=pa.concat_arrays([pa.array([], KEY), *notes])))
+        return after
 
     def counts(self) -> dict[str, float]:
         """What each metric sums to."""
@@ -85,6 +98,63 @@ def test_what_was_counted_before_the_framework_showed_is_not_counted_again() -> 
             assert process.counts()[s.TOKENS.name] == 100
     assert process.counts()[s.TOKENS.name] == 200
     assert process.counts()[s.OPERATION_DURATION.name] == pytest.approx(2 + 2)  # seconds, and how many
+
+
+@pytest.mark.parametrize("rewritten", [False, True])
+def test_what_was_noted_before_the_framework_showed_is_not_counted_after_kills(*, rewritten: bool) -> None:
+    """A model call of the job is counted, LiveKit's spans come, and two processes are killed one after the other."""
+    before = made("chat gpt-4.1", 5, parent=1, key=s.INPUT_TOKENS, scope="opentelemetry.util.genai.handler")
+    turn = [made("agent_turn", 21, parent=2), made("llm_request", 22, parent=21, key=s.INPUT_TOKENS)]
+    first = Process()
+    first.live.add(rows_of([before]))
+    first.pass_(6)
+    first.live.add(rows_of(turn))
+    second = first.killed(rows_of([before, *turn]), rewritten=rewritten)
+    second.noted += [] if rewritten else first.noted
+    second.pass_(3)
+    third = second.killed(rows_of([before, *turn]), rewritten=rewritten)
+    third.live.add(rows_of([made("agent_session", 2, parent=1)]))
+    third.pass_(700)
+    processes = (first, second, third)
+    assert [process.counts()[s.TOKENS.name] for process in processes] == [100, 0, 100]
+    assert third.counts()[s.SESSIONS.name] == 1
+    assert not any(process.counts()[s.RESTATED.name] for process in processes)
+
+
+@pytest.mark.parametrize("rewritten", [False, True])
+def test_a_native_turn_beside_a_framework_is_not_counted_after_a_kill(*, rewritten: bool) -> None:
+    """A turn of our own with a model call and a handoff has a row; the next process finds LiveKit's spans beside it."""
+    turn, call, handoff = (
+        made(name, number, parent=parent, key=s.TURN_INDEX, value=1, scope=s.SCOPE_NAME)
+        for name, number, parent in ((s.SPAN_TURN, 3, 1), ("chat", 4, 3), (s.SPAN_HANDOFF, 6, 3))
+    )
+    turn[1].events.add(name=s.USER_SPEECH_END, time_unix_nano=turn[1].start_time_unix_nano + 1)
+    call[1].attributes.add(key=s.INPUT_TOKENS).value.int_value = 100
+    first = Process()
+    first.live.add(rows_of([turn, call, handoff]))
+    first.pass_(3)
+    assert [first.counts()[metric.name] for metric in (s.TURNS, s.TOKENS, s.HANDOFFS)] == [1, 100, 1]
+    framework = [made("eou_detection", 14, parent=1), made("agent_session", 1)]
+    first.live.add(rows_of(framework[:1]))
+    second = first.killed(rows_of([turn, call, handoff, framework[0]]), rewritten=rewritten)
+    second.live.add(rows_of(framework[1:]))
+    second.pass_(700)
+    found = {metric.name: second.counts()[metric.name] for metric in (s.TURNS, s.TOKENS, s.HANDOFFS, s.SESSIONS)}
+    assert found == {s.TURNS.name: 0, s.TOKENS.name: 0, s.HANDOFFS.name: 0, s.SESSIONS.name: 1}
+
+
+@pytest.mark.parametrize("rewritten", [False, True])
+def test_a_handoff_of_a_turn_without_a_row_is_not_counted_after_a_kill(*, rewritten: bool) -> None:
+    """LiveKit's handoff is counted when it has come, its turn when it is over, which a process is killed between."""
+    spans = [made("agent_turn", 21, parent=2), made("update_agent", 22, parent=2)]
+    first = Process()
+    first.live.add(rows_of(spans))
+    first.pass_(3)
+    assert (first.counts()[s.HANDOFFS.name], first.written) == (1, [])
+    second = first.killed(rows_of(spans), rewritten=rewritten)
+    second.live.add(rows_of([made("agent_session", 2)]))
+    second.pass_(700)
+    assert [second.counts()[metric.name] for metric in (s.HANDOFFS, s.SESSIONS)] == [0, 1]
 
 
 def test_a_native_turn_that_was_counted_stays_one_turn_beside_a_framework() -> None:

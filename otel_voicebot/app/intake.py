@@ -93,6 +93,7 @@ class Intake:
         admission: bounds; closed until the service opens it.
         metrics: counts answers, repeats and failures.
         probe: tries the disk while it refuses; raises CannotStartError or OSError.
+        others: which thread of the service, beside its own, has ended; None while all live.
     """
 
     def __init__(
@@ -101,11 +102,13 @@ class Intake:
         admission: Admission,
         metrics: SelfMetrics,
         probe: Callable[[], None] = lambda: None,
+        others: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._paths = paths
         self._admission = admission
         self._metrics = metrics
         self._probe = probe
+        self._others = others
         self._changed = threading.Condition()
         self._offered: deque[Queued] = deque()
         self._read: deque[_Read] = deque()
@@ -138,7 +141,15 @@ class Intake:
 
     def unready(self) -> str | None:
         """Why nothing can be taken now; None when ready."""
-        return self._admission.unready()
+        return self.broken() or self._admission.unready()
+
+    def broken(self) -> str | None:
+        """Which thread has ended, though nobody told it to; None while all live. Never blocks."""
+        if self._stopping:
+            return None
+        ended = (thread.name for thread in self._threads if thread.ident is not None and not thread.is_alive())
+        name = next(ended, None) or self._others()
+        return None if name is None else f"a thread has ended: {name}"
 
     # ---- the service --------------------------------------------------------------------------------------------
 

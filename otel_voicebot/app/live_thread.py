@@ -81,6 +81,11 @@ class LiveThread:
         self._notes.keep(self.derived.live.counted())
         self._settle()
 
+    @property
+    def alive(self) -> bool:
+        """Whether its thread runs; also before start, and when it was told to end."""
+        return self._stopping or self._thread.ident is None or self._thread.is_alive()
+
     def start(self) -> None:
         """Begin to work."""
         self._thread.start()

@@ -43,6 +43,8 @@ _DOOR: Final = "otlp"
 
 
 class _Door(Protocol):
+    @property
+    def alive(self) -> bool: ...
     def start(self) -> int: ...
     def stop(self, grace_s: float) -> None: ...
 
@@ -81,7 +83,8 @@ class Service:
         )
         self._window = Window(settings.dedupe_window) if settings.dedupe_window else None
         self._forwarder = _forwarder(settings, self.metrics) if settings.logs_endpoint else None
-        self._intake = Intake(self._paths(), self._admission, self.metrics, self._probe)
+        self._doors: dict[str, _Door] = {}
+        self._intake = Intake(self._paths(), self._admission, self.metrics, self._probe, self._ended)
         self._maintainer = Maintainer(settings.data, self.metrics, Care(settings.retention, settings.disk_cap))
         self._open = ExitStack()
         """What has to be closed, in the reverse order of its start."""
@@ -117,6 +120,14 @@ class Service:
             disk.write(path, b"PAR1", durable=True)
         finally:
             disk.remove(path)
+
+    def _ended(self) -> str | None:
+        """A thread without which the service serves nobody, and which has ended by itself."""
+        if self._stopped:
+            return None
+        if not self._live.alive:
+            return "live"
+        return next((name for name, door in self._doors.items() if not door.alive), None)
 
     def start(self) -> None:
         """Open the doors, take up what the process before left, and begin to take requests.
@@ -162,6 +173,7 @@ class Service:
         )
         door: _Door = kind(self._intake, address, self._security, limits, self.metrics)
         port = door.start()
+        self._doors[kind.__name__] = door
         self._open.callback(door.stop, _GRACE_S)
         return f"{address.rpartition(':')[0]}:{port}"
 
@@ -172,7 +184,8 @@ class Service:
         registry.register(VoicebotCollector(self._series, self.metrics.read, self._live.derived.active))
         if not self.settings.metrics_addr:
             return None
-        server = MetricsServer(registry, self.settings.metrics_addr)
+        pages = {"/healthz": self._intake.broken, "/readyz": self._intake.unready}
+        server = MetricsServer(registry, self.settings.metrics_addr, pages)
         self._open.callback(server.close)
         return server.url.removeprefix("http://").removesuffix("/metrics")
 

@@ -4,8 +4,8 @@ import os
 import re
 import socket
 import weakref
-from collections.abc import Callable, Iterator, Mapping
-from typing import Final, Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Final, Protocol
 
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -13,6 +13,9 @@ from prometheus_client.registry import Collector
 
 from otel_voicebot import conventions, semconv
 from otel_voicebot.errors import CannotStartError
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 __all__ = ["MetricsServer", "SeriesLike", "VoicebotCollector", "prometheus_name"]
 
@@ -102,16 +105,22 @@ class MetricsServer:
     Args:
         registry: what it serves.
         address: HOST:PORT; port 0 picks a free one.
+        pages: path to what a probe is told there: why not all is well (503), None when it is (200).
 
     Raises:
         CannotStartError: the address can't be used; the message says which and what to do.
     """
 
-    def __init__(self, registry: CollectorRegistry, address: str) -> None:
+    def __init__(
+        self, registry: CollectorRegistry, address: str, pages: Mapping[str, Callable[[], str | None]] | None = None
+    ) -> None:
         host, _, port = address.rpartition(":")
         host = host.strip("[]")
         try:
             self._server, self._thread = start_http_server(int(port), host, registry)
+            metrics = self._server.get_app()
+            if pages and metrics is not None:
+                self._server.set_app(_with_pages(metrics, pages))
         except (OSError, UnicodeError) as error:  # a port in use; a host that no resolver takes
             msg = (
                 f"metrics can't be served at {address}: {getattr(error, 'strerror', None) or 'no such host'}; "
@@ -134,6 +143,22 @@ class MetricsServer:
             self._server.shutdown()
             self._server.server_close()
             self._thread.join(timeout=2)
+
+
+def _with_pages(metrics: "WSGIApplication", pages: Mapping[str, Callable[[], str | None]]) -> "WSGIApplication":
+    def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        asked = pages.get(environ["PATH_INFO"])
+        if asked is None:
+            return metrics(environ, start_response)
+        try:
+            reason = asked()
+        except Exception:  # noqa: BLE001 - a probe gets an answer
+            reason = "failed"
+        status = "200 OK" if reason is None else "503 Service Unavailable"
+        start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
+        return [f"{reason or 'ok'}\n".encode()]
+
+    return answer
 
 
 _inherited: weakref.WeakSet[socket.socket] = weakref.WeakSet()

@@ -43,3 +43,9 @@ class Intake(Protocol):
 
     def unready(self) -> str | None:
         """Why nothing can be taken now (starting, draining, disk full), for the sender's eyes; None when ready."""
+
+    def broken(self) -> str | None:
+        """Why the process should be started anew: a thread without which it serves nobody has ended; None else.
+
+        Never blocks.
+        """

@@ -19,14 +19,15 @@ from otel_voicebot.receivers.answers import Signal
 from otel_voicebot.receivers.jsonids import ids_of_one_to_base64, ids_to_base64
 from otel_voicebot.receivers.usualjson import usual
 
-__all__ = ["ENCODINGS", "BadBodyError", "decompress", "from_document", "from_json", "load", "sniff"]
+__all__ = ["ENCODINGS", "BadBodyError", "LargeBodyError", "decompress", "from_document", "from_json", "load", "sniff"]
 
 _PIECE: Final = 1 << 20
 _ENDS_EARLY: Final = "it ends too early"
 
 _MARKS: Final = (b",", b":", b"[", b"{")
 _MOST_MARKS: Final = 6_000_000
-"""Each stands for a value at most, and a value takes some 60 bytes: `[],` would become 24 times its bytes."""
+"""Each stands for a value at most, and a value takes some 60 bytes: `[],` would become 24 times its bytes. Spans of
+frameworks have one in ten to twelve bytes, so that this is 60 MB of them, which take 6 s and ten times the memory."""
 
 Reserve = Callable[[int], None]
 """Asks for this many more bytes; raises where they can't be had."""
@@ -34,6 +35,10 @@ Reserve = Callable[[int], None]
 
 class BadBodyError(Exception):
     """A body that can never be accepted. The text says why and quotes nothing of it."""
+
+
+class LargeBodyError(BadBodyError):
+    """One that could be, in smaller batches."""
 
 
 def decompress(body: bytes, encoding: str, limit: int, reserve: Reserve) -> bytes:
@@ -46,7 +51,7 @@ def decompress(body: bytes, encoding: str, limit: int, reserve: Reserve) -> byte
         reserve: is asked before each megabyte; what it raises ends the work.
 
     Raises:
-        BadBodyError: the bytes are damaged, or become more than ``limit``.
+        BadBodyError: the bytes are damaged, or (LargeBodyError) become more than ``limit``.
     """
     if encoding == "identity":
         return body
@@ -54,7 +59,9 @@ def decompress(body: bytes, encoding: str, limit: int, reserve: Reserve) -> byte
     try:
         for piece in ENCODINGS[encoding](body):
             if plain.tell() + len(piece) > limit:
-                raise BadBodyError(f"the body becomes more than {limit} bytes when decompressed; send smaller batches")
+                raise LargeBodyError(
+                    f"the body becomes more than {limit} bytes when decompressed; send smaller batches"
+                )
             reserve(len(piece))
             plain.write(piece)
     except (zlib.error, EOFError, OSError) as error:
@@ -137,10 +144,10 @@ def from_json(signal: Signal, content: bytes) -> tuple[bytes, int]:
     Ids may be hex (OTLP/JSON) or base64 (protobuf's own JSON).
 
     Raises:
-        BadBodyError: this is no such request.
+        BadBodyError: this is no such request, or (LargeBodyError) one of too many values.
     """
     if sum(content.count(mark) for mark in _MARKS) > _MOST_MARKS:
-        raise BadBodyError("the body is JSON of too many values; send smaller batches, or protobuf")
+        raise LargeBodyError("the body is JSON of too many values; send smaller batches, or protobuf")
     try:
         document = load(content)
     except (ValueError, RecursionError) as error:

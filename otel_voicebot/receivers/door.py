@@ -1,6 +1,5 @@
 """What both doors do with a request, whatever protocol it came by."""
 
-import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -8,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from otel_voicebot.receivers.answers import Answer, Intake, Refused, Signal
-from otel_voicebot.receivers.bodies import BadBodyError, decompress, from_json
+from otel_voicebot.receivers.bodies import BadBodyError, LargeBodyError, decompress, from_json
 from otel_voicebot.receivers.limits import Budget, Limits
 from otel_voicebot.receivers.salvage import crowded
 from otel_voicebot.receivers.security import Security
@@ -20,6 +19,8 @@ __all__ = ["BusyError", "Door", "Lease"]
 
 _DAMAGED: Final = "damaged"
 _COUNTED_BYTES: Final = 1 << 20
+_COUNTED_METRICS: Final = 8 << 20
+"""Bytes of metrics beyond which their points are not counted: they are rejected either way."""
 _MOST_ITEMS: Final = 500_000
 """Spans or log records of one request. An empty span is two bytes, and takes 240 while it is read."""
 _UNREADABLE: Final = "could not be read: a value of a wrong type, or nested too deep"
@@ -72,7 +73,6 @@ class Door:
         # a body within its own bounds must have room, or its sender would come again for ever
         self._budget = Budget(max(limits.in_flight_bytes, limits.body_bytes + limits.decompressed_bytes))
         self._places = Budget(limits.concurrent)
-        self._reading_json = threading.Lock()  # a body's objects take ten times its bytes: one body at a time
 
     @contextmanager
     def place(self) -> Iterator[Lease]:
@@ -117,6 +117,8 @@ class Door:
     def take(self, signal: str, body: bytes, lease: Lease, *, encoding: str, is_json: bool = False) -> "Pending":
         """Unpack a body and hand it in. Costs CPU time, doesn't wait for the disk.
 
+        JSON by one thread only: its objects take ten times the body's bytes.
+
         Raises:
             BusyError: its decompressed bytes are too many just now.
         """
@@ -124,20 +126,21 @@ class Door:
         lost = 0
         try:
             if is_json and len(body) > limit:
-                raise BadBodyError(f"a JSON body may have {limit} bytes; send smaller batches, or protobuf")
+                raise LargeBodyError(f"a JSON body may have {limit} bytes; send smaller batches, or protobuf")
             plain = decompress(body, encoding, min(limit, self.limits.decompressed_bytes), lease.take)
             if signal == "metrics":
-                return Pending.of(metrics_accepted(plain, is_json=is_json))
+                counted = plain if len(plain) <= _COUNTED_METRICS else b""
+                return Pending.of(metrics_accepted(counted, is_json=is_json))
             kept: Signal = "traces" if signal == "traces" else "logs"
             if is_json:
-                with self._reading_json:
-                    plain, lost = from_json(kept, plain)
+                plain, lost = from_json(kept, plain)
             if len(plain) > _COUNTED_BYTES and crowded(plain, _MOST_ITEMS):
-                raise BadBodyError(f"the body has more than {_MOST_ITEMS} {signal}; send smaller batches")
+                raise LargeBodyError(f"the body has more than {_MOST_ITEMS} {signal}; send smaller batches")
         except BadBodyError as error:
             if signal == "metrics":
                 return Pending.of(metrics_accepted(b"", is_json=False))
-            return Pending.of(self.never("malformed", str(error)))
+            reason = "too_large" if isinstance(error, LargeBodyError) else "malformed"
+            return Pending.of(self.never(reason, str(error)))
         self.metrics.add(SELF_REJECTED, lost, _DAMAGED)
         return Pending(self.intake.offer(kept, plain), lost)
 

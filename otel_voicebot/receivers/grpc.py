@@ -98,6 +98,11 @@ class GrpcReceiver:
         self._server = server
         return port
 
+    @property
+    def alive(self) -> bool:
+        """Whether its own thread runs; also before start and after stop. grpcio doesn't tell of its threads."""
+        return self._server is None or self._slow.alive
+
     def stop(self, grace_s: float) -> None:
         """Take nothing new, answer what was taken within so many seconds, and end. Idempotent; safe before start."""
         server, self._server = self._server, None
@@ -193,6 +198,10 @@ class _SlowSenders:
         self._calls: dict[int, tuple[float, Any]] = {}
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="otel-voicebot-grpc-slow", daemon=True)
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
 
     def start(self) -> None:
         self._thread.start()

@@ -1,13 +1,14 @@
-"""The OTLP/HTTP door, and the pages for probes: ``/healthz`` (the process lives), ``/readyz`` (it takes requests)."""
+"""The OTLP/HTTP door, and pages for probes: ``/healthz`` (all its threads live), ``/readyz`` (it takes requests)."""
 
 import asyncio
 import contextlib
 import math
 import socket
 import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 import uvicorn
 from starlette.requests import ClientDisconnect, Request
@@ -19,7 +20,7 @@ from otel_voicebot.receivers.answers import Accepted, Answer, Intake, Refused
 from otel_voicebot.receivers.bodies import ENCODINGS
 from otel_voicebot.receivers.connection import BoundedConnection, SlowSenderError
 from otel_voicebot.receivers.door import BusyError, Door, Lease, Pending
-from otel_voicebot.receivers.limits import Limits
+from otel_voicebot.receivers.limits import Budget, Limits
 from otel_voicebot.receivers.security import Security
 from otel_voicebot.receivers.statuses import DOORS, accepted, refused
 from otel_voicebot.selfmetrics import SelfMetrics
@@ -27,10 +28,16 @@ from otel_voicebot.selfmetrics import SelfMetrics
 __all__ = ["HttpReceiver"]
 
 _WORKERS: Final = 4
-"""Bodies that are unpacked at once."""
+"""Bodies of protobuf that are unpacked at once; one of JSON beside them, so that the others don't wait behind it."""
+_JSON_SHARE: Final = 4
+"""One in so many of the requests at once may be JSON: they wait for each other, up to seconds each."""
+_ASK_S: Final = 2.0
+"""Seconds to find out whether requests are taken: a file system that hangs doesn't say how much space it has."""
+_HANGS: Final = "the disk doesn't answer"
 _CONNECTIONS: Final = 1000
 _KEEP_ALIVE_S: Final = 75
 _START_S: Final = 10.0
+A = TypeVar("A")
 _PROTOBUF, _JSON = "application/x-protobuf", "application/json"
 
 
@@ -87,6 +94,11 @@ class HttpReceiver:
         port: int = listening.getsockname()[1]
         return port
 
+    @property
+    def alive(self) -> bool:
+        """Whether its thread runs; also before start and after stop."""
+        return self._server is None or self._thread is None or self._thread.is_alive()
+
     def stop(self, grace_s: float) -> None:
         """Take nothing new, answer what was taken within so many seconds, and end. Idempotent; safe before start."""
         server, thread, self._server = self._server, self._thread, None
@@ -142,22 +154,32 @@ class _App:
         self._door = door
         self._limits = door.limits
         self._workers = ThreadPoolExecutor(_WORKERS, thread_name_prefix="otel-voicebot-http-body")
+        self._json = ThreadPoolExecutor(1, thread_name_prefix="otel-voicebot-http-json")
+        self._json_places = Budget(max(1, door.limits.concurrent // _JSON_SHARE))
+        self._asking = ThreadPoolExecutor(1, thread_name_prefix="otel-voicebot-http-ready")
         pages = [Route(f"/v1/{signal}", self._export, methods=["POST"]) for signal in DOORS]
         pages += [Route("/healthz", self._alive, methods=["GET"]), Route("/readyz", self._ready, methods=["GET"])]
         self.router = Router(pages, redirect_slashes=False)
 
     def close(self) -> None:
-        self._workers.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._workers, self._json, self._asking):
+            pool.shutdown(wait=False, cancel_futures=True)
 
     async def _alive(self, _request: Request) -> Response:
-        return PlainTextResponse("ok\n")
+        return _page("ok", self._door.intake.broken())
 
     async def _ready(self, _request: Request) -> Response:
         try:
-            reason = self._door.intake.unready()
+            reason = await self._asked(self._door.intake.unready)
+        except TimeoutError:
+            reason = _HANGS
         except Exception as error:  # noqa: BLE001 - a probe gets an answer
             reason = self._door.failed(error).message
-        return PlainTextResponse("ready\n") if reason is None else PlainTextResponse(f"{reason}\n", 503)
+        return _page("ready", reason)
+
+    async def _asked(self, question: Callable[[], A]) -> A:
+        """The answer, on another thread: the disk is asked for its space, which may hang, and the loop must not."""
+        return await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(self._asking, question), _ASK_S)
 
     async def _export(self, request: Request) -> Response:
         signal = request.url.path.rpartition("/")[2]
@@ -195,16 +217,30 @@ class _App:
             known = ", ".join(ENCODINGS)
             refusal = door.never("media_type", f"content-encoding must be one of {known}")
             raise _Problem(415, refusal, accept_encoding=known)
-        closed = door.closed()
+        try:
+            closed = await self._asked(door.closed)
+        except TimeoutError:
+            closed = door.later("unready", _HANGS)
         if closed is not None:
             return closed
-        with door.place() as lease:
+        with door.place() as lease, self._json_place(taken=is_json):
             body = await self._body(request, lease)
             work = partial(door.take, signal, body, lease, encoding=encoding, is_json=is_json)
-            pending = await asyncio.get_running_loop().run_in_executor(self._workers, work)
+            workers = self._json if is_json else self._workers
+            pending = await asyncio.get_running_loop().run_in_executor(workers, work)
             del body, work
             lease.release()  # while it waits for the disk, the intake knows what it costs
             return await self._wait(pending)
+
+    @contextlib.contextmanager
+    def _json_place(self, *, taken: bool) -> Iterator[None]:
+        if taken and not self._json_places.take(1):
+            raise BusyError("too many JSON requests at once; protobuf is read much faster")
+        try:
+            yield
+        finally:
+            if taken:
+                self._json_places.give(1)
 
     async def _body(self, request: Request, lease: Lease) -> bytes:
         most = self._limits.body_bytes
@@ -238,6 +274,10 @@ class _App:
         except TimeoutError:
             return self._door.later("slow", "the disk did not take it in time; try again")
         return pending.complete(pending.future.result())
+
+
+def _page(good: str, reason: str | None) -> Response:
+    return PlainTextResponse(f"{good}\n") if reason is None else PlainTextResponse(f"{reason}\n", 503)
 
 
 def _media_type(request: Request) -> str:

@@ -22,8 +22,8 @@ class Limits:
     """A request as it comes. gRPC's own default of 4 MiB refuses an ordinary batch of a Collector, for good."""
     decompressed_bytes: int = 64 * _MIB
     """The same when decompressed: what a small bomb may blow up to."""
-    json_bytes: int = 32 * _MIB
-    """A decompressed JSON request: its objects take some ten times the bytes of the text."""
+    json_bytes: int = 64 * _MIB
+    """A decompressed JSON request; what its objects take is bounded by how many values it has (``bodies``)."""
     in_flight_bytes: int = 256 * _MIB
     """Bodies that are being received or read, all together: beyond it senders are told to come again."""
     concurrent: int = 64

@@ -10,6 +10,7 @@ import pytest
 
 from bench import wire
 from otel_voicebot import semconv as s
+from otel_voicebot.app.intake import Intake
 from otel_voicebot.receivers.answers import Accepted, Refused
 from otel_voicebot.store import disk
 from tests.app.service_parts import Taken, request
@@ -177,6 +178,28 @@ def test_a_panic_ends_no_thread(taken: Taken, step: str) -> None:
     assert answer.retry_after_s
     object.__setattr__(path, step, before)
     assert taken.ask(request(call("one", 7))) == Accepted()
+
+
+@pytest.mark.parametrize(("step", "name"), [("_take_offered", "read"), ("_take_read", "commit")])
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_ended_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, name: str) -> None:
+    """Not ready, and broken: without its thread the service would take requests and never answer them."""
+    taken = Taken(tmp_path / "data")
+    assert (taken.intake.broken(), taken.intake.unready()) == (None, None)
+
+    def panic(_: object) -> None:
+        raise PanicError
+
+    monkeypatch.setattr(Intake, step, panic)
+    taken.intake.offer("traces", request(call("one", 7)))  # wakes them up
+    said = f"a thread has ended: otel-voicebot-{name}"
+    for thread in taken.intake._threads:
+        if thread.name.endswith(name):
+            thread.join(30)
+    assert (taken.intake.broken(), taken.intake.unready()) == (said, said)
+    taken.admission.close("closed")
+    taken.intake.stop(0.1)
+    assert taken.intake.broken() is None
 
 
 def test_what_is_on_disk_is_acknowledged_though_the_next_stage_fails(taken: Taken) -> None:

@@ -5,6 +5,8 @@ import socket
 import subprocess
 import sys
 import threading
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import grpc
@@ -42,6 +44,7 @@ def test_it_says_where_it_is_and_ends_well(tmp_path: Path) -> None:
         assert served.get("/readyz")
         assert served.get("/healthz")
         assert "voicebot_spans_committed_total" in served.get("/metrics", "metrics")
+        assert [served.get(page, "metrics") for page in ("/healthz", "/readyz")] == ["ok\n", "ok\n"]
         assert served.stop() == 0
 
 
@@ -190,3 +193,24 @@ def test_the_service_is_a_part_of_python_too(tmp_path: Path) -> None:
         assert service.addresses.http
     finally:
         assert service.stop(10)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_dead_thread_is_told_to_probes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the live thread: not ready and not alive, at the HTTP door and at the metrics' port, which has no TLS."""
+    from otel_voicebot.app.live_thread import LiveThread
+    from otel_voicebot.app.service import Service
+
+    none = {"grpc_addr": "none", "metrics_addr": "127.0.0.1:0"}
+    service = Service(Settings(data=tmp_path / "data", http_addr="127.0.0.1:0", **none))
+    service.start()
+    monkeypatch.setattr(LiveThread, "_take", lambda _: 1 / 0)
+    try:
+        service._live._thread.join(30)
+        for where in (service.addresses.http, service.addresses.metrics):
+            for page in ("/healthz", "/readyz"):
+                with pytest.raises(urllib.error.HTTPError) as caught:
+                    urllib.request.urlopen(f"http://{where}{page}", timeout=10)
+                assert (caught.value.code, caught.value.read()) == (503, b"a thread has ended: live\n")
+    finally:
+        service.stop(2)

@@ -115,6 +115,10 @@ class Fuzz:
         """Always ready."""
         return None
 
+    def broken(self) -> str | None:
+        """Never."""
+        return None
+
     def offer(self, signal: Signal, payload: bytes) -> Future[Answer]:
         """Read it; of what protobuf's own class reads, a group at once, as the service does."""
         future: Future[Answer] = Future()

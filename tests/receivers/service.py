@@ -37,11 +37,16 @@ class StoreIntake:
         self.offered: list[tuple[Signal, bytes]] = []
         self.rows: list[Any] = []
         self.reason: str | None = None
+        self.ended: str | None = None
         self._lock = threading.Lock()
 
     def unready(self) -> str | None:
         """As the test says."""
         return self.reason
+
+    def broken(self) -> str | None:
+        """As the test says."""
+        return self.ended
 
     def offer(self, signal: Signal, payload: bytes) -> Future[Answer]:
         """Take it, on the receiver's thread."""
@@ -74,11 +79,16 @@ class Scripted:
     def __init__(self, answer: Callable[[], Future[Answer]]) -> None:
         self._answer = answer
         self.reason: str | None = None
+        self.ended: str | None = None
         self.offered: list[bytes] = []
 
     def unready(self) -> str | None:
         """As the test says."""
         return self.reason
+
+    def broken(self) -> str | None:
+        """As the test says."""
+        return self.ended
 
     def offer(self, signal: Signal, payload: bytes) -> Future[Answer]:  # noqa: ARG002 - the contract's
         """Answer as the test says."""

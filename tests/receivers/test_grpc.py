@@ -177,7 +177,7 @@ def test_a_bomb_is_refused_for_good(intake: StoreIntake) -> None:
             assert refusal(doors, body)[0] is grpc.StatusCode.INVALID_ARGUMENT
         zstd = pa.compress(bytes(100 << 20), "zstd", asbytes=True)
         assert refusal(doors, zstd)[0] is grpc.StatusCode.INVALID_ARGUMENT
-        assert doors.metrics.get(SELF_REFUSED, "malformed") == 3
+        assert doors.metrics.get(SELF_REFUSED, "too_large") == 3
     assert intake.offered == []
 
 

@@ -23,7 +23,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from otel_voicebot.errors import CannotStartError
-from otel_voicebot.receivers.answers import Accepted, Answer, Refused
+from otel_voicebot.receivers.answers import Accepted, Answer, Refused, Signal
+from otel_voicebot.receivers.bodies import from_json
 from otel_voicebot.receivers.http import HttpReceiver
 from otel_voicebot.receivers.limits import Limits
 from otel_voicebot.receivers.security import Security
@@ -277,6 +278,54 @@ def test_too_many_at_once_are_told_to_come_again() -> None:
         assert answers == [200]
 
 
+def test_protobuf_does_not_wait_behind_json(intake: StoreIntake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one JSON body is read for seconds, and others wait for it, protobuf is answered; more JSON gets 503."""
+    gate, inside = threading.Event(), threading.Event()
+
+    def read(signal: Signal, content: bytes) -> tuple[bytes, int]:
+        inside.set()
+        assert gate.wait(30)
+        return from_json(signal, content)
+
+    monkeypatch.setattr("otel_voicebot.receivers.door.from_json", read)
+    with Doors(intake, limits=Limits(concurrent=32)) as doors:
+        found: list[int] = []
+        senders = [threading.Thread(target=lambda: found.append(ask(doors, spans(SPAN), JSON)[0])) for _ in range(8)]
+        for sender in senders:
+            sender.start()
+        assert inside.wait(30)
+        _eventually(lambda: doors._http._app._json_places._left == 0)
+        assert ask(doors)[0] == 200
+        assert ask(doors, spans(SPAN), JSON)[0] == 503
+        gate.set()
+        for sender in senders:
+            sender.join(30)
+        assert found == [200] * 8
+
+
+def test_json_may_be_as_large_as_protobuf(doors: Doors, intake: StoreIntake) -> None:
+    """Forty megabytes of JSON in a few long texts are taken; of the same size in a hundred times the values, not."""
+    prompt = {"key": "prompt", "value": {"stringValue": "x" * 1_000_000}}
+    assert ask(doors, spans(*({**SPAN, "attributes": [prompt]} for _ in range(40))), JSON)[0] == 200
+    status, answer, _ = ask(doors, b"[" + b'{"a":1},' * 2_000_001 + b"{}]", JSON)
+    assert (status, "too many values" in json.loads(answer)["message"]) == (400, True)
+    assert doors.metrics.get(SELF_REFUSED, "too_large") == 1
+    assert len(intake.span_names()) == 40
+
+
+def test_a_disk_that_hangs_holds_nobody_up(intake: StoreIntake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the file system doesn't say how much space it has: 503, not ready, and alive all the same."""
+    monkeypatch.setattr("otel_voicebot.receivers.http._ASK_S", 0.2)
+    gate = threading.Event()
+    with Doors(intake) as doors:
+        monkeypatch.setattr(intake, "unready", lambda: gate.wait(30) and None)
+        assert ask(doors, None, {}, "/readyz", "GET")[:2] == (503, b"the disk doesn't answer\n")
+        assert ask(doors)[0] == 503
+        assert ask(doors, None, {}, "/healthz", "GET")[0] == 200
+        gate.set()
+        _eventually(lambda: ask(doors)[0] == 200)
+
+
 def test_bytes_at_once_are_bounded(intake: StoreIntake) -> None:
     """A body for which there is no room now, beside those under way, gets 503; afterwards there is room again."""
     limits = Limits(body_bytes=1_000_000, decompressed_bytes=1_000_000, in_flight_bytes=1)
@@ -404,12 +453,14 @@ def test_the_official_exporter_is_served(doors: Doors, intake: StoreIntake) -> N
 
 
 def test_probes(doors: Doors, intake: StoreIntake) -> None:
-    """/healthz says that the process lives, /readyz whether requests are taken, and why not."""
+    """/healthz says that all threads live, /readyz whether requests are taken, and why not."""
     assert ask(doors, None, {}, "/healthz", "GET")[:2] == (200, b"ok\n")
     assert ask(doors, None, {}, "/readyz", "GET")[:2] == (200, b"ready\n")
     intake.reason = "the disk is full"
     assert ask(doors, None, {}, "/healthz", "GET")[0] == 200
     assert ask(doors, None, {}, "/readyz", "GET")[:2] == (503, b"the disk is full\n")
+    intake.ended = "a thread has ended"
+    assert ask(doors, None, {}, "/healthz", "GET")[:2] == (503, b"a thread has ended\n")
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:{port}", "no.such.host.invalid:0", "127.0.0.1:99999"])

@@ -50,7 +50,8 @@ def serve(
         typer.Option(
             "--metrics",
             metavar="HOST:PORT",
-            help="Where Prometheus scrapes /metrics; /healthz, /readyz answer there without TLS. Default: 127.0.0.1:8000.",
+            help="Where Prometheus scrapes /metrics; /healthz, /readyz answer there without TLS. "
+            "Default: 127.0.0.1:8000.",
             show_default=False,
         ),
     ] = None,

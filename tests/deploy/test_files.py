@@ -14,6 +14,7 @@ import yaml
 
 from bench.serving import Server
 from otel_voicebot.settings import Settings
+from tests.receivers.service import certificates
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -131,29 +132,43 @@ def test_pods_are_not_root_and_keep_their_data() -> None:
     assert mounts["tmp"] == "/tmp"
 
 
-def test_probes_ask_the_http_door() -> None:
-    """Liveness asks /healthz, readiness /readyz, at a port that the container has and the service listens on."""
+PROBES = ("startup", "liveness", "readiness")
+
+
+def test_probes_ask_the_metrics_port() -> None:
+    """Liveness asks /healthz, readiness /readyz, in plain HTTP at the port that never has TLS."""
     (container,) = manifests()["StatefulSet"]["spec"]["template"]["spec"]["containers"]
     ports = {one["name"]: one["containerPort"] for one in container["ports"]}
     options = container["args"]
-    http = port(options[options.index("--http") + 1])
-    paths = {kind: container[f"{kind}Probe"]["httpGet"] for kind in ("startup", "liveness", "readiness")}
-    assert {kind: probe["path"] for kind, probe in paths.items()} == {
+    metrics = port(options[options.index("--metrics") + 1])
+    probes = {kind: container[f"{kind}Probe"]["httpGet"] for kind in PROBES}
+    assert {kind: probe["path"] for kind, probe in probes.items()} == {
         "startup": "/healthz",
         "liveness": "/healthz",
         "readiness": "/readyz",
     }
-    assert {ports[probe["port"]] for probe in paths.values()} == {http}
+    assert {ports[probe["port"]] for probe in probes.values()} == {metrics}
+    assert not any("scheme" in probe for probe in probes.values())
 
 
-def test_the_service_answers_the_probes(tmp_path: Path) -> None:
-    """Each path that the manifest probes answers 200 once the service has said that it is ready."""
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
+@pytest.mark.parametrize("locked", [False, True], ids=["plain", "mTLS"])
+def test_the_service_answers_the_probes(tmp_path: Path, locked: bool) -> None:
+    """Each path that the manifest probes answers 200, also where senders need a certificate, which kubelet has not."""
     (container,) = manifests()["StatefulSet"]["spec"]["template"]["spec"]["containers"]
-    with Server(tmp_path / "data") as server:
-        for kind in ("startup", "liveness", "readiness"):
-            url = f"http://{server.http}{container[f'{kind}Probe']['httpGet']['path']}"
+    options: list[str] = []
+    if locked:
+        files = certificates(tmp_path)
+        given = {"--tls-cert": files["server"], "--tls-key": files["server_key"], "--tls-client-ca": files["ca"]}
+        options = [word for pair in given.items() for word in map(str, pair)]
+    with Server(tmp_path / "data", options=options) as server:
+        for kind in PROBES:
+            url = f"http://{server.metrics}{container[f'{kind}Probe']['httpGet']['path']}"
             with urllib.request.urlopen(url, timeout=30) as answer:
                 assert answer.status == 200
+        if locked:
+            with pytest.raises(OSError, match=r"reset|closed|EOF|disconnected"):
+                urllib.request.urlopen(f"http://{server.http}/healthz", timeout=30)
 
 
 def test_objects_select_the_pods_and_replicas_keep_their_names() -> None:

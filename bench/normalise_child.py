@@ -7,18 +7,20 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from bench import captured
 from bench.ingest_child import Clocks
 
-WARM_UP_REQUESTS = 2
+WARM_UP = 2
 
 
 def measure(spans: int, directory: Path, *, vary: bool) -> dict[str, object]:
     """Run all requests through the stages; the first ones don't count."""
     import pyarrow as pa
 
+    from otel_voicebot.app.joining import decode_together
     from otel_voicebot.processors import normalise, withhold
     from otel_voicebot.spans import decode
     from otel_voicebot.store import SpanStore
@@ -27,11 +29,11 @@ def measure(spans: int, directory: Path, *, vary: bool) -> dict[str, object]:
     pa.set_io_thread_count(1)
     store = SpanStore(directory)
     clocks, done = Clocks(), 0
-    for number, payload in enumerate(captured.requests(spans, vary=vary)):
-        if number == WARM_UP_REQUESTS:
+    for number, payloads in enumerate(_together(captured.requests(spans, vary=vary))):
+        if number == WARM_UP:
             clocks, done = Clocks(), 0
         with clocks.stage("decode"):
-            batch = decode(payload)
+            (batch,) = decode_together(decode, payloads).batches
         with clocks.stage("normalise"):
             batch = normalise(batch)
         with clocks.stage("withhold"):
@@ -42,6 +44,18 @@ def measure(spans: int, directory: Path, *, vary: bool) -> dict[str, object]:
             store.commit([rows])
         done += rows.num_rows
     return {"spans": done, "seconds": clocks.seconds}
+
+
+def _together(requests: Iterator[bytes]) -> Iterator[list[bytes]]:
+    """The requests in the groups in which ``otel-voicebot import`` reads them."""
+    from otel_voicebot.app.ingest import TOGETHER
+
+    group: list[bytes] = []
+    for request in requests:
+        group.append(request)
+        if sum(map(len, group)) >= TOGETHER:
+            yield group
+            group = []
 
 
 def main() -> None:

@@ -74,11 +74,8 @@ def follow(paths: Sequence[Path], settings: Settings, stop: Event, tell: Callabl
 def _take(follower: Follower, ingestion: Ingestion, tell: Callable[[str], None]) -> int:
     """Take what a file has to give; how many requests that is."""
     requests = follower.read()
-    for request in requests:
-        try:
-            ingestion.add(request)
-        except UnreadableDataError as error:
-            tell(f"{follower.path}: {error}; the rest is read")
+    for error in ingestion.add(requests):
+        tell(f"{follower.path}: {error}; the rest is read")
     return len(requests)
 
 

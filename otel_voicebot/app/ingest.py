@@ -1,14 +1,14 @@
 """Files of spans and logs into the store."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from otel_voicebot.app.joining import DAMAGED, B, decode_together
+from otel_voicebot.app.joining import DAMAGED, decode_together
 from otel_voicebot.app.policy import policy_of
 from otel_voicebot.errors import UnreadableDataError
 from otel_voicebot.processors import prepare, prepare_logs
@@ -21,9 +21,12 @@ from otel_voicebot.store import SpanStore, Window
 if TYPE_CHECKING:
     from otel_voicebot.receivers.requests import Request
 
-__all__ = ["Ingested", "Ingestion", "ingest"]
+__all__ = ["TOGETHER", "Ingested", "Ingestion", "ingest"]
 
-_COMMIT_ROWS = 100_000
+TOGETHER: Final = 24 << 20
+"""Bytes of requests that are read at once, some 30,000 to 70,000 spans: each reading has a fixed cost of some 10 ms. Of
+more the columns no longer fit into the processor's cache."""
+_COMMIT_ROWS: Final = 100_000
 """A file of this many spans is a few megabytes; an import needs no quick commits."""
 
 
@@ -71,30 +74,27 @@ class Ingestion:
         self.waiting = 0
         """Rows that wait for the next commit."""
 
-    def add(self, request: "Request") -> None:
-        """Take one request; of a damaged one what can be read.
+    def add(self, requests: "Sequence[Request]") -> list[UnreadableDataError]:
+        """Take requests, all at once, since each reading has a cost of its own; of a damaged one what can be read.
 
-        Raises:
-            UnreadableDataError: it is no OTLP request, or nothing of it can be read.
+        Returns:
+            Why a request is none, or nothing of it can be read. The others are taken.
         """
-        self._metrics.add(SELF_REJECTED, request.lost, DAMAGED)
+        self._metrics.add(SELF_REJECTED, sum(request.lost for request in requests), DAMAGED)
         now = time.time_ns() // 1000
-        if request.signal == "logs":
-            for logs in self._read(decode_logs, request.payload):
-                self._logs.append(prepare_logs(logs, self._policy, self._metrics, "import", now))
-                self.waiting += self._logs[-1].num_rows
-            return
-        for spans in self._read(decode, request.payload):
-            self._add(prepare(spans, self._policy, self._metrics, "import", now))
-
-    def _read(self, decode: Callable[[bytes], B], payload: bytes) -> list[B]:
-        """As the service does: what can't be read is left out, and counted."""
-        joined = decode_together(decode, [payload])
-        (outcome,) = joined.outcomes
-        if isinstance(outcome, UnreadableDataError):
-            raise outcome
-        self._metrics.add(SELF_REJECTED, outcome.get(DAMAGED, 0), DAMAGED)  # others count themselves
-        return joined.batches
+        payloads = {"spans": list[bytes](), "logs": list[bytes]()}
+        for request in requests:
+            payloads["logs" if request.signal == "logs" else "spans"].append(request.payload)
+        read, logs = decode_together(decode, payloads["spans"]), decode_together(decode_logs, payloads["logs"])
+        for batch in read.batches:
+            self._add(prepare(batch, self._policy, self._metrics, "import", now))
+        for one in logs.batches:
+            self._logs.append(prepare_logs(one, self._policy, self._metrics, "import", now))
+            self.waiting += self._logs[-1].num_rows
+        outcomes = [*read.outcomes, *logs.outcomes]
+        lost = sum(one.get(DAMAGED, 0) for one in outcomes if not isinstance(one, UnreadableDataError))
+        self._metrics.add(SELF_REJECTED, lost, DAMAGED)  # others count themselves
+        return [one for one in outcomes if isinstance(one, UnreadableDataError)]
 
     def _add(self, rows: pa.RecordBatch) -> None:
         self._spans.append(rows)
@@ -145,14 +145,33 @@ def ingest(requests: "Iterable[Request]", settings: Settings) -> Ingested:
 
     Raises:
         CannotStartError: the data directory can't be written to.
-        UnreadableDataError: a payload is no OTLP request. What came before it is kept.
+        UnreadableDataError: a payload is no OTLP request. What came before it is kept, and what was read with it.
     """
     ingestion = Ingestion(settings)
     try:
-        for request in requests:
-            ingestion.add(request)
+        for together in _together(requests):
+            unreadable = ingestion.add(together)
+            if unreadable:
+                raise unreadable[0]
             if ingestion.waiting >= _COMMIT_ROWS:
                 ingestion.flush()
     finally:
         ingestion.flush()
     return ingestion.done()
+
+
+def _together(requests: "Iterable[Request]") -> "Iterator[list[Request]]":
+    """The requests in groups; the last is what came before the source's end or its error."""
+    group: list[Request] = []
+    size = 0
+    try:
+        for request in requests:
+            group.append(request)
+            size += len(request.payload)
+            if size >= TOGETHER:
+                yield group
+                group, size = [], 0
+    except UnreadableDataError:
+        yield group
+        raise
+    yield group

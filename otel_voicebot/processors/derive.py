@@ -97,7 +97,7 @@ def _read(table: Attributes, field: Field, values: Int32s, loaded: dict[int, obj
 
 
 def _offer_made(
-    promoter: Promoter, source: Source, number: int, rows: Int32s, made: list[object], place: Indices
+    promoter: Promoter, source: Source, number: int, rows: Int32s, made: list[object], place: Int32s
 ) -> None:
     """Offer what was read of each distinct text and is of the column's kind: a text, a boolean or a number."""
     kind = _KINDS.get(SPANS.field(source.column).type, float)

@@ -67,6 +67,8 @@ def _table(dialect: Dialect) -> tuple[frozenset[str], tuple[str, ...]]:
 
 
 def _count(counts: dict[str, int], dialect: Dialect, found: Mapping[str, int]) -> None:
+    if not found:
+        return
     names = shown_texts(pa.array(list(found), pa.string())).to_pylist()
     for name, count in zip(names, found.values(), strict=True):
         label = f"{dialect.name}/{name}"

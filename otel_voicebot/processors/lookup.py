@@ -1,5 +1,7 @@
 """Where an attribute stands in the flat tables, and what stands there."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -25,10 +27,10 @@ class Keyed:
         self._width = groups + 1
         size = len(attributes.keys) * self._width
         # NumPy's stable sort of 16-bit integers is a radix sort, several times faster than that of wider ones
-        narrow = np.int16 if size <= np.iinfo(np.int16).max else np.int32
+        narrow: type[np.signedinteger[Any]] = np.int16 if size <= np.iinfo(np.int16).max else np.int32
         code = (attributes.key * self._width).astype(narrow)[attributes.value]
         if group is not None:
-            code += (group + 1).astype(narrow)[attributes.row]
+            code = code + (group + 1).astype(narrow)[attributes.row]
         self._order = np.argsort(code, kind="stable")
         self._rows = attributes.row[self._order]
         self._values = attributes.value[self._order]

@@ -1,5 +1,6 @@
 """Following a file: what was not taken in is read again, and a damaged span costs only itself."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Event
 
@@ -8,6 +9,7 @@ import pytest
 from otel_voicebot.app import follow
 from otel_voicebot.app.ingest import Ingestion
 from otel_voicebot.receivers.bodies import from_json
+from otel_voicebot.receivers.requests import Request
 from otel_voicebot.settings import Settings
 from tests.cli.test_import import calls, stored
 
@@ -20,13 +22,12 @@ def test_what_was_read_and_not_taken_in_is_read_again(
     path, settings, stop = tmp_path / "spans.jsonl", Settings(data=tmp_path / "data"), Event()
     path.write_text("".join(calls(5)))
     stop.set()
-    whole, taken = Ingestion.add, []
+    whole = Ingestion.add
 
-    def breaks(self: Ingestion, request: object) -> None:
-        taken.append(request)
-        if len(taken) == 3:
-            raise error
-        whole(self, request)  # type: ignore[arg-type]
+    def breaks(self: Ingestion, requests: Sequence[Request]) -> None:
+        assert len(requests) == 5
+        whole(self, requests[:2])
+        raise error
 
     monkeypatch.setattr(Ingestion, "add", breaks)
     with pytest.raises(error):

@@ -17,6 +17,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from bench.generate import calls
 from otel_voicebot.app import ingest
+from otel_voicebot.receivers.requests import Request
 from otel_voicebot.settings import Settings
 from tests.app.served import Served, until
 from tests.app.service_parts import request
@@ -32,7 +33,7 @@ def examine(run: Run, tmp_path: Path) -> Examine:
 
     def look(*requests: ExportTraceServiceRequest, **settings: Any) -> tuple[int, dict[str, Any]]:
         data = tmp_path / "examined"
-        ingest([("traces", one.SerializeToString()) for one in requests], Settings(data=data, **settings))
+        ingest([Request("traces", one.SerializeToString()) for one in requests], Settings(data=data, **settings))
         done = run("doctor", str(data), "--json")
         return done.returncode, json.loads(done.stdout)
 
@@ -88,7 +89,7 @@ def test_a_call_of_a_framework_is_well(
 @pytest.fixture
 def clean(tmp_path: Path) -> Path:
     """Thirty calls or so of the package's own spans."""
-    bodies = [("traces", request(one.spans)) for one in calls(1200, seed=5)]
+    bodies = [Request("traces", request(one.spans)) for one in calls(1200, seed=5)]
     ingest(bodies, Settings(data=tmp_path / "clean"))
     return tmp_path / "clean"
 
@@ -335,7 +336,7 @@ def test_quality_rules_that_turns_break_are_counted(run: Run, tmp_path: Path) ->
     (one, *_) = calls(100, seed=5)
     lost = next(span for span in one.spans if span.name == "voicebot.turn")
     rest = request(span for span in one.spans if span is not lost)
-    ingest([("traces", rest)], Settings(data=tmp_path / "data"))
+    ingest([Request("traces", rest)], Settings(data=tmp_path / "data"))
     document = json.loads(run("doctor", str(tmp_path / "data"), "--json").stdout)
     (rule,) = [one for one in of_kind(document, "quality") if one["names"] == ["no_turn_span"]]
     assert "the turn's own span was not" in rule["advice"]

@@ -10,6 +10,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from otel_voicebot.app import ingest
 from otel_voicebot.dialects import DIALECTS, Dialect
+from otel_voicebot.receivers.requests import Request
 from otel_voicebot.reports.drift import FieldState, fields_of, seen, version
 from otel_voicebot.settings import Settings
 from otel_voicebot.store import snapshot
@@ -32,7 +33,7 @@ def dialect_of(name: str) -> Dialect:
 
 def fields(data: Path, name: str, request: ExportTraceServiceRequest, **settings: Any) -> list[FieldState]:
     """What is said of the fields of a capture's framework."""
-    ingest([("traces", request.SerializeToString())], Settings(data=data, **settings))
+    ingest([Request("traces", request.SerializeToString())], Settings(data=data, **settings))
     with duckdb.connect() as connection:
         engine = SimpleNamespace(sql=lambda text: connection.sql(text).to_arrow_table())
         opened = SimpleNamespace(snapshot=snapshot(data), engine=engine)

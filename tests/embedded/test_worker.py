@@ -584,3 +584,26 @@ def test_a_fork_in_the_middle_of_a_query_is_clean() -> None:
         print("done")
     """)
     assert said(ended) == (0, "done\n", "")
+
+
+def test_the_worker_gives_way_while_it_works_and_only_then(bench: Bench) -> None:
+    """In a round a thread that wants the interpreter gets it at once; between rounds the bot's own interval holds."""
+    usual, seen = sys.getswitchinterval(), []
+    worker = bench.worker(lambda: Kept(take=lambda: seen.append(sys.getswitchinterval())))
+    worker.put(whole(bench.span()))
+    assert worker.flush(10)
+    assert max(seen) < 0.001
+    wait_for(lambda: sys.getswitchinterval() == usual)
+
+
+def test_an_interval_that_the_bot_sets_in_a_round_stays(bench: Bench) -> None:
+    """What the bot says while the worker works is not undone."""
+    usual = sys.getswitchinterval()
+    worker = bench.worker(lambda: Kept(take=lambda: sys.setswitchinterval(0.02)), interval_s=60)
+    try:
+        worker.put(whole(bench.span()))
+        assert worker.flush(10)
+        assert sys.getswitchinterval() == pytest.approx(0.02)
+    finally:
+        worker.close(5)
+        sys.setswitchinterval(usual)

@@ -1,6 +1,6 @@
 """Rows of open sessions, in memory, chunk by chunk as they came."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -27,7 +27,8 @@ class Rows:
         self.held = 0
         """Rows in memory."""
         self._schema = schema
-        self._chunks: dict[int, pa.RecordBatch] = {}
+        self._chunks: dict[int, dict[str, pa.Array]] = {}
+        self._sizes: dict[int, int] = {}
         self._needed: dict[int, int] = {}
         self._next = 0
 
@@ -35,7 +36,12 @@ class Rows:
         """Take a chunk, of which so many rows will be released one day; gives its number."""
         number, self._next = self._next, self._next + 1
         if needed:
-            self._chunks[number] = rows.select(self._schema.names)
+            # a column in which nothing stands costs as much memory and time as any other: half of them are such
+            columns = {name: rows[name] for name in self._schema.names}
+            self._chunks[number] = {
+                name: column for name, column in columns.items() if column.null_count < rows.num_rows
+            }
+            self._sizes[number] = rows.num_rows
             self._needed[number] = needed
             self.held += rows.num_rows
         return number
@@ -44,22 +50,38 @@ class Rows:
         """So many rows of a chunk are needed no longer."""
         self._needed[chunk] -= rows
         if not self._needed[chunk]:
-            self.held -= self._chunks.pop(chunk).num_rows
-            del self._needed[chunk]
+            self.held -= self._sizes.pop(chunk)
+            del self._chunks[chunk], self._needed[chunk]
 
     def gather(self, parts: Sequence[tuple[str | None, Part]]) -> pa.Table:
         """The rows at these places, as a table, with the session that each part belongs to (None: null)."""
         by_chunk: dict[int, list[tuple[str | None, NDArray[np.int64]]]] = {}
         for name, (chunk, indexes) in parts:
             by_chunk.setdefault(chunk, []).append((name, indexes))
-        batches = []
-        position = self._schema.get_field_index("session_id")
+        taken: list[tuple[dict[str, pa.Array], pa.Array]] = []
+        sessions: list[pa.Array] = []
         for chunk, places in by_chunk.items():
-            taken = self._chunks[chunk].take(pa.array(np.concatenate([indexes for _, indexes in places])))
             repeats = np.repeat(np.arange(len(places)), [len(indexes) for _, indexes in places])
-            names = pa.array([name for name, _ in places], pa.string()).take(pa.array(repeats))
-            batches.append(taken.set_column(position, self._schema.field(position), names))
-        return pa.Table.from_batches(batches, self._schema)
+            sessions.append(pa.array([name for name, _ in places], pa.string()).take(pa.array(repeats)))
+            taken.append((self._chunks[chunk], pa.array(np.concatenate([indexes for _, indexes in places]))))
+        rows = sum(map(len, sessions))
+        nothing: dict[pa.DataType, pa.Array] = {}
+        columns = []
+        for field in self._schema:
+            if field.name == "session_id":
+                columns.append(pa.chunked_array(sessions, field.type))
+            elif any(field.name in chunk for chunk, _ in taken):
+                columns.append(pa.chunked_array([_take(chunk, field, indexes) for chunk, indexes in taken], field.type))
+            else:
+                if field.type not in nothing:
+                    nothing[field.type] = pa.nulls(rows, field.type)
+                columns.append(pa.chunked_array([nothing[field.type]]))
+        return pa.Table.from_arrays(columns, schema=self._schema)
+
+
+def _take(chunk: Mapping[str, pa.Array], field: pa.Field, indexes: pa.Array) -> pa.Array:
+    column = chunk.get(field.name)
+    return pa.nulls(len(indexes), field.type) if column is None else column.take(indexes)
 
 
 def facts(rows: pa.RecordBatch) -> NDArray[np.bool_]:

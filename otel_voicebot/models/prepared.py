@@ -21,7 +21,7 @@ NARROW: Final = pa.schema([SPANS.field(name) for name in SPAN_COLUMNS])
 
 _RUN: Final = ("nested", "plain", "steps", "parts", "texts", "turns", "sessions")
 _TEXT: Final = " ".join(MODELS[name].text for name in _RUN)
-_READ: Final = ", ".join(name for name in NARROW.names if re.search(rf"\b{name}\b", _TEXT))
+_READ: Final = [name for name in NARROW.names if re.search(rf"\b{name}\b", _TEXT)]
 """Those among them that turns and sessions read: each column costs, whatever stands in it."""
 
 OPERATIONS: Final = pa.array(semconv.OPERATIONS)
@@ -38,7 +38,7 @@ _PLANNED: Final = {
     for steps in ("plain", "steps")
 }
 
-_MANY: Final = 32_000
+_MANY: Final = 65_536
 """Spans from which on copying them into a table costs more than planning the query over them where they are."""
 
 _BETWEEN: Final = 8
@@ -64,7 +64,7 @@ class Prepared:
         # Each execution would optimise the plan again, which costs more than it saves on so few rows.
         run("PRAGMA disable_optimizer")
         self._connection.register("empty", NARROW.empty_table())
-        run(f"CREATE TEMP TABLE once AS SELECT {_READ} FROM empty")
+        run(f"CREATE TEMP TABLE once AS SELECT {', '.join(_READ)} FROM empty")
         run("CREATE TEMP VIEW spans AS FROM once")
         run(f"CREATE TEMP TABLE nested AS {MODELS['nested'].text}")
         run("CREATE TEMP TABLE traces AS SELECT trace_id, session_id AS trace_session_id FROM once")
@@ -97,7 +97,9 @@ class Prepared:
             return
         run = self._connection.execute
         begin_anew(self._connection)
-        run(f"INSERT INTO once SELECT {_READ} FROM rows")  # the argument: DuckDB finds it by its name
+        filled = ", ".join(name for name in _READ if rows[name].null_count < rows.num_rows)
+        if filled:  # what is left out is null, at no cost
+            run(f"INSERT INTO once ({filled}) SELECT {filled} FROM rows")  # the argument: DuckDB finds it by its name
         if nests:
             run("EXECUTE nested")
         if any(rows[name].null_count < rows.num_rows for name in ("user_text", "bot_text")):

@@ -12,8 +12,8 @@ __all__ = ["OpenSession", "OpenTurn"]
 class OpenTurn:
     """A turn of an open session."""
 
-    parts: list[Part] = field(default_factory=list)
-    """Where its spans lie: see ``Rows``."""
+    parts: tuple[Part, ...] = ()
+    """Where its spans lie: see ``Rows``. Tuples of numbers and arrays, which the garbage collector needn't look at."""
     counted: int = 0
     """How many of the parts have been fed to metrics, where the turn was final."""
     row: Part | None = None

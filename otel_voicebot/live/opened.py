@@ -60,7 +60,7 @@ class Opened(ABC):
         self._models = Prepared()
         self._framed = Framed()
         self._rows = Rows(NARROW)
-        self._finished = Rows(self._models.turns)
+        self._finished = Rows(self._models.summed)
         self._open: OrderedDict[str, OpenSession] = OrderedDict()  # longest idle first
         self._closed: OrderedDict[str, None] = OrderedDict()
         self._traces: OrderedDict[bytes, str] = OrderedDict()
@@ -97,16 +97,20 @@ class Opened(ABC):
             return
         chunk, bots, needed = self._rows.add(rows, len(order)), rows["bot"], facts(rows)
         starts = np.flatnonzero(np.diff(codes[order], prepend=-1) | np.diff(turns[order], prepend=-1))
+        heads = order[starts]
         # per part: holds it a session's span, a turn's, a span that the model of sessions reads itself?
         masks = session_span, turn_span, needed
-        ends_session, closes, has_facts = (np.logical_or.reduceat(mask[order], starts) for mask in masks)
-        for number, part in enumerate(np.split(order, starts[1:])):
-            session = self._session(ids[codes[part[0]]])
+        flags = (np.logical_or.reduceat(mask[order], starts).tolist() for mask in masks)
+        ends = [*starts[1:].tolist(), len(order)]
+        parts = zip(codes[heads].tolist(), turns[heads].tolist(), starts.tolist(), ends, *flags, strict=True)
+        for code, turn, start, end, ends_session, closes, has_facts in parts:
+            part = order[start:end]
+            session = self._session(ids[code])
             session.bot = session.bot or bots[int(part[0])].as_py() or ""
             session.explicit |= session.id not in unnamed
-            session.ended |= bool(ends_session[number])
-            self._take(session, int(turns[part[0]]), (chunk, part), closing=bool(closes[number]))
-            if has_facts[number]:
+            session.ended |= ends_session
+            self._take(session, turn, (chunk, part), closing=closes)
+            if has_facts:
                 session.facts.append((chunk, part[needed[part]]))
         self._bound()
 
@@ -228,7 +232,7 @@ class Opened(ABC):
 
     def _take(self, session: OpenSession, index: int, part: Part, *, closing: bool) -> None:
         turn = self._turn(session, index)
-        turn.parts.append(part)
+        turn.parts += (part,)
         self._plan(session, index, turn, closing=closing)
 
     def _turn(self, session: OpenSession, index: int) -> OpenTurn:

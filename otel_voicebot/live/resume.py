@@ -151,17 +151,17 @@ class Resumable(Live):
     def _split_loose(self, counted: pa.Array) -> None:
         """Tell the operations outside turns that were counted from those that were not."""
         again: list[tuple[OpenSession, int]] = []
-        rest: list[list[Part]] = []
+        rest: list[tuple[Part, ...]] = []
         for session in self._open.values():
             turn = session.turns.get(LOOSE)
             if turn is None or session.whole is not None:
                 continue
             split = [self._split(part, counted) for part in turn.parts]
-            seen = [part for part, _ in split if len(part[1])]
+            seen = tuple(part for part, _ in split if len(part[1]))
             if seen:
                 turn.parts = seen
                 again.append((session, LOOSE))
-                rest.append([part for _, part in split if len(part[1])])
+                rest.append(tuple(part for _, part in split if len(part[1])))
         if again:
             self._aside(again)
         for (session, _), parts in zip(again, rest, strict=True):

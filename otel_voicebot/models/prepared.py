@@ -19,9 +19,13 @@ __all__ = ["NARROW", "OPERATIONS", "Prepared", "as_arrow", "begin_anew", "connec
 NARROW: Final = pa.schema([SPANS.field(name) for name in SPAN_COLUMNS])
 """The columns of spans that the models read: what the live state keeps."""
 
+
+def _reads(model: str, column: str) -> bool:
+    return re.search(rf"\b{column}\b", MODELS[model].text) is not None
+
+
 _RUN: Final = ("nested", "plain", "steps", "parts", "texts", "turns", "sessions")
-_TEXT: Final = " ".join(MODELS[name].text for name in _RUN)
-_READ: Final = [name for name in NARROW.names if re.search(rf"\b{name}\b", _TEXT)]
+_READ: Final = [name for name in NARROW.names if any(_reads(model, name) for model in _RUN)]
 """Those among them that turns and sessions read: each column costs, whatever stands in it."""
 
 OPERATIONS: Final = pa.array(semconv.OPERATIONS)
@@ -80,15 +84,16 @@ class Prepared:
                 run(f"PREPARE {name}_{steps} AS {chain(name, given, {'steps': steps, 'known': 'unplaced'})}")
         self._steps = "plain"
         self._many: pa.Table | None = None
-        self.turns: pa.Schema = self.run("turns").schema
-        """Columns of the model ``turns``."""
+        turns = self.run("turns").schema
+        self.summed = pa.schema([column for column in turns if _reads("sessions", column.name)])
+        """Columns of the model ``turns`` that ``sessions`` reads: a third of them."""
 
     def load(self, rows: pa.Table, finished: pa.Table | None = None) -> None:
         """Replace what the models see.
 
         Args:
             rows: spans, schema NARROW.
-            finished: rows of ``turns``, which ``sessions`` reads; None where it is not to run.
+            finished: rows of ``turns`` (schema ``summed``), which ``sessions`` reads; None where it is not to run.
         """
         nests = _may_nest(rows)
         self._steps = "steps" if nests or rows["session_id"].null_count else "plain"
@@ -105,7 +110,7 @@ class Prepared:
         if any(rows[name].null_count < rows.num_rows for name in ("user_text", "bot_text")):
             run("EXECUTE texts")
         if finished is not None:
-            run("INSERT INTO turns FROM finished")
+            run(f"INSERT INTO turns ({', '.join(self.summed.names)}) FROM finished")
 
     def run(self, model: Literal["turns", "sessions"]) -> pa.Table:
         """A model over the rows that were loaded last."""

@@ -1,4 +1,8 @@
-"""Requests made of the captures of real frameworks: the same calls again and again, with ids of their own."""
+"""Requests in which all dialects are mixed.
+
+The captures of real frameworks, again and again, with ids of their own, and for each round of them a generated call of
+our own API.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,16 +11,19 @@ from typing import Final
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, TracesData
 
+from bench import generate, wire
+from otel_voicebot import semconv as s
+
 __all__ = ["requests"]
 
 CAPTURES: Final = Path(__file__).parents[1] / "tests" / "data" / "captures"
 _WHITE: Final = {ord("0"): " ", ord("1"): "\t"}
 _COPIES: Final = 32
-"""Copies of all captures in one request: 8,192 spans."""
+"""Rounds of all captures in one request: 8,192 spans, and some 1,800 of ours."""
 
 
 def requests(spans: int, *, vary: bool) -> Iterator[bytes]:
-    """Encoded requests of all captures' spans, until there are this many.
+    """Encoded requests of all captures' and of generated spans, until there are this many.
 
     Args:
         spans: how many, at least.
@@ -24,16 +31,20 @@ def requests(spans: int, *, vary: bool) -> Iterator[bytes]:
     """
     made, number = 0, 0
     originals = [TracesData.FromString(path.read_bytes()) for path in sorted(CAPTURES.glob("*.pb"))]
+    generated = generate.calls(spans)
     while made < spans:
-        request = TracesData()
+        request, native = TracesData(), []
         for _ in range(_COPIES):
             number += 1
+            native += next(generated).spans
             for original in originals:
                 copy = TracesData()
                 copy.CopyFrom(original)
                 made += _renew(copy, number, vary=vary)
                 request.MergeFrom(copy)
-        yield request.SerializeToString()
+        made += len(native)
+        ours = wire.request([({s.SERVICE_NAME: "voicebot"}, s.SCOPE_NAME, map(wire.span, native))])
+        yield request.SerializeToString() + ours
 
 
 def _renew(copy: TracesData, number: int, *, vary: bool) -> int:

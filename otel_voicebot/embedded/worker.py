@@ -20,7 +20,7 @@ from otel_voicebot.spans.fields import FIELDS
 
 __all__ = ["Consumer", "Worker"]
 
-_BATCH: Final = 4096
+_BATCH: Final = 8192
 """How many waiting spans wake the worker early: a batch has a fixed cost."""
 _MOST: Final = 2 * _BATCH
 """Spans handed to the consumer at once: those that came while the worker woke up are no batch of their own."""

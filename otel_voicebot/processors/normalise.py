@@ -53,7 +53,7 @@ def normalise(batch: SpanBatch, dialects: Sequence[Dialect] = DIALECTS) -> SpanB
     columns["component"] = pa.array(semconv.COMPONENTS, pa.string()).take(pa.array(seen.component))
     columns |= of_resource(batch)
     columns |= _of_feedback(batch, columns, promoter.broken)
-    columns["error_type"] = _error_type(batch, columns["error_type"])
+    columns["error_type"] = _error_type(batch, columns["error_type"], seen.sound)
     columns |= speech_columns(batch, seen.component == semconv.COMPONENTS.index("turn"))
     columns |= _of_frameworks(batch, keyed, columns, seen)
     if promoter.broken:
@@ -70,13 +70,13 @@ class _Asked:
     seen: Recognised
     unknown: tuple[str, ...]
 
-    def rows(self, field: Field) -> Mask:
-        rows = self.seen.named(field.spans) if field.spans else np.ones(len(self.seen.dialect), dtype=bool)
-        return rows if field.failed else rows & self.seen.sound
+    def counts(self, field: Field, rows: Int32s) -> Mask:
+        named = self.seen.named(field.spans, rows) if field.spans else np.ones(len(rows), dtype=bool)
+        return named if field.failed else named & self.seen.sound[rows]
 
-    def failed(self, field: Field) -> Mask:
-        rows = self.seen.named(field.spans) if field.spans else np.ones(len(self.seen.dialect), dtype=bool)
-        return rows & ~self.seen.sound
+    def failed(self, field: Field, rows: Int32s) -> Mask:
+        named = self.seen.named(field.spans, rows) if field.spans else np.ones(len(rows), dtype=bool)
+        return named & ~self.seen.sound[rows]
 
 
 def _of_frameworks(
@@ -145,10 +145,9 @@ def _of_feedback(batch: SpanBatch, columns: Mapping[str, pa.Array], broken: dict
     return found
 
 
-def _error_type(batch: SpanBatch, stated: pa.Array) -> pa.Array:
+def _error_type(batch: SpanBatch, stated: pa.Array, sound: Mask) -> pa.Array:
     """`error.type`, else the last exception's type, else `_OTHER`; null where nothing failed."""
-    failed = np.asarray(pc.fill_null(pc.equal(batch.column("status"), "error"), False))  # noqa: FBT003
-    silent = np.flatnonzero(failed & np.asarray(stated.is_null()))
+    silent = np.flatnonzero(~sound & np.asarray(stated.is_null()))
     if not len(silent):
         return stated
     rows, values = in_events(batch, semconv.EXCEPTION, semconv.EXCEPTION_TYPE, Kind.STRING)

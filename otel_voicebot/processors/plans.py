@@ -8,7 +8,7 @@ from typing import Final, Protocol
 import pyarrow as pa
 
 from otel_voicebot.dialects import STAMPS, Columns, Dialect, Field
-from otel_voicebot.spans.attributes import Mask
+from otel_voicebot.spans.attributes import Int32s, Mask
 from otel_voicebot.spans.schema import SPANS
 
 __all__ = ["CONTENT_COLUMNS", "STAMPED", "Asks", "Source", "asked_by", "derived_by", "plan_of"]
@@ -26,12 +26,12 @@ class Asks(Protocol):
         """Texts that say that a value is not known."""
         ...
 
-    def rows(self, field: Field) -> Mask:
-        """The rows on which the field counts."""
+    def counts(self, field: Field, rows: Int32s) -> Mask:
+        """On which of the rows the field counts."""
         ...
 
-    def failed(self, field: Field) -> Mask:
-        """The field's rows whose status is error."""
+    def failed(self, field: Field, rows: Int32s) -> Mask:
+        """Which of the rows would be the field's, had they not failed."""
         ...
 
 

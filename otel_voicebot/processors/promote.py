@@ -87,9 +87,9 @@ class Promoter:
             take &= self._doubles[values] > 0
         if ask is not None:
             if source.field is not None and (source.field.spans or not source.field.failed):
-                rows = ask.rows(source.field)[at]
+                rows = ask.counts(source.field, at)
                 if column == "time_to_first_chunk_s" and not source.field.failed and not rows.all():
-                    self._break(FIRST_CHUNK_OF_ERROR, at[take & ~rows & ask.failed(source.field)[at]])
+                    self._break(FIRST_CHUNK_OF_ERROR, at[take & ~rows & ask.failed(source.field, at)])
                 take &= rows
             if ask.unknown and _TYPES[column] == pa.string():
                 unknown = self._unknowns(ask.unknown)

@@ -30,9 +30,13 @@ class Distinct:
         self.index: Int32s = np.asarray(pc.fill_null(encoded.indices, len(self.texts)))
         """Of each row the place of its text; of a null the place behind the last."""
 
+    def said(self, says: Callable[[str], bool]) -> Mask:
+        """What is said of each text, and False behind the last."""
+        return np.array([*(says(text) for text in self.texts), False], dtype=bool)
+
     def mask(self, says: Callable[[str], bool]) -> Mask:
         """What is said of each row's text; False of null."""
-        mask: Mask = np.array([*(says(text) for text in self.texts), False], dtype=bool)[self.index]
+        mask: Mask = self.said(says)[self.index]
         return mask
 
     def numbers(self, says: Callable[[str], int]) -> Int32s:
@@ -75,12 +79,12 @@ class Recognised:
         counts = np.bincount(self.dialect + 1, minlength=len(self.dialects) + 1)
         return [bool(count) for count in counts[1:].tolist()]
 
-    def named(self, names: tuple[str, ...]) -> Mask:
-        """Which spans have one of these names; worked out once."""
+    def named(self, names: tuple[str, ...], rows: Int32s | slice = slice(None)) -> Mask:
+        """Which spans (of these rows) have one of these names; what is said of a name is worked out once."""
         known: dict[tuple[str, ...], Mask] = self._named  # type: ignore[attr-defined]
         if names not in known:
-            known[names] = self.names.mask(partial(matches, patterns=names))
-        return known[names]
+            known[names] = self.names.said(partial(matches, patterns=names))
+        return known[names][self.names.index[rows]]
 
 
 def recognise(batch: SpanBatch, dialects: Sequence[Dialect]) -> Recognised:

@@ -6,6 +6,7 @@ turn computed again: the row gets a higher revision, the metrics only say that s
 of arrival, by a monotonic clock, as senders' clocks differ.
 """
 
+import itertools
 from collections.abc import Iterator
 from typing import Final
 
@@ -89,9 +90,12 @@ class Live(Opened):
         framed = [one for one, _ in turns if one.whole is not None], [one for one in sessions if one.whole is not None]
         if any(framed):
             self._finish_whole(*framed, complete=complete)
-        turns = turns + [(session, index) for session in sessions for index in session.turns]
-        turns = [(session, index) for session, index in turns if session.whole is None]
-        fresh = [(session, index) for session, index in turns if session.turns[index].unseen]
+        ended = ((session, index) for session in sessions for index in session.turns)
+        fresh = [
+            (session, index)
+            for session, index in itertools.chain(turns, ended)
+            if session.whole is None and session.turns[index].unseen
+        ]
         if fresh:
             self._finish_turns(fresh)
         if sessions:
@@ -156,11 +160,12 @@ class Live(Opened):
     def _keep(self, keys: list[tuple[str, int]], computed: pa.Table) -> None:
         """Keep turns for the row of their session."""
         chunk = self._finished.add(computed.combine_chunks().to_batches()[0], len(keys))
+        places = np.arange(len(keys))
         for place, (name, index) in enumerate(keys):
             turn = self._open[name].turns[index]
             if turn.row is not None:
                 self._finished.release(turn.row[0], 1)
-            turn.row = (chunk, np.array([place]))
+            turn.row = (chunk, places[place : place + 1])
 
     def _finish_sessions(self, sessions: list[OpenSession], *, complete: bool) -> None:
         if not sessions:
@@ -169,9 +174,11 @@ class Live(Opened):
         own = self._rows.gather([(name, part) for name, one in named for part in one.facts])
         finished = [(one.id, turn.row) for one in sessions for turn in one.turns.values() if turn.row is not None]
         turns = self._finished.gather(finished)
-        sources = ["explicit" if self._open[name].explicit else "trace" for name in turns["session_id"].to_pylist()]
+        names = turns["session_id"].combine_chunks().dictionary_encode()
+        sources = ["explicit" if self._open[name].explicit else "trace" for name in names.dictionary.to_pylist()]
         position = turns.schema.get_field_index("session_source")
-        self._models.load(own, turns.set_column(position, "session_source", pa.array(sources, pa.string())))
+        source = pa.array(sources, pa.string()).take(names.indices)
+        self._models.load(own, turns.set_column(position, "session_source", source))
         self._conclude(self._models.run("sessions"), complete=complete)
 
     def _conclude(self, computed: pa.Table, *, complete: bool) -> None:

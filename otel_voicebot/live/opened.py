@@ -240,7 +240,7 @@ class Opened(ABC):
         if turn is None:
             turn = session.turns[index] = OpenTurn()
             for earlier, other in session.turns.items():
-                if LOOSE < earlier < index:
+                if LOOSE < earlier < index and not other.scheduled:
                     self._schedule(session, earlier, other, TURN_GRACE_S)
         return turn
 

@@ -48,5 +48,6 @@ def kept(span: "ReadableSpan") -> tuple[Any, ...]:
 def _flat(events: Any) -> tuple[Any, ...]:
     flat: list[Any] = []
     for event in events:
-        flat += (event._timestamp, event._name, event._attributes._dict)  # noqa: SLF001
+        # none rather than an empty dict, which the garbage collector would look at
+        flat += (event._timestamp, event._name, event._attributes._dict or None)  # noqa: SLF001
     return tuple(flat)

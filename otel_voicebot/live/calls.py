@@ -5,7 +5,10 @@ from dataclasses import dataclass, field
 from otel_voicebot.live.framed import Whole
 from otel_voicebot.live.rows import Part
 
-__all__ = ["OpenSession", "OpenTurn"]
+__all__ = ["OpenSession", "OpenTurn", "Place"]
+
+Place = tuple[str, int]
+"""A turn: its session's id, and its index there."""
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from otel_voicebot import semconv
 from otel_voicebot.live.aggregate import Aggregator
-from otel_voicebot.live.calls import OpenSession, OpenTurn
+from otel_voicebot.live.calls import OpenSession, OpenTurn, Place
 from otel_voicebot.live.framed import Framed, of_frameworks
 from otel_voicebot.live.rows import Part, Rows, facts
 from otel_voicebot.models.prepared import NARROW, Prepared
@@ -274,9 +274,7 @@ class Opened(ABC):
             self._finish([], evicted, complete=False)
 
     @abstractmethod
-    def _finish(
-        self, turns: list[tuple[OpenSession, int]], sessions: list[OpenSession], *, complete: bool = True
-    ) -> None:
+    def _finish(self, turns: list[Place], sessions: list[OpenSession], *, complete: bool = True) -> None:
         """Compute turns and sessions, which are final, and close the sessions."""
 
     @abstractmethod

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from otel_voicebot import semconv
 from otel_voicebot.live.aggregate import Aggregator
-from otel_voicebot.live.calls import OpenSession
+from otel_voicebot.live.calls import OpenSession, Place
 from otel_voicebot.live.opened import LOOSE
 from otel_voicebot.live.rows import Part
 from otel_voicebot.live.state import Live
@@ -99,7 +99,7 @@ class Resumable(Live):
 
     def _recompute(self, rows: pa.Table) -> None:
         """Have the values of counted turns at hand again; where spans came after the row was written, restate it."""
-        turns = [(one, index) for one in self._open.values() for index, turn in one.turns.items() if turn.revision]
+        turns = [(one.id, index) for one in self._open.values() for index, turn in one.turns.items() if turn.revision]
         if not turns:
             return
         computed = self._aside(turns)
@@ -137,7 +137,7 @@ class Resumable(Live):
         for name, operations in self._framed.take_up(self._rows.gather(parts), calls, _same).items():
             found[name].operations += operations
 
-    def _aside(self, turns: list[tuple[OpenSession, int]]) -> pa.Table:
+    def _aside(self, turns: list[Place]) -> pa.Table:
         """Compute turns without counting or writing anything; their rows."""
         emitted: list[pa.Table] = []
         aggregator, emit = self._aggregator, self._emit
@@ -150,7 +150,7 @@ class Resumable(Live):
 
     def _split_loose(self, counted: pa.Array) -> None:
         """Tell the operations outside turns that were counted from those that were not."""
-        again: list[tuple[OpenSession, int]] = []
+        again: list[Place] = []
         rest: list[tuple[Part, ...]] = []
         for session in self._open.values():
             turn = session.turns.get(LOOSE)
@@ -160,12 +160,12 @@ class Resumable(Live):
             seen = tuple(part for part, _ in split if len(part[1]))
             if seen:
                 turn.parts = seen
-                again.append((session, LOOSE))
+                again.append((session.id, LOOSE))
                 rest.append(tuple(part for _, part in split if len(part[1])))
         if again:
             self._aside(again)
-        for (session, _), parts in zip(again, rest, strict=True):
-            session.turns[LOOSE].parts += parts
+        for (name, _), parts in zip(again, rest, strict=True):
+            self._open[name].turns[LOOSE].parts += parts
 
     def _split(self, part: Part, counted: pa.Array) -> tuple[Part, Part]:
         chunk, indexes = part
@@ -174,17 +174,18 @@ class Resumable(Live):
 
     # ---- what the next process needs to know --------------------------------------------------------------------
 
-    def _compute(self, turns: list[tuple[OpenSession, int]], sessions: list[OpenSession], *, complete: bool) -> None:
+    def _compute(self, turns: list[Place], sessions: list[OpenSession], *, complete: bool) -> None:
         self._ending = frozenset(session.id for session in sessions)
         super()._compute(turns, sessions, complete=complete)
 
-    def _finish_turns(self, turns: list[tuple[OpenSession, int]]) -> None:
+    def _finish_turns(self, turns: list[Place]) -> None:
         self._note_parts(
             [
                 part
-                for session, index in turns
-                if index == LOOSE and session.id not in self._ending  # its row will tell
-                for part in session.turns[index].parts[session.turns[index].counted :]
+                for name, index in turns
+                if index == LOOSE and name not in self._ending  # its row will tell
+                for turn in [self._open[name].turns[index]]
+                for part in turn.parts[turn.counted :]
             ]
         )
         super()._finish_turns(turns)

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from otel_voicebot import semconv
 from otel_voicebot.live import record
-from otel_voicebot.live.calls import OpenSession
+from otel_voicebot.live.calls import OpenSession, Place
 from otel_voicebot.live.opened import CLOSED_KEPT, LOOSE, Opened
 from otel_voicebot.live.rows import Part, operations_of, without
 
@@ -52,7 +52,7 @@ class Live(Opened):
             drain: don't wait: every turn whose spans are here, and every session whose own span is here, is final now.
         """
         now = float("inf") if drain else self._clock()
-        turns: list[tuple[OpenSession, int]] = []
+        turns: list[Place] = []
         sessions: dict[str, OpenSession] = {}
         for name, index in self._take_due(now):
             session = self._open.get(name)
@@ -60,12 +60,12 @@ class Live(Opened):
                 sessions[name] = session
             elif session is not None and index in session.turns:
                 session.turns[index].scheduled = False
-                turns.append((session, index))
+                turns.append((name, index))
         for session in self._open.values():
             if session.seen + self._idle_timeout_s > self._clock():
                 break
             sessions[session.id] = session
-        self._finish([(one, index) for one, index in turns if one.id not in sessions], list(sessions.values()))
+        self._finish([place for place in turns if place[0] not in sessions], list(sessions.values()))
 
     def _take_due(self, now: float) -> Iterator[tuple[str, int | None]]:
         for queue in self._due.values():
@@ -73,28 +73,30 @@ class Live(Opened):
                 _, name, index = queue.popleft()
                 yield name, index
 
-    def _finish(
-        self, turns: list[tuple[OpenSession, int]], sessions: list[OpenSession], *, complete: bool = True
-    ) -> None:
+    def _finish(self, turns: list[Place], sessions: list[OpenSession], *, complete: bool = True) -> None:
         try:
             self._compute(turns, sessions, complete=complete)
         except BaseException:
             # What can't be computed would fail at each tick, and hold memory: these sessions are given up.
-            for session in {one.id: one for one in (*sessions, *(one for one, _ in turns))}.values():
+            named = [self._open[name] for name in {name for name, _ in turns} if name in self._open]
+            for session in {one.id: one for one in (*sessions, *named)}.values():
                 if self._open.get(session.id) is session:
                     self._metrics.add(semconv.SELF_EVICTED, 1 if complete else 0)  # else it is counted already
                     self._close(session)
             raise
 
-    def _compute(self, turns: list[tuple[OpenSession, int]], sessions: list[OpenSession], *, complete: bool) -> None:
-        framed = [one for one, _ in turns if one.whole is not None], [one for one in sessions if one.whole is not None]
-        if any(framed):
-            self._finish_whole(*framed, complete=complete)
-        ended = ((session, index) for session in sessions for index in session.turns)
+    def _compute(self, turns: list[Place], sessions: list[OpenSession], *, complete: bool) -> None:
+        named = {name: self._open[name] for name, _ in turns}
+        whole = [one for one in named.values() if one.whole is not None]
+        over = [one for one in sessions if one.whole is not None]
+        if whole or over:
+            self._finish_whole(whole, over, complete=complete)
+        named |= {one.id: one for one in sessions}
+        ended = ((session.id, index) for session in sessions for index in session.turns)
         fresh = [
-            (session, index)
-            for session, index in itertools.chain(turns, ended)
-            if session.whole is None and session.turns[index].unseen
+            (name, index)
+            for name, index in itertools.chain(turns, ended)
+            if named[name].whole is None and named[name].turns[index].unseen
         ]
         if fresh:
             self._finish_turns(fresh)
@@ -124,12 +126,13 @@ class Live(Opened):
         if ended:
             self._conclude(found.sessions, complete=complete)
 
-    def _finish_turns(self, turns: list[tuple[OpenSession, int]]) -> None:
+    def _finish_turns(self, turns: list[Place]) -> None:
         """Run operations and turns over these turns' spans; of what has no turn, over what is new."""
         parts: list[tuple[str | None, Part]] = []
         revisions: dict[tuple[str, int], int] = {}
         changed = 0
-        for session, index in turns:
+        for id_, index in turns:
+            session = self._open[id_]
             turn = session.turns[index]
             new = turn.parts[turn.counted :]
             name = session.id if session.explicit else None  # as in batch, where the models fall back to the trace
@@ -139,7 +142,7 @@ class Live(Opened):
             if index != LOOSE:
                 changed += bool(new) and turn.revision > 0
                 turn.revision += 1
-                revisions[session.id, index] = turn.revision
+                revisions[id_, index] = turn.revision
         rows = self._rows.gather(parts)
         self._models.load(rows)
         restated = {key for key, revision in revisions.items() if revision > 1}

@@ -391,14 +391,14 @@ def test_close_flushes_what_it_took_when_time_runs_out(bench: Bench) -> None:
     kept = Kept(take=lambda: time.sleep(0.3))
     worker = bench.worker(lambda: kept, size=100_000, interval_s=60)
     span = bench.span()
-    for _ in range(40_000):
+    for _ in range(80_000):
         worker.put(whole(span))
     began = time.monotonic()
     assert not worker.close(2.0)
     assert time.monotonic() - began < 2.1
     assert kept.calls[-2:] == ["flush", "close"]
-    assert 0 < len(kept.spans) < 40_000
-    assert len(kept.spans) + bench.dropped("shut_down") == 40_000
+    assert 0 < len(kept.spans) < 80_000
+    assert len(kept.spans) + bench.dropped("shut_down") == 80_000
 
 
 def test_close_twice_and_before_start(bench: Bench) -> None:

@@ -106,13 +106,13 @@ def _cut(columns: Mapping[str, pa.Array], names: Sequence[str], most: int) -> tu
 
 
 def _first(attributes: Attributes, most: int) -> tuple[Attributes, int]:
-    if len(attributes) <= most:
+    row = attributes.row
+    # rows ascend: who has more has the same row so many entries later
+    if len(row) <= most or not (row[most:] == row[:-most]).any():
         return attributes, 0
-    counts = np.bincount(attributes.row)
-    if counts.max() <= most:
-        return attributes, 0
+    counts = np.bincount(row)
     starts = np.cumsum(counts) - counts
-    keep = np.arange(len(attributes)) - starts[attributes.row] < most
+    keep = np.arange(len(row)) - starts[row] < most
     return attributes.take(np.flatnonzero(keep)), int(np.count_nonzero(~keep))
 
 

@@ -24,15 +24,38 @@ from otel_voicebot.spans.schema import SPANS
 
 __all__ = ["after_tool", "counted_words", "first_chunks", "offer"]
 
+_MOST_JSON: Final = 8 << 20
+"""Characters of JSON of which the objects are kept while a batch is read: they may take twenty times the bytes."""
 _TOOLS: Final = ("tool", "function")
 _KINDS: Final = {pa.string(): str, pa.bool_(): bool}
 """Type of a column to that of a derived value; numbers are doubles."""
 _TYPES: Final = {str: pa.string(), bool: pa.bool_(), float: pa.float64()}
 
 
+class _Loaded:
+    """JSON that was parsed, by the number of its text, for the next field that asks for it; so much as is little."""
+
+    def __init__(self) -> None:
+        self._kept: dict[int, object] = {}
+        self._room = _MOST_JSON
+
+    def read(self, field: Field, table: Attributes, values: Int32s) -> list[object]:
+        """What the field finds in each of these texts."""
+        numbers = values.tolist()
+        new = [value for value in numbers if value not in self._kept]
+        made: dict[int, object] = {}
+        for value, text in zip(new, table.text.take(pa.array(new, pa.int32())).to_pylist(), strict=True):
+            parsed = load_json(text)
+            made[value] = read_json(field, parsed)
+            if len(text) <= self._room:
+                self._room -= len(text)
+                self._kept[value] = parsed
+        return [made[value] if value in made else read_json(field, self._kept[value]) for value in numbers]
+
+
 def offer(promoter: Promoter, keyed: Keyed, seen: Recognised) -> None:
     """Give the promoter the derived values of all fields that need one; ``keyed`` has the dialects as groups."""
-    loaded: dict[int, object] = {}
+    loaded = _Loaded()
     for number, dialect in enumerate(seen.dialects):
         if not seen.present[number]:
             continue
@@ -63,7 +86,7 @@ def _offer_read(
     source: Source,
     number: int,
     wanted: Mask | None,
-    loaded: dict[int, object],
+    loaded: _Loaded,
 ) -> None:
     field = source.field
     found = None if field is None else keyed.find(field.key, number)
@@ -86,14 +109,11 @@ def _offer_read(
     _offer_made(promoter, source, number, rows, made, place)
 
 
-def _read(table: Attributes, field: Field, values: Int32s, loaded: dict[int, object]) -> list[object]:
-    """What the field finds in each of these texts; JSON is parsed once, whatever is asked of it."""
-    if not (field.inside or field.role):
-        return [read(field, text) for text in table.text.take(pa.array(values)).to_pylist()]
-    new = [value for value in values.tolist() if value not in loaded]
-    for value, text in zip(new, table.text.take(pa.array(new, pa.int32())).to_pylist(), strict=True):
-        loaded[value] = load_json(text)
-    return [read_json(field, loaded[value]) for value in values.tolist()]
+def _read(table: Attributes, field: Field, values: Int32s, loaded: _Loaded) -> list[object]:
+    """What the field finds in each of these texts."""
+    if field.inside or field.role:
+        return loaded.read(field, table, values)
+    return [read(field, text) for text in table.text.take(pa.array(values)).to_pylist()]
 
 
 def _offer_made(

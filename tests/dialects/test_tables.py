@@ -8,8 +8,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
 from otel_voicebot import semconv
 from otel_voicebot.dialects import COLUMNS, DIALECTS, Dialect
-from otel_voicebot.processors import normalise
-from otel_voicebot.processors.parse import ends_with_tool
+from otel_voicebot.processors import derive, normalise
+from otel_voicebot.processors.parse import ends_with_tool, load_json
 from otel_voicebot.spans import SPANS, decode
 from tests.dialects.frameworks import captured, payload, rows_of
 from tests.processors.batches import Made
@@ -279,3 +279,20 @@ def test_dialects_beside_each_other_read_the_same_attribute() -> None:
     assert [row["dialect"] for row in (first, second, third)] == ["traceloop", "genai", "native"]
     assert [row["user_text"] for row in (first, second, third)] == ["good day", "good day", None]
     assert all(row["after_tool"] is False for row in (first, second, third))
+
+
+def test_json_that_is_not_kept_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Objects of little JSON are kept for the next field that asks; of much JSON none are, and the rows are the same."""
+    whole = captured("livekit")
+    parsed: list[str] = []
+
+    def load(text: str) -> object:
+        parsed.append(text)
+        return load_json(text)
+
+    monkeypatch.setattr(derive, "load_json", load)
+    assert captured("livekit") == whole
+    once = len(parsed)
+    monkeypatch.setattr(derive, "_MOST_JSON", 0)
+    assert captured("livekit") == whole
+    assert len(parsed) - once > once == len(set(parsed))

@@ -282,7 +282,7 @@ def test_dialects_beside_each_other_read_the_same_attribute() -> None:
 
 
 def test_json_that_is_not_kept_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Objects of little JSON are kept for the next field that asks; of much JSON none are, and the rows are the same."""
+    """Objects of little JSON are kept for the next field that asks; of much none are, and the rows are the same."""
     whole = captured("livekit")
     parsed: list[str] = []
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
+import pandas as pd  # noqa: F401 - pyarrow loads it with the first array: now, and not while somebody speaks
 import pyarrow as pa
 
 from otel_voicebot.app.computed import Computed, Table

@@ -10,6 +10,7 @@ __all__ = ["record_handoffs", "record_operations", "record_sessions", "record_tu
 
 _SESSION_LABELS = s.RESPONSE_GAP.labels
 _OPERATION_LABELS = s.OPERATION_DURATION.labels
+_OF_TURNS = (*_SESSION_LABELS, "kind", "outcome", "response_gap_s", "interrupted", "quality")
 
 
 def record_operations(into: Aggregator, rows: pa.Table) -> None:
@@ -54,6 +55,7 @@ def record_operations(into: Aggregator, rows: pa.Table) -> None:
 
 def record_turns(into: Aggregator, rows: pa.Table) -> None:
     """Feed rows of the model ``turns``, each turn once."""
+    rows = rows.select(_OF_TURNS)  # each filter copies what is there
     exchanges = rows.filter(pc.equal(rows["kind"], "exchange"))
     into.count(
         s.TURNS, {**_labels(exchanges, _SESSION_LABELS), "outcome": exchanges["outcome"]}, rows=exchanges.num_rows

@@ -17,7 +17,7 @@ from otel_voicebot import semconv
 from otel_voicebot.live import record
 from otel_voicebot.live.calls import OpenSession, Place
 from otel_voicebot.live.opened import CLOSED_KEPT, LOOSE, Opened
-from otel_voicebot.live.rows import Part, operations_of, without
+from otel_voicebot.live.rows import Part, handoffs_of, operations_of, without
 
 __all__ = ["Live"]
 
@@ -150,7 +150,7 @@ class Live(Opened):
         record.record_operations(self._aggregator, operations)
         for counted in operations["session_id"].value_counts().to_pylist():
             self._open[counted["values"]].operations += counted["counts"]
-        record.record_handoffs(self._aggregator, without(rows, restated))
+        record.record_handoffs(self._aggregator, without(handoffs_of(rows), restated))
         if revisions:
             computed = self._models.run("turns")
             record.record_turns(self._aggregator, without(computed, restated))

@@ -13,7 +13,7 @@ _STAGES = ("decode", "normalise", "withhold", "rows", "commit")
 
 
 def run(*, quick: bool, tell: Callable[[str], None]) -> Section:
-    """Measure over 1 M spans made of the captures of all frameworks; about 3 minutes."""
+    """Measure over 1 M spans in which all dialects are mixed; about 3 minutes."""
     rounds, spans = (1, 100_000) if quick else (1, 1_000_000)
     loads = {"new ids": (), "new ids, numbers and texts": ("vary",)}
     rows: list[list[str | float]] = []
@@ -35,5 +35,5 @@ def run(*, quick: bool, tell: Callable[[str], None]) -> Section:
         for clock, what in enumerate(("", ", by CPU time")):
             share = micros["normalise"][clock] / (micros["decode"][clock] + micros["commit"][clock]) * 100
             figures.append(Figure(f"normalise, of decode + commit ({load}{what})", share, "%", "<=", 30))
-    title = "Normalising the spans of all frameworks' captures, requests of 8,192, pinned to one core"
+    title = "Normalising all dialects' spans, as import reads them, pinned to one core"
     return Section("normalise", title, ["load", "stage", "wall µs a span", "CPU µs a span"], rows, figures)

@@ -13,7 +13,7 @@ from pathlib import Path
 from bench import captured
 from bench.ingest_child import Clocks
 
-WARM_UP = 2
+WARM_UP = 1
 
 
 def measure(spans: int, directory: Path, *, vary: bool) -> dict[str, object]:

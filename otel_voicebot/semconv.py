@@ -383,7 +383,7 @@ SELF_LIMITED: Final = _metric(
     "counter",
     "{value}",
     "limit",
-    "Attributes beyond a limit: dropped (count) or cut (length).",
+    "Values beyond a limit: attributes dropped (count), texts of attributes and columns that are stored cut (length).",
 )
 SELF_DROPPED: Final = _metric("voicebot.spans.dropped", "counter", "{span}", "reason", "Spans lost, and why.")
 SELF_COMMITTED: Final = _metric("voicebot.spans.committed", "counter", "{span}", "", "Spans on disk, fsynced.")

@@ -13,6 +13,8 @@ __all__ = ["Admission"]
 
 _DISK_LOOK_S: Final = 1.0
 """Seconds between two looks at the free space."""
+_DISK_ANSWERS_S: Final = 2.0
+"""Seconds after which a look that goes on means that the disk hangs."""
 _SLOW_S: Final = 4.0
 """A commit that takes longer holds up whoever comes: Collectors give up after 5 s by default, and come again."""
 _BUSY_RETRY_S: Final = 1.0
@@ -49,6 +51,7 @@ class Admission:
         self._closed: str | None = "starting"
         self._committing_since: float | None = None
         self._disk_at = float("-inf")
+        self._looking_since: float | None = None
         self._disk_full: str | None = None
         self._refused_by_disk: str | None = None
 
@@ -110,12 +113,17 @@ class Admission:
 
     def _disk(self) -> str | None:
         now = self._clock()
+        since = self._looking_since
+        if since is not None:  # another thread asks; where the disk hangs, it is the only one that hangs with it
+            return "the disk doesn't answer" if now - since > _DISK_ANSWERS_S else self._disk_full
         if now - self._disk_at >= _DISK_LOOK_S:
-            self._disk_at = now
+            self._looking_since = self._disk_at = now
             try:
                 free = disk.free_bytes(self._data)
             except OSError as error:
                 self._disk_full = f"the disk can't be asked for its free space: {error.strerror}"
             else:
                 self._disk_full = "the disk is almost full" if free < self._min_free_disk else None
+            finally:
+                self._looking_since = None
         return self._disk_full

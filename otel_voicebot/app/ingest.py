@@ -1,7 +1,8 @@
 """Files of spans and logs into the store."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -148,30 +149,30 @@ def ingest(requests: "Iterable[Request]", settings: Settings) -> Ingested:
         UnreadableDataError: a payload is no OTLP request. What came before it is kept, and what was read with it.
     """
     ingestion = Ingestion(settings)
+    waiting: list[Request] = []
+    size = 0
     try:
-        for together in _together(requests):
-            unreadable = ingestion.add(together)
-            if unreadable:
-                raise unreadable[0]
-            if ingestion.waiting >= _COMMIT_ROWS:
-                ingestion.flush()
+        for request in requests:
+            waiting.append(request)
+            size += len(request.payload)
+            if size >= TOGETHER:
+                size = 0
+                _take(ingestion, waiting)
+        _take(ingestion, waiting)
+    except BaseException:  # what came before is kept, whatever ended it
+        with suppress(UnreadableDataError):
+            _take(ingestion, waiting)
+        raise
     finally:
         ingestion.flush()
     return ingestion.done()
 
 
-def _together(requests: "Iterable[Request]") -> "Iterator[list[Request]]":
-    """The requests in groups; the last is what came before the source's end or its error."""
-    group: list[Request] = []
-    size = 0
-    try:
-        for request in requests:
-            group.append(request)
-            size += len(request.payload)
-            if size >= TOGETHER:
-                yield group
-                group, size = [], 0
-    except UnreadableDataError:
-        yield group
-        raise
-    yield group
+def _take(ingestion: Ingestion, waiting: "list[Request]") -> None:
+    requests = waiting[:]
+    waiting.clear()
+    unreadable = ingestion.add(requests)
+    if unreadable:
+        raise unreadable[0]
+    if ingestion.waiting >= _COMMIT_ROWS:
+        ingestion.flush()

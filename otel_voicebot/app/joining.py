@@ -8,7 +8,7 @@ from typing import Final, Generic, Protocol, TypeVar
 from otel_voicebot.errors import UnreadableDataError
 from otel_voicebot.receivers.salvage import salvage
 
-__all__ = ["DAMAGED", "B", "Joined", "decode_together"]
+__all__ = ["DAMAGED", "Joined", "decode_together"]
 
 DAMAGED: Final = "damaged"
 """Why a span or log record was rejected that can't be read: a text that is not UTF-8, a value nested too deep."""

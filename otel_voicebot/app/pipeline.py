@@ -56,7 +56,7 @@ class Pipeline:
         self._maintainer.start()
 
     def take(self, spans: Sequence[Any]) -> None:
-        """Make rows of the spans (their ``FIELDS``, one span behind the other), for the disk and for the live state."""
+        """Make rows of the spans (see ``spans.fields``; one behind the other), for the disk and for the live state."""
         rows = prepare(collect_fields(list(spans)), self._policy, self._metrics, "sdk", time.time_ns() // 1000)
         self._commits.add(rows)
         self._derived.add(rows)

@@ -127,7 +127,7 @@ class Service:
             return None
         if not self._live.alive:
             return "live"
-        return next((name for name, door in self._doors.items() if not door.alive), None)
+        return next((name for name, door in list(self._doors.items()) if not door.alive), None)
 
     def start(self) -> None:
         """Open the doors, take up what the process before left, and begin to take requests.

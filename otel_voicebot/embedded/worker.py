@@ -32,9 +32,11 @@ _TAKE_UNTIL, _INTERRUPT_AFTER = 0.6, 0.8
 _SETTLES_S: Final = 0.05
 """Seconds that the worker waits when many spans wake it: they come in bursts, and while the bot's thread is busy with
 one, working beside it costs both of them more."""
-_GIVES_WAY_S: Final = 0.0005
-"""Seconds for which the worker may keep the interpreter from a thread that wants it. Only while few spans wait, as in
-calls: changing hands so often costs a tenth of what many take."""
+_GIVES_WAY_S: Final = 0.000501
+"""Seconds, which nobody else would choose, after which a thread that wants the interpreter gets it from the worker.
+
+Only while few spans wait, as in calls: changing hands so often costs a tenth of what many take. A C call is not broken
+off: taking 8,000 spans from the queue is one of 2 ms."""
 
 _FORK_WAITS_S: Final = 2.0
 """A fork waits so long for a round to end. Forked in the middle of the engine's first query, a child's engine hangs."""
@@ -99,18 +101,19 @@ class Worker(Generic[C]):
     def __init__(self, make: Callable[[], C], metrics: SelfMetrics, *, size: int, interval_s: float) -> None:
         self._make = make
         self._metrics = metrics
-        self._sessions = size
+        self._starts_kept = size
         self._size = size * _WIDTH
         self._many = max(1, min(_BATCH, size // 2)) * _WIDTH
         self._interval_s = interval_s
         self._closed = False
+        self._usual_s = sys.getswitchinterval()
         self._reset()
         _attend_forks(self)
 
     def _reset(self) -> None:
         self.consumer: C | None = None
         self._queue: deque[Any] = deque()
-        self._starts: deque[tuple[str, str]] = deque(maxlen=self._sessions)
+        self._starts: deque[tuple[str, str]] = deque(maxlen=self._starts_kept)
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         # Not an Event: a garbage collection inside `set` may end a span, and `put` must not wait for itself.
@@ -234,11 +237,34 @@ class Worker(Generic[C]):
         """One look at the queue, and all that follows from it; True when it was the last."""
         with contextlib.suppress(Empty):
             self._wake.get(timeout=0 if self._stop_by is not None else self._interval_s)
-            if self._stop_by is None and self._asked == self._answered:
+            room = 4 * len(self._queue) <= self._size  # a small queue would be full by then
+            if room and self._stop_by is None and self._asked == self._answered:
                 self._wake.get(timeout=_SETTLES_S)  # many wait; whoever asks for a flush wakes us once more
         many = len(self._queue) >= _BATCH * _WIDTH
-        with self._busy, contextlib.nullcontext() if many else _giving_way():
+        with self._busy, contextlib.nullcontext() if many else self._giving_way():
             return self._look(consumer)
+
+    @contextlib.contextmanager
+    def _giving_way(self) -> Iterator[None]:
+        """While the worker works, the bot's threads get the interpreter soon after they ask for it.
+
+        By itself a thread that asks waits up to 5 ms, and the worker's rounds alone would make an event loop's late
+        wake-ups half as late again. The interval is the process's: whatever the bot sets meanwhile stays, and ours,
+        where the bot has saved and restored it, is taken back by the next round.
+        """
+        found = sys.getswitchinterval()
+        if found != _GIVES_WAY_S:
+            self._usual_s = found
+        if self._usual_s > _GIVES_WAY_S:
+            sys.setswitchinterval(_GIVES_WAY_S)
+        try:
+            yield
+        finally:
+            self._take_back()
+
+    def _take_back(self) -> None:
+        if sys.getswitchinterval() == _GIVES_WAY_S:
+            sys.setswitchinterval(self._usual_s)
 
     def _look(self, consumer: C) -> bool:
         stop = self._stop_by is not None
@@ -292,23 +318,6 @@ class Worker(Generic[C]):
             self._metrics.add(SELF_DROPPED, lost, reason)
 
 
-@contextlib.contextmanager
-def _giving_way() -> Iterator[None]:
-    """While the worker works, the bot's threads get the interpreter as soon as they ask for it.
-
-    By itself a thread that asks waits 5 ms, and the worker's rounds alone would make an event loop's late wake-ups, of
-    which one in a hundred is later than 3 ms, half as late again.
-    """
-    usual = sys.getswitchinterval()
-    sys.setswitchinterval(min(usual, _GIVES_WAY_S))
-    ours = sys.getswitchinterval()  # rounded to microseconds
-    try:
-        yield
-    finally:
-        if sys.getswitchinterval() == ours:  # else the bot has set another one meanwhile
-            sys.setswitchinterval(usual)
-
-
 def _attend_forks(worker: Worker[C]) -> None:
     reference = weakref.ref(worker)
 
@@ -328,6 +337,7 @@ def _attend_forks(worker: Worker[C]) -> None:
         if alive is not None:
             _keep(alive.consumer)
             alive._reset()  # noqa: SLF001
+            alive._take_back()  # noqa: SLF001 - the fork did not wait for the round's end
 
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(before=before, after_in_parent=in_parent, after_in_child=in_child)

@@ -22,7 +22,9 @@ _OF_OPERATIONS: Final = (
     *("wer_words", "mos", "mos_kind", "cache_hit", "cache_name", "cache_level", "confidence", "intent_fallback"),
 )
 """What metrics read of operations: a third of the columns, and each costs a copy."""
-_OF_HANDOFFS: Final = ("component", "bot", "status", "handoff_blocked", "handoff_target", "session_id", "turn_index")
+_OF_HANDOFFS: Final = (
+    *("trace_id", "session_id", "turn_index", "component", "bot", "status", "handoff_blocked", "handoff_target"),
+)
 
 
 class Rows:
@@ -113,10 +115,7 @@ def operations_of(rows: pa.Table, nested: pa.Array) -> pa.Table:
     found = rows.select(_OF_OPERATIONS).filter(pc.is_in(rows["component"], OPERATIONS))
     if len(nested):
         found = found.filter(pc.invert(pc.is_in(found["span_id"], nested)))
-    if found["session_id"].null_count:
-        traces = pa.array([trace.hex() for trace in found["trace_id"].to_pylist()], pa.string())
-        position = found.schema.get_field_index("session_id")
-        found = found.set_column(position, "session_id", pc.coalesce(found["session_id"], traces))
+    found = _named(found)
     failed = pc.fill_null(pc.equal(found["status"], "error"), False)  # noqa: FBT003 - Arrow's signature
     wrong = pc.and_(pc.equal(found["component"], "tool"), pc.is_valid(found["error_type"]))
     failed = pc.or_(failed, pc.fill_null(wrong, False))  # noqa: FBT003
@@ -129,7 +128,16 @@ def operations_of(rows: pa.Table, nested: pa.Array) -> pa.Table:
 
 def handoffs_of(rows: pa.Table) -> pa.Table:
     """The handoffs among these spans (schema NARROW), as far as metrics read them."""
-    return rows.select(_OF_HANDOFFS).filter(pc.equal(rows["component"], "handoff"))
+    return _named(rows.select(_OF_HANDOFFS).filter(pc.equal(rows["component"], "handoff")))
+
+
+def _named(rows: pa.Table) -> pa.Table:
+    """The rows with their sessions: without an id of its own the trace's."""
+    if not rows["session_id"].null_count:
+        return rows
+    traces = pa.array([trace.hex() for trace in rows["trace_id"].to_pylist()], pa.string())
+    position = rows.schema.get_field_index("session_id")
+    return rows.set_column(position, "session_id", pc.coalesce(rows["session_id"], traces))
 
 
 def without(rows: pa.Table, keys: Iterable[tuple[str, int]]) -> pa.Table:

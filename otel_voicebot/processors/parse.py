@@ -18,6 +18,9 @@ _RESULTS: Final = (
 _RESULT_WORDS: Final = ("tool_", "function")
 """In each of them is one of these."""
 _LAST_ROLE: Final = re.compile(r'"role"\s*:\s*"([^"\\]*)"')
+_LEADS, _TRAILS = r"\\u[dD][89abAB][0-9a-fA-F]{2}", r"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_HALF: Final = re.compile(rf"{_LEADS}(?!{_TRAILS})|(?<!{_LEADS}){_TRAILS}")
+"""Half of a character beyond 16 bits, as where a text was cut: one such would hide all else that stands in the JSON."""
 _BOOLS: Final = {"true": True, "false": False}
 _LISTS: Final = ("items", "messages", "input", "contents")
 """Members that hold the messages where the JSON is an object."""
@@ -43,6 +46,11 @@ def load_json(text: str) -> object:
         return None
     try:
         return from_json(text)  # half the time of the standard library's
+    except ValueError:
+        pass
+    whole = _HALF.sub(r"\\ufffd", text)
+    try:
+        return from_json(whole) if whole != text else None
     except ValueError:
         return None
 

@@ -108,7 +108,7 @@ def _from_json(content: bytes) -> list[Request]:
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}" if error.lineno > 1 else f"column {error.colno}"
         raise DamagedError(f"broken JSON at {place}: {error.msg}") from error
-    except (UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # not UTF-8, an integer of thousands of digits, nested too deep
         raise DamagedError(f"broken JSON: {type(error).__name__}") from error
     found = [_message(signal, document) for signal, keys in _KEYS.items() if any(key in document for key in keys)]
     if not found and not any(key in document for key in _OTHERS):

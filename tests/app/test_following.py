@@ -1,13 +1,14 @@
 """Following a file: what was not taken in is read again, and a damaged span costs only itself."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from threading import Event
 
 import pytest
 
 from otel_voicebot.app import follow
-from otel_voicebot.app.ingest import Ingestion
+from otel_voicebot.app.ingest import Ingestion, ingest
+from otel_voicebot.errors import UsageError
 from otel_voicebot.receivers.bodies import from_json
 from otel_voicebot.receivers.requests import Request
 from otel_voicebot.settings import Settings
@@ -68,3 +69,27 @@ def test_a_damaged_span_in_protobuf_costs_only_itself(tmp_path: Path) -> None:
     stop.set()
     done = follow([path], settings, stop, told.append)
     assert (done.spans, done.rejected, told) == (8, {"damaged": 1}, [])
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, UsageError("not permitted")])
+def test_an_import_keeps_what_came_before_an_error(tmp_path: Path, error: BaseException | type[BaseException]) -> None:
+    """A second file that may not be read, or Ctrl-C: what was read is stored."""
+
+    def source() -> Iterator[Request]:
+        for line in calls(5):
+            yield Request("traces", from_json("traces", line.encode())[0])
+        raise error
+
+    with pytest.raises(type(error) if isinstance(error, BaseException) else error):
+        ingest(source(), Settings(data=tmp_path / "data"))
+    assert len(stored(tmp_path / "data")) == 15
+
+
+def test_an_integer_of_thousands_of_digits_costs_its_line(tmp_path: Path) -> None:
+    """Python refuses to read it, with an error of its own kind: the other lines are followed."""
+    path, settings, stop, told = tmp_path / "spans.jsonl", Settings(data=tmp_path / "data"), Event(), []
+    first, second = calls(2)
+    path.write_text(first.replace('"1', "9" * 5000 + ', "x": "1', 1) + second)
+    stop.set()
+    assert follow([path], settings, stop, told.append).spans == 3
+    assert len(told) == 1

@@ -2,6 +2,7 @@
 
 import errno
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from bench import wire
 from otel_voicebot import semconv as s
+from otel_voicebot.app.admission import Admission
 from otel_voicebot.app.intake import Intake
 from otel_voicebot.receivers.answers import Accepted, Refused
 from otel_voicebot.store import disk
@@ -224,3 +226,29 @@ def test_stopping_answers_what_was_taken(tmp_path: Path) -> None:
     assert isinstance(answer, Refused)
     assert answer.retry_after_s
     assert taken.stored() == 80
+
+
+def test_a_disk_that_hangs_is_told_and_holds_up_one_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks while a look goes on is answered at once: as before for two seconds, then that the disk hangs."""
+    now, hangs, looks = [0.0], threading.Event(), []
+
+    def free_bytes(_: Path) -> int:
+        looks.append(1)
+        assert hangs.wait(10)
+        return 1 << 40
+
+    monkeypatch.setattr("otel_voicebot.app.admission.disk.free_bytes", free_bytes)
+    admission = Admission(tmp_path, 1 << 20, 1, clock=lambda: now[0])
+    admission.open()
+    first = threading.Thread(target=admission.unready)
+    first.start()
+    while not looks:
+        time.sleep(0.001)
+    assert admission.unready() is None
+    now[0] = 2.5
+    assert admission.unready() == "the disk doesn't answer"
+    assert admission.enter(1) is not None
+    hangs.set()
+    first.join(10)
+    assert admission.unready() is None
+    assert len(looks) == 2

@@ -281,6 +281,17 @@ def test_dialects_beside_each_other_read_the_same_attribute() -> None:
     assert all(row["after_tool"] is False for row in (first, second, third))
 
 
+@pytest.mark.parametrize("half", [r"\ud83d", r"\uDE00", r"\ud83d\ud83d\ude00"])
+def test_half_a_character_hides_nothing_else(half: str) -> None:
+    """Where a text in a growing list was cut in the middle of a character, the rest of the list is read."""
+    text = rf'[{{"role":"user","content":"ok {half}"}},{{"role":"user","content":"what is my balance"}}]'
+    found = load_json(text)
+    assert isinstance(found, list)
+    assert found[1]["content"] == "what is my balance"
+    assert "\N{REPLACEMENT CHARACTER}" in found[0]["content"]
+    found[0]["content"].encode()
+
+
 def test_json_that_is_not_kept_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Objects of little JSON are kept for the next field that asks; of much none are, and the rows are the same."""
     whole = captured("livekit")

@@ -607,3 +607,35 @@ def test_an_interval_that_the_bot_sets_in_a_round_stays(bench: Bench) -> None:
     finally:
         worker.close(5)
         sys.setswitchinterval(usual)
+
+
+def test_our_interval_is_taken_back_where_the_bot_has_restored_it(bench: Bench) -> None:
+    """Saved by the bot in a round and restored after it, the worker's interval lasts until the next round."""
+    usual, saved = sys.getswitchinterval(), []
+
+    def saves() -> None:
+        if not saved:
+            saved.append(sys.getswitchinterval())
+            sys.setswitchinterval(0.02)
+
+    worker = bench.worker(lambda: Kept(take=saves), interval_s=60)
+    try:
+        worker.put(whole(bench.span()))
+        assert worker.flush(10)
+        sys.setswitchinterval(saved[0])
+        assert worker.flush(10)
+        wait_for(lambda: sys.getswitchinterval() == pytest.approx(usual))
+    finally:
+        worker.close(5)
+        sys.setswitchinterval(usual)
+
+
+def test_a_small_queue_is_not_left_to_fill_up(bench: Bench) -> None:
+    """The worker lets a burst pass only where the queue has room for it."""
+    worker = bench.worker(Kept, size=1000, interval_s=60)
+    for _ in range(200):
+        for _ in range(20):
+            worker.put(whole(bench.span()))
+        time.sleep(0.001)
+    assert worker.flush(10)
+    assert bench.dropped("queue_full") == 0

@@ -163,6 +163,17 @@ def test_the_number_of_spans_in_memory_is_bounded() -> None:
     assert fed.live._rows.held == 3
 
 
+def test_a_restated_handoff_of_a_call_without_an_id_is_counted_once() -> None:
+    """A call that only its trace names is restated as any other."""
+    fed = Fed()
+    fed.add([span(0, s.SPAN_TURN, 1, unnamed=True), span(1, s.SPAN_HANDOFF, 1, unnamed=True)])
+    fed.after(2)
+    fed.add([span(2, s.SPAN_TTS, 1, unnamed=True)])
+    fed.after(2)
+    assert fed.total(s.RESTATED, "turn") == 1
+    assert fed.total(s.HANDOFFS) == 1
+
+
 def test_handoffs_are_counted_once_by_outcome() -> None:
     """In a turn or outside, restated or not."""
     fed = Fed()

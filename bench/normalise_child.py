@@ -3,6 +3,7 @@
 Prints one JSON object: seconds (wall and CPU of the process) by stage.
 """
 
+import gc
 import json
 import os
 import sys
@@ -31,6 +32,7 @@ def measure(spans: int, directory: Path, *, vary: bool) -> dict[str, object]:
     clocks, done = Clocks(), 0
     for number, payloads in enumerate(_together(captured.requests(spans, vary=vary))):
         if number == WARM_UP:
+            gc.freeze()  # as import does
             clocks, done = Clocks(), 0
         with clocks.stage("decode"):
             (batch,) = decode_together(decode, payloads).batches

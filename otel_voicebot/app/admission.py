@@ -13,6 +13,8 @@ __all__ = ["Admission"]
 
 _DISK_LOOK_S: Final = 1.0
 """Seconds between two looks at the free space."""
+_DISK_USUAL_S: Final = 0.02
+"""Seconds, once, for which a look is waited for."""
 _DISK_ANSWERS_S: Final = 2.0
 """Seconds after which a look that goes on means that the disk hangs."""
 _SLOW_S: Final = 4.0
@@ -112,18 +114,26 @@ class Admission:
         return "the disk is slow: a commit is taking long" if slow else None
 
     def _disk(self) -> str | None:
+        """What the disk said last. It is asked on a thread of its own: where a file system hangs, nobody else does."""
         now = self._clock()
+        with self._lock:
+            due = self._looking_since is None and now - self._disk_at >= _DISK_LOOK_S
+            if due:
+                self._looking_since = self._disk_at = now
+        if due:
+            look = threading.Thread(target=self._look, name="otel-voicebot-disk", daemon=True)
+            look.start()
+            look.join(_DISK_USUAL_S)  # mostly it takes microseconds, and then the answer is of now
         since = self._looking_since
-        if since is not None:  # another thread asks; where the disk hangs, it is the only one that hangs with it
-            return "the disk doesn't answer" if now - since > _DISK_ANSWERS_S else self._disk_full
-        if now - self._disk_at >= _DISK_LOOK_S:
-            self._looking_since = self._disk_at = now
-            try:
-                free = disk.free_bytes(self._data)
-            except OSError as error:
-                self._disk_full = f"the disk can't be asked for its free space: {error.strerror}"
-            else:
-                self._disk_full = "the disk is almost full" if free < self._min_free_disk else None
-            finally:
-                self._looking_since = None
-        return self._disk_full
+        hangs = since is not None and self._clock() - since > _DISK_ANSWERS_S
+        return "the disk doesn't answer" if hangs else self._disk_full
+
+    def _look(self) -> None:
+        try:
+            free = disk.free_bytes(self._data)
+        except OSError as error:
+            self._disk_full = f"the disk can't be asked for its free space: {error.strerror}"
+        else:
+            self._disk_full = "the disk is almost full" if free < self._min_free_disk else None
+        finally:
+            self._looking_since = None

@@ -83,16 +83,14 @@ class Ingestion:
         """
         self._metrics.add(SELF_REJECTED, sum(request.lost for request in requests), DAMAGED)
         now = time.time_ns() // 1000
-        payloads = {"spans": list[bytes](), "logs": list[bytes]()}
-        for request in requests:
-            payloads["logs" if request.signal == "logs" else "spans"].append(request.payload)
-        read, logs = decode_together(decode, payloads["spans"]), decode_together(decode_logs, payloads["logs"])
-        for batch in read.batches:
+        spans = decode_together(decode, [one.payload for one in requests if one.signal == "traces"], blame=False)
+        logs = decode_together(decode_logs, [one.payload for one in requests if one.signal == "logs"], blame=False)
+        for batch in spans.batches:
             self._add(prepare(batch, self._policy, self._metrics, "import", now))
         for one in logs.batches:
             self._logs.append(prepare_logs(one, self._policy, self._metrics, "import", now))
             self.waiting += self._logs[-1].num_rows
-        outcomes = [*read.outcomes, *logs.outcomes]
+        outcomes = [*spans.outcomes, *logs.outcomes]
         lost = sum(one.get(DAMAGED, 0) for one in outcomes if not isinstance(one, UnreadableDataError))
         self._metrics.add(SELF_REJECTED, lost, DAMAGED)  # others count themselves
         return [one for one in outcomes if isinstance(one, UnreadableDataError)]

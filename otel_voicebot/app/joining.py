@@ -36,15 +36,24 @@ class Joined(Generic[B]):
     Attributes:
         batches: all of it, in as few batches as possible.
         outcomes: for each payload what was rejected, or why none of it could be read.
+        blame: whether it is found out whose the rejected ones are.
     """
 
     batches: list[B]
     outcomes: list[Mapping[str, int] | UnreadableDataError]
+    blame: bool = True
 
 
-def decode_together(decode: Callable[[bytes], B], payloads: Sequence[bytes]) -> Joined[B]:
-    """Decode OTLP requests of one signal. A damaged one harms no other, and what can be read of it is kept."""
-    joined: Joined[B] = Joined([], [{} for _ in payloads])
+def decode_together(decode: Callable[[bytes], B], payloads: Sequence[bytes], *, blame: bool = True) -> Joined[B]:
+    """Decode OTLP requests of one signal. A damaged one harms no other, and what can be read of it is kept.
+
+    Args:
+        decode: OTLP bytes to a batch.
+        payloads: the requests.
+        blame: find out whose the rejected ones are, which takes reading some of it again; else only what is damaged
+            stands in the outcomes.
+    """
+    joined: Joined[B] = Joined([], [{} for _ in payloads], blame)
     together = [index for index, payload in enumerate(payloads) if _is_framed(payload)]
     _read(decode, payloads, together, joined)
     for index in sorted(set(range(len(payloads))) - set(together)):
@@ -65,7 +74,8 @@ def _read(decode: Callable[[bytes], B], payloads: Sequence[bytes], indexes: list
             _read(decode, payloads, half, into)
         return
     into.batches.append(batch)
-    _blame(decode, payloads, indexes, into, batch.rejected)
+    if into.blame:
+        _blame(decode, payloads, indexes, into, batch.rejected)
 
 
 def _rescue(

@@ -55,9 +55,9 @@ class Pipeline:
         self._maintainer = Maintainer(settings.data, metrics, Care(settings.retention, settings.disk_cap))
         self._maintainer.start()
 
-    def take(self, spans: Sequence[Any]) -> None:
+    def take(self, spans: list[Any]) -> None:
         """Make rows of the spans (see ``spans.fields``; one behind the other), for the disk and for the live state."""
-        rows = prepare(collect_fields(list(spans)), self._policy, self._metrics, "sdk", time.time_ns() // 1000)
+        rows = prepare(collect_fields(spans), self._policy, self._metrics, "sdk", time.time_ns() // 1000)
         self._commits.add(rows)
         self._derived.add(rows)
 

@@ -42,7 +42,7 @@ _FORK_WAITS_S: Final = 2.0
 """A fork waits so long for a round to end. Forked in the middle of the engine's first query, a child's engine hangs."""
 
 
-Waiting = Sequence[Any]
+Waiting = list[Any]
 """The ``FIELDS`` of spans that ended, one span behind the other. They wait side by side, without an object that holds a
 span's: the garbage collector would look at each such object again and again, and the bot's full collections came three
 times as often."""
@@ -299,7 +299,8 @@ class Worker(Generic[C]):
         pop, spans = self._queue.popleft, list[Any]()
         with contextlib.suppress(IndexError):  # `close` gave up and discarded the rest
             spans.extend(starmap(pop, repeat((), count)))
-        return spans[: len(spans) - len(spans) % _WIDTH]
+        del spans[len(spans) - len(spans) % _WIDTH :]
+        return spans
 
     def _guard(self, stage: str, call: Callable[[], bool | None]) -> bool:
         """Whether the call came to its end and did not say False."""

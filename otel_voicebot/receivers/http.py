@@ -5,10 +5,10 @@ import contextlib
 import math
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final
 
 import uvicorn
 from starlette.requests import ClientDisconnect, Request
@@ -31,13 +31,9 @@ _WORKERS: Final = 4
 """Bodies of protobuf that are unpacked at once; one of JSON beside them, so that the others don't wait behind it."""
 _JSON_SHARE: Final = 4
 """One in so many of the requests at once may be JSON: they wait for each other, up to seconds each."""
-_ASK_S: Final = 2.0
-"""Seconds to find out whether requests are taken: a file system that hangs doesn't say how much space it has."""
-_HANGS: Final = "the disk doesn't answer"
 _CONNECTIONS: Final = 1000
 _KEEP_ALIVE_S: Final = 75
 _START_S: Final = 10.0
-A = TypeVar("A")
 _PROTOBUF, _JSON = "application/x-protobuf", "application/json"
 
 
@@ -156,13 +152,12 @@ class _App:
         self._workers = ThreadPoolExecutor(_WORKERS, thread_name_prefix="otel-voicebot-http-body")
         self._json = ThreadPoolExecutor(1, thread_name_prefix="otel-voicebot-http-json")
         self._json_places = Budget(max(1, door.limits.concurrent // _JSON_SHARE))
-        self._asking = ThreadPoolExecutor(1, thread_name_prefix="otel-voicebot-http-ready")
         pages = [Route(f"/v1/{signal}", self._export, methods=["POST"]) for signal in DOORS]
         pages += [Route("/healthz", self._alive, methods=["GET"]), Route("/readyz", self._ready, methods=["GET"])]
         self.router = Router(pages, redirect_slashes=False)
 
     def close(self) -> None:
-        for pool in (self._workers, self._json, self._asking):
+        for pool in (self._workers, self._json):
             pool.shutdown(wait=False, cancel_futures=True)
 
     async def _alive(self, _request: Request) -> Response:
@@ -170,16 +165,10 @@ class _App:
 
     async def _ready(self, _request: Request) -> Response:
         try:
-            reason = await self._asked(self._door.intake.unready)
-        except TimeoutError:
-            reason = _HANGS
+            reason = self._door.intake.unready()
         except Exception as error:  # noqa: BLE001 - a probe gets an answer
             reason = self._door.failed(error).message
         return _page("ready", reason)
-
-    async def _asked(self, question: Callable[[], A]) -> A:
-        """The answer, on another thread: the disk is asked for its space, which may hang, and the loop must not."""
-        return await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(self._asking, question), _ASK_S)
 
     async def _export(self, request: Request) -> Response:
         signal = request.url.path.rpartition("/")[2]
@@ -217,17 +206,15 @@ class _App:
             known = ", ".join(ENCODINGS)
             refusal = door.never("media_type", f"content-encoding must be one of {known}")
             raise _Problem(415, refusal, accept_encoding=known)
-        try:
-            closed = await self._asked(door.closed)
-        except TimeoutError:
-            closed = door.later("unready", _HANGS)
+        closed = door.closed()
         if closed is not None:
             return closed
-        with door.place() as lease, self._json_place(taken=is_json):
+        with door.place() as lease:
             body = await self._body(request, lease)
             work = partial(door.take, signal, body, lease, encoding=encoding, is_json=is_json)
             workers = self._json if is_json else self._workers
-            pending = await asyncio.get_running_loop().run_in_executor(workers, work)
+            with self._json_place(taken=is_json):
+                pending = await asyncio.get_running_loop().run_in_executor(workers, work)
             del body, work
             lease.release()  # while it waits for the disk, the intake knows what it costs
             return await self._wait(pending)

@@ -8,6 +8,7 @@ import threading
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -22,6 +23,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
+from otel_voicebot.app.admission import Admission
 from otel_voicebot.errors import CannotStartError
 from otel_voicebot.receivers.answers import Accepted, Answer, Refused, Signal
 from otel_voicebot.receivers.bodies import from_json
@@ -29,6 +31,7 @@ from otel_voicebot.receivers.http import HttpReceiver
 from otel_voicebot.receivers.limits import Limits
 from otel_voicebot.receivers.security import Security
 from otel_voicebot.semconv import SELF_FAILURES, SELF_REFUSED
+from otel_voicebot.store import disk
 from tests.receivers.service import CAPTURES, Doors, Scripted, StoreIntake, known
 
 CAPTURE = (CAPTURES / "pipecat.otlp.pb").read_bytes()
@@ -313,12 +316,17 @@ def test_json_may_be_as_large_as_protobuf(doors: Doors, intake: StoreIntake) -> 
     assert len(intake.span_names()) == 40
 
 
-def test_a_disk_that_hangs_holds_nobody_up(intake: StoreIntake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_hangs_holds_nobody_up(
+    intake: StoreIntake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """While the file system doesn't say how much space it has: 503, not ready, and alive all the same."""
-    monkeypatch.setattr("otel_voicebot.receivers.http._ASK_S", 0.2)
+    monkeypatch.setattr("otel_voicebot.app.admission._DISK_ANSWERS_S", 0.001)
     gate = threading.Event()
+    monkeypatch.setattr(disk, "free_bytes", lambda _: gate.wait(30) and 1 << 40)
+    admission = Admission(tmp_path, 1 << 30, 1)
+    admission.open()
     with Doors(intake) as doors:
-        monkeypatch.setattr(intake, "unready", lambda: gate.wait(30) and None)
+        monkeypatch.setattr(intake, "unready", admission.unready)
         assert ask(doors, None, {}, "/readyz", "GET")[:2] == (503, b"the disk doesn't answer\n")
         assert ask(doors)[0] == 503
         assert ask(doors, None, {}, "/healthz", "GET")[0] == 200

@@ -15,6 +15,7 @@ from typing import Final, TypeVar
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from otel_voicebot.errors import NoDataError, TooSlowError, UnreadableDataError
 from otel_voicebot.reports.matching import MATCHED, UNKNOWN_SERVICE, Search, matching
@@ -85,16 +86,10 @@ class Traces:
             TooSlowError, UnreadableDataError: as their names say.
         """
         wanted = list(dict.fromkeys(traces))
-        listed = ", ".join(f"'{one}'" for one in wanted)
 
         def use(source: Snapshot) -> Found:
-            first = "row_number() OVER (PARTITION BY trace_id, span_id ORDER BY ingest_time, start_unix_nano) = 1"
-            query = (
-                f"SELECT * FROM ({source.of_traces(wanted).sql()}) QUALIFY {first} "  # noqa: S608 - hex digits only
-                f"ORDER BY list_position([{listed}], trace_id), start_unix_nano, end_unix_nano DESC, span_id "
-                f"LIMIT {MOST_SPANS + 1}"
-            )
-            spans = self._ask(query, [])
+            # What is repeated is few: more rows than may be shown are read, so that they don't take others' places.
+            spans = _ordered(self._ask(f"{source.of_traces(wanted).sql()} LIMIT {2 * MOST_SPANS}", []), wanted)
             return Found(spans.slice(0, MOST_SPANS), spans.num_rows > MOST_SPANS)
 
         nothing = Found(pa.table({"trace_id": pa.array([], pa.string())}), cut=False)
@@ -127,11 +122,11 @@ class Traces:
 
         def use(source: Snapshot) -> list[tuple[str, str, int]]:
             columns = ("trace_id", "span_id", "parent_span_id", "service_name", "start_unix_nano")
-            query = f"""WITH some AS (
+            query = f"""WITH inside AS (
                     SELECT trace_id, span_id, parent_span_id, coalesce(service_name, '{UNKNOWN_SERVICE}') AS service
                     FROM ({source.sql(columns)}) WHERE start_unix_nano BETWEEN ? AND ?
-                ), several AS (SELECT trace_id FROM some GROUP BY trace_id HAVING min(service) <> max(service)),
-                theirs AS MATERIALIZED (SELECT DISTINCT * FROM some SEMI JOIN several USING (trace_id))
+                ), several AS (SELECT trace_id FROM inside GROUP BY trace_id HAVING min(service) <> max(service)),
+                theirs AS MATERIALIZED (SELECT DISTINCT * FROM inside SEMI JOIN several USING (trace_id))
                 SELECT p.service AS parent, c.service AS child, count(*) AS calls
                 FROM theirs c JOIN theirs p ON p.trace_id = c.trace_id AND p.span_id = c.parent_span_id
                 WHERE p.service <> c.service GROUP BY ALL ORDER BY ALL"""  # noqa: S608 - names are the schema's
@@ -195,6 +190,20 @@ class Traces:
             late.cancel()
             self._running.discard(cursor)
             cursor.close()
+
+
+def _ordered(spans: pa.Table, traces: Sequence[str]) -> pa.Table:
+    """By trace in this order and start, parents first; of a span that is there twice the one that came in first."""
+    ranks = pc.index_in(spans["trace_id"], pa.array(traces, pa.string()))
+    keys = spans.select(["start_unix_nano", "end_unix_nano", "span_id", "ingest_time"]).append_column("rank", ranks)
+    came = pc.sort_indices(keys, sort_keys=[("ingest_time", "ascending"), ("start_unix_nano", "ascending")]).to_pylist()
+    ids = list(zip(ranks.to_pylist(), spans["span_id"].to_pylist(), strict=True))
+    kept: dict[object, int] = {}
+    for at in came:
+        kept.setdefault(ids[at], at)
+    rows = pa.array(kept.values(), pa.int64())
+    order = [("rank", "ascending"), ("start_unix_nano", "ascending"), ("end_unix_nano", "descending")]
+    return spans.take(rows.take(pc.sort_indices(keys.take(rows), sort_keys=[*order, ("span_id", "ascending")])))
 
 
 def canonical(trace: str) -> str | None:

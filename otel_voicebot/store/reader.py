@@ -246,7 +246,7 @@ def _hours(directory: Path, first: str) -> Iterator[tuple[str, Paths]]:
             name = f"{date}/{hour}"
             if name < first or hour.endswith(".sealed"):
                 continue
-            inside = directory / date / hour
+            inside = f"{directory}/{name}"
             if paths := [f"{inside}/{file}" for file in disk.names(inside) if file.endswith(".parquet")]:
                 yield name, paths
 

@@ -84,9 +84,8 @@ def instant_ns(text: str, name: str) -> int:
 
 def search(given: QueryParams) -> Search:
     """The query of ``/api/traces``: times in microseconds."""
-    last = _time(given, "end")
-    first = _time(given, "start")
-    last = time.time_ns() if last is None else last
+    first, last = _time(given, "start"), _time(given, "end")
+    last = time.time_ns() if last is None else last + 999  # the whole of its last microsecond
     if first is None:
         first = last - (duration_ns(given["lookback"], "lookback") if given.get("lookback") else _DEFAULT_LOOKBACK_NS)
     shortest, longest = (duration_ns(given[name], name) if given.get(name) else None for name in _DURATIONS)
@@ -153,7 +152,7 @@ def _time(given: QueryParams, name: str) -> int | None:
 
 
 def _bounded(nanoseconds: int) -> int:
-    return max(-_LAST_NS, min(_LAST_NS, nanoseconds))
+    return max(-_LAST_NS, min(_LAST_NS - 999, nanoseconds))
 
 
 def _pairs(texts: Iterable[str]) -> Iterable[tuple[str, str]]:

@@ -17,6 +17,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from otel_voicebot.app.pipeline import Pipeline
+from otel_voicebot.app.warming import warm_up
 from otel_voicebot.embedded import PipelineProcessor, SessionProcessor, Worker
 from otel_voicebot.exporters import MetricsServer, VoicebotCollector
 from otel_voicebot.instrument.runtime import runtime
@@ -127,6 +128,14 @@ class Handle:
             step()
         except Exception as error:  # noqa: BLE001 - a bot without telemetry beats no bot
             self.metrics.contained(stage, error)
+
+    def warm(self) -> None:
+        """Have the engine ready before the first call, and not with its first spans. Half a second; never raises.
+
+        Not where the process forks workers later: they would not have it.
+        """
+        self._contain("warm_up", partial(warm_up, self.settings))
+        self._worker.start()
 
     def flush(self, timeout_s: float = 30.0) -> bool:
         """Put on disk all that ended before; False when it isn't there after ``timeout_s`` seconds."""

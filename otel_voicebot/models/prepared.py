@@ -1,6 +1,7 @@
 """Runs the models over sets of rows, again and again: small ones by statements that were bound once."""
 
 import contextlib
+import functools
 import re
 import warnings
 from typing import Final, Literal
@@ -20,8 +21,13 @@ NARROW: Final = pa.schema([SPANS.field(name) for name in SPAN_COLUMNS])
 """The columns of spans that the models read: what the live state keeps."""
 
 
+@functools.cache
+def _words(model: str) -> frozenset[str]:
+    return frozenset(re.findall(r"\w+", MODELS[model].text))
+
+
 def _reads(model: str, column: str) -> bool:
-    return re.search(rf"\b{column}\b", MODELS[model].text) is not None
+    return column in _words(model)
 
 
 _RUN: Final = ("nested", "plain", "steps", "parts", "texts", "turns", "sessions")

@@ -16,6 +16,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from prometheus_client import REGISTRY, CollectorRegistry
 
+from otel_voicebot.app.call_log import CallLog
 from otel_voicebot.app.pipeline import Pipeline
 from otel_voicebot.app.warming import warm_up
 from otel_voicebot.embedded import PipelineProcessor, SessionProcessor, Worker
@@ -49,7 +50,7 @@ class Handle:
         self.metrics = SelfMetrics()
         self._registry = registry
         self._worker = Worker(
-            partial(Pipeline, settings, self.metrics, on_commit),
+            lambda: Pipeline(settings, self.metrics, on_commit, CallLog()),
             self.metrics,
             size=settings.queue_size,
             interval_s=min(_ROUND_S, settings.tick_interval),

@@ -10,6 +10,7 @@ import sys
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -148,8 +149,22 @@ def turn_of(spans: list[Span], operates: set[int]) -> Span:
         "kind": kind,
         "outcome": ("answered" if answered else "abandoned") if kind == "exchange" else None,
         "gap": gap,
+        **given_up(spans, operates, user_end if kind == "exchange" and not answered else None),
         "interrupted": any(span["interrupted"] for span in own),
     }
+
+
+def given_up(spans: list[Span], operates: set[int], user_end: int | None) -> Span:
+    """How long an abandoned exchange lasted from the caller's end of speech (None: it was none), and why it ended."""
+    own = [span for span in spans if span["component"] == "turn"]
+    failed = any(id(s) in operates and s["component"] in ("llm", "tts") and s["status"] == "error" for s in spans)
+    said = next((span["end_reason"] for span in own if span["end_reason"] is not None), None)
+    if failed:
+        said = "error"
+    elif said not in ("spoke_again", "hung_up", "session_ended"):
+        said = "spoke_again" if any(span["interrupted"] for span in own) else "session_ended"
+    end = max(span["end_unix_nano"] for span in own or spans)
+    return {"wait": None if user_end is None else max(end - user_end, 0) / 1e9, "reason": said}
 
 
 def session_of(spans: list[Span], turns: list[Span]) -> Span:
@@ -222,6 +237,22 @@ def percentile(values: Sequence[float], share: float) -> float | None:
     return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
 
 
+def censored_percentile(waits: Sequence[tuple[float, bool]], share: float) -> float | None:
+    """Kaplan-Meier: the wait after which at most 1 - share still wait; None where the curve never falls that low.
+
+    Args:
+        waits: length, and whether it ended by an answer.
+        share: between 0 and 1.
+    """
+    waiting = Fraction(1)
+    for length in sorted({length for length, answered in waits if answered}):
+        answered = sum(one == length and yes for one, yes in waits)
+        waiting *= 1 - Fraction(answered, sum(one >= length for one, _ in waits))
+        if waiting <= 1 - Fraction(str(share)):
+            return length
+    return None
+
+
 def turn_kpis(turns: list[Span]) -> dict[str, Span]:
     """Of waiting and interrupting."""
     exchanges = [turn for turn in turns if turn["kind"] == "exchange"]
@@ -239,6 +270,11 @@ def turn_kpis(turns: list[Span]) -> dict[str, Span]:
             **kpi(value, excluded=len(exchanges) - len(gaps)),
             "denominator": len(gaps),
         }
+        timed = [(gap, True) for gap in gaps] + [
+            (turn["wait"], False) for turn in exchanges if turn["wait"] is not None
+        ]
+        value = censored_percentile(timed, share)
+        found[f"wait_km_{name}_s"] = {**kpi(value, excluded=len(exchanges) - len(timed)), "denominator": len(timed)}
     return found
 
 

@@ -16,8 +16,8 @@ __all__ = ["Engine", "Selection", "Source"]
 
 # What the KPIs and sections of a report read; the rest is left null. Full turns cost a second a million spans more.
 _BRIEF: Final = {
-    "turns": """session_id, turn_index, {labels}, start_nano, end_nano, kind, outcome, response_gap_s, wait_s,
-        interrupted, NULL::BIGINT AS words, NULL AS trace_id, NULL AS session_source, NULL AS intent,
+    "turns": """session_id, turn_index, {labels}, start_nano, end_nano, kind, outcome, abandon_reason, response_gap_s,
+        wait_s, interrupted, NULL::BIGINT AS words, NULL AS trace_id, NULL AS session_source, NULL AS intent,
         NULL::BIGINT AS operations, NULL::BIGINT AS errors, NULL::BIGINT AS wer_errors, NULL::BIGINT AS wer_words""",
     "sessions": """session_id, {labels}, start_time, duration_s, turns, answered, outcome, end_reason, escalated_by,
         planned_handoff, csat, nps""",
@@ -149,7 +149,8 @@ class Engine:
             for name in ("turns", "sessions", "operations"):
                 run(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM {name}_all SEMI JOIN selected USING (session_id)")
         run(f"CREATE {'TEMP TABLE' if brief else 'VIEW'} components AS {MODELS['components'].text}")
-        for name in MODELS.keys() - _COMPUTED:
+        # those that read one of the others come after it
+        for name in sorted(MODELS.keys() - _COMPUTED, key=lambda name: not _COMPUTED.issuperset(MODELS[name].inputs)):
             run(f"CREATE VIEW {name} AS {MODELS[name].text}")
 
     def table(self, name: str) -> pa.Table:

@@ -24,32 +24,8 @@ SHORT_SESSION_S = 5.0
 LOW_CONFIDENCE = 0.7
 
 GAP_EDGES = (
-    *(
-        0.5,
-        0.65,
-        0.8,
-        1,
-        1.15,
-        1.3,
-        1.45,
-        1.5,
-        1.65,
-        1.8,
-        2,
-        2.2,
-        2.45,
-        2.7,
-        3,
-        3.3,
-        3.5,
-        3.85,
-        4.25,
-        4.7,
-        5,
-        5.55,
-        6.2,
-    ),
-    *(6.95, 7.85, 8, 9.1, 10.4, 11.9, 13.5),
+    *(0.5, 0.65, 0.8, 1, 1.15, 1.3, 1.45, 1.5, 1.65, 1.8, 2, 2.2, 2.45, 2.7, 3, 3.3, 3.5, 3.85, 4.25, 4.7, 5),
+    *(5.55, 6.2, 6.95, 7.85, 8, 9.1, 10.4, 11.9, 13.5),
 )
 COMPONENT_EDGES = (0.1, 0.2, 0.35, 0.375, 0.5, 0.75, 1, 1.5, 2, 3, 5, 8)
 SESSION_EDGES = (5, 15, 30, 60, 90, 120, 180, 240, 300, 420, 600, 900, 1800, 3600)
@@ -392,6 +368,8 @@ def turn_samples(into: Samples, turns: list[Span]) -> None:
             into.add("orchestrator_requests_total", bot=turn["bot"])
             into.observe("voicebot_turn_response_gap_seconds", GAP_EDGES, turn["gap"], **labels)
             into.observe("orchestrator_request_latency_seconds", GAP_EDGES, turn["gap"], bot=turn["bot"])
+            reason = {"reason": turn["reason"]}
+            into.observe("voicebot_turn_abandoned_wait_seconds", GAP_EDGES, turn["wait"], **labels, **reason)
         if turn["kind"] == "greeting" or turn["outcome"] == "answered":
             into.add("voicebot_replies_total", **labels)
             if turn["interrupted"]:

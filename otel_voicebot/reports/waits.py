@@ -11,7 +11,7 @@ Row = Mapping[str, object]
 
 ASSUMPTION = (
     "response_gap_* leave abandoned waits out, wait_km_* count them as at least so long (Kaplan-Meier). That assumes "
-    "that patience is independent of the delay: when callers give up doesn't depend on how long their answer would take."
+    "that patience is independent of the delay: when callers give up doesn't depend on when their answer would come."
 )
 NOT_REACHED = "not reached: the longest waits were abandoned, so nobody knows how long their answers would have taken"
 

@@ -130,9 +130,10 @@ class Aggregator:
         now = self._clock()
         last = np.full(int(buckets[chosen].max()) + 1, -1)
         last[buckets[chosen]] = chosen  # the later of several stays
-        found = [(int(bucket), int(last[bucket])) for bucket in np.flatnonzero(last >= 0)]
-        named = [(bucket, traces[row].as_py(), float(values[row])) for bucket, row in found]
-        return {bucket: Exemplar(trace, value, now) for bucket, trace, value in named if trace}
+        filled = np.flatnonzero(last >= 0)
+        rows = last[filled]
+        found = zip(filled.tolist(), traces.take(pa.array(rows)).to_pylist(), values[rows].tolist(), strict=True)
+        return {bucket: Exemplar(trace, value, now) for bucket, trace, value in found if trace}
 
     def _find(self, metric: Metric, key: tuple[str, ...], observations: int) -> Series:
         by_labels = self._series.setdefault(metric.name, {})

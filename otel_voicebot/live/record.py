@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from otel_voicebot import semconv as s
-from otel_voicebot.live.aggregate import Aggregator, encoded
+from otel_voicebot.live.aggregate import Aggregator, Encoded, encoded
 
 __all__ = ["record_handoffs", "record_operations", "record_sessions", "record_turns"]
 
@@ -61,14 +61,15 @@ def record_turns(into: Aggregator, rows: pa.Table) -> None:
     _record_segments(into, rows)
     rows = rows.select(_OF_TURNS)  # each filter copies what is there
     exchanges = rows.filter(pc.equal(rows["kind"], "exchange"))
-    into.count(
-        s.TURNS, {**_labels(exchanges, _SESSION_LABELS), "outcome": exchanges["outcome"]}, rows=exchanges.num_rows
-    )
-    into.count(s.ORCHESTRATOR_REQUESTS, {"bot": exchanges["bot"]}, rows=exchanges.num_rows)
+    labels = _labels(exchanges, _SESSION_LABELS)
+    by_bot = {"bot": labels["bot"]}
+    into.count(s.TURNS, {**labels, "outcome": exchanges["outcome"]}, rows=exchanges.num_rows)
+    into.count(s.ORCHESTRATOR_REQUESTS, by_bot, rows=exchanges.num_rows)
     gaps, traces = exchanges["response_gap_s"], exchanges["trace_id"]
-    into.observe(s.RESPONSE_GAP, _labels(exchanges, _SESSION_LABELS), gaps, traces)
-    into.observe(s.ORCHESTRATOR_LATENCY, {"bot": exchanges["bot"]}, gaps, traces)
-    abandoned = exchanges.filter(pc.is_valid(exchanges["wait_s"]))
+    into.observe(s.RESPONSE_GAP, labels, gaps, traces)
+    into.observe(s.ORCHESTRATOR_LATENCY, by_bot, gaps, traces)
+    given_up = exchanges.select([*_SESSION_LABELS, "abandon_reason", "wait_s"])
+    abandoned = given_up.filter(pc.is_valid(given_up["wait_s"]))
     reasons = {**_labels(abandoned, _SESSION_LABELS), "reason": abandoned["abandon_reason"]}
     into.observe(s.ABANDONED_WAIT, reasons, abandoned["wait_s"])
     answered = pc.fill_null(pc.equal(rows["outcome"], "answered"), False)  # noqa: FBT003 - Arrow's signature
@@ -93,8 +94,9 @@ def _record_segments(into: Aggregator, rows: pa.Table) -> None:
     segments = pc.list_flatten(answered["segments"])
     if not len(segments):
         return
+    bots, owners = encoded(answered["bot"]), pc.list_parent_indices(answered["segments"])
     labels = {
-        "bot": answered["bot"].take(pc.list_parent_indices(answered["segments"])),
+        "bot": Encoded(bots.codes[owners.to_numpy()], bots.texts),
         **{name: encoded(pc.struct_field(segments, name)) for name in ("segment", "owner")},
     }
     into.observe(s.SEGMENT_DURATION, labels, pc.struct_field(segments, "duration_s"))

@@ -40,7 +40,7 @@ def trace(data: Path, identifier: str) -> dict[str, Any]:
 @needs_prometheus
 @pytest.mark.slow
 def test_the_trace_that_prometheus_names_opens(tmp_path: Path) -> None:
-    """A real Prometheus scrapes a real service; an exemplar's trace id opens the call, which has a gap of that value."""
+    """A Prometheus scrapes a service; an exemplar's trace id opens the call, which has a gap of its value."""
     sent = [just_now(one.spans) for one in calls(300, seed=11)]
     began = time.time()
     with Served(tmp_path / "data") as served, Prometheus(tmp_path, served.where["metrics"]) as prometheus:

@@ -52,7 +52,7 @@ def compute(tables: Tables, scope: Scope) -> Report:
     return Report(
         scope=scope,
         kpis=tuple(_kpi(row) for row in tables.table("kpis").to_pylist()),
-        waits=tuple(tables.table("waits").to_pylist()),
+        waits=tuple(tables.table("wait_ends").to_pylist()),
         components=tuple(tables.table("components").to_pylist()),
         outcomes=tuple(tables.table("outcomes").to_pylist()),
         errors=tuple(tables.table("errors").to_pylist()),

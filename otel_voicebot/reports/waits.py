@@ -20,7 +20,7 @@ def notes(rows: Sequence[Row]) -> tuple[str, ...]:
     """Sentences: how many waits are censored, by which reason, how many are left out, what is assumed.
 
     Args:
-        rows: of the model ``waits``.
+        rows: of the model ``wait_ends``.
     """
     if not rows:
         return ()

@@ -154,7 +154,7 @@ def test_a_brief_report_has_the_same_kpis_as_a_full_one(tmp_path: Path) -> None:
     from otel_voicebot.store.reader import snapshot
 
     with engine(tmp_path, *A_DAY) as full, Engine(snapshot(tmp_path), brief=True) as brief:
-        for name in ("kpis", "waits", "components", "outcomes", "errors"):
+        for name in ("kpis", "wait_ends", "components", "outcomes", "errors"):
             assert brief.table(name).to_pylist() == full.table(name).to_pylist()
 
 

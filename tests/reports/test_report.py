@@ -67,7 +67,7 @@ def computed(scope: Scope | None = None) -> report.Report:
                 }
             ]
         ),
-        waits=pa.Table.from_pylist(WAITS),
+        wait_ends=pa.Table.from_pylist(WAITS),
         errors=pa.Table.from_pylist([{"component": "llm", "provider": "local", "error_type": "timeout", "errors": 1}]),
     )
     return report.compute(tables, scope or Scope("data", NOON))
@@ -162,7 +162,7 @@ def test_markdown_and_html_escape() -> None:
 def test_empty_sections_say_so() -> None:
     """A section without rows says what there was none of."""
     empty = Tables(
-        kpis=pa.table({}), waits=pa.table({}), components=pa.table({}), outcomes=pa.table({}), errors=pa.table({})
+        kpis=pa.table({}), wait_ends=pa.table({}), components=pa.table({}), outcomes=pa.table({}), errors=pa.table({})
     )
     grids = report.grids(report.compute(empty, Scope("data", NOON)))
     assert as_text(grids["errors"]) == "Errors\n  no operation failed"

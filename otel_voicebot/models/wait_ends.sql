@@ -1,4 +1,4 @@
--- waits: how the exchanges' waits ended, and how long they lasted.
+-- wait_ends: how the exchanges' waits ended, and how long they lasted.
 -- inputs: turns
 -- grain: one row per (outcome, abandon_reason). Seconds from the caller's end of speech: of an answered exchange to the
 --   first bot audio, of an abandoned one to the moment it was given up. The two are never put together: an abandoned

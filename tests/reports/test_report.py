@@ -83,7 +83,7 @@ def test_kpis_as_text() -> None:
         "  response_gap_p95_s  2.50 s   n = 9  1 (no answer)\n"
         "  wait_km_p95_s       2.75 s  n = 10\n"
         "  wait_km_p99_s            -  n = 10                    "
-        "not reached: the longest waits were abandoned, so nobody knows how long their answers would have taken\n"
+        "not reached: the longest waits were abandoned\n"
         "  wer                 12.5 %  5 / 40  2 (no reference)\n"
         "  csat_share               -   0 / 0  4 (no answer)     no survey answers\n"
         "  csat_mean             4.50   9 / 2  2 (no answer)"

@@ -180,3 +180,22 @@ def test_without_an_abandoned_wait_the_estimate_is_the_empirical_one(tmp_path: P
     found = reported(tmp_path, exchanges(gaps, np.full(100, 60.0)))
     assert [found.value(f"wait_km_{name}_s") for name in ("p50", "p95", "p99")] == [0.5, 0.95, 0.99]
     assert waits.notes(found.waits)[0] == "None of 100 waits is censored: all were answered."
+
+
+def test_a_wait_of_which_only_a_bound_is_known_is_censored_there(tmp_path: Path) -> None:
+    """Nobody knows when Pipecat's caller stopped, only the transcript's time: the wait from there on is censored."""
+    call: Row = {"session_id": "call", "dialect": "pipecat", "turn_index": None}
+    spans = (
+        span("turn", 0, 9, None, id=1, **call),
+        span("stt", 0.5, 2, None, parent=1, **call),
+        span("llm", 2.5, 3, None, parent=1, status="error", error_type="timeout", **call),
+        span("stt", 7.9, 8, None, parent=1, transcription_delay_s=0.5, **call),
+        exchange(9, 1.0, session_id="other", trace=2),
+    )
+    with engine(tmp_path, *spans) as models:
+        [bound] = models.sql("SELECT wait_s FROM turns WHERE list_contains(quality, 'lower_bound')").to_pylist()
+        rows = models.table("waits_km").to_pylist()
+    assert bound["wait_s"] == pytest.approx(5.5)
+    assert [(row["wait_s"], row["answered"], row["abandoned"]) for row in rows if row["wait_s"] > 5] == [
+        (bound["wait_s"], 0, 1)
+    ]

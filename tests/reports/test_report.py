@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pyarrow as pa
 
-from otel_voicebot.reports import report, waits
+from otel_voicebot.reports import censored, report
 from otel_voicebot.reports.grid import as_arrow, as_csv, as_html, as_jsonl, as_markdown, as_text
 from otel_voicebot.reports.scope import Scope, Unreadable
 from tests.reports.tables import NOON, Tables
@@ -98,7 +98,7 @@ def test_waits_as_text() -> None:
         "  answered   -        9               0  1.00 s  2.50 s  2.50 s   2.50 s\n"
         "  abandoned  hung_up  1               0  2.75 s  2.75 s  2.75 s   2.75 s\n"
         "  1 of 10 waits are censored: abandoned before an answer (1 hung_up).\n"
-        f"  {waits.ASSUMPTION}"
+        f"  {censored.ASSUMPTION}"
     )
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from otel_voicebot import semconv
-from otel_voicebot.models.catalog import EMPTY, MODELS, SPAN_COLUMNS, chain
+from otel_voicebot.models.catalog import EMPTY, MODELS, SEGMENTS, SPAN_COLUMNS, chain
 from otel_voicebot.spans.schema import SPANS
 
 __all__ = ["NARROW", "OPERATIONS", "Prepared", "as_arrow", "begin_anew", "connect"]
@@ -30,7 +30,7 @@ def _reads(model: str, column: str) -> bool:
     return column in _words(model)
 
 
-_RUN: Final = ("nested", "plain", "steps", "parts", "texts", "turns", "sessions")
+_RUN: Final = ("nested", "plain", "steps", "parts", "texts", "turns", "sessions", *SEGMENTS)
 _READ: Final = [name for name in NARROW.names if any(_reads(model, name) for model in _RUN)]
 """Those among them that turns and sessions read: each column costs, whatever stands in it."""
 

@@ -15,7 +15,7 @@ _TIMES: Final = {
     "endpointing": (500, 0.3),
     "stt": (300, 0.5),
     "batch_stt": (200, 0.5),
-    "nlu": (45, 0.6),
+    "nlu": (90, 0.6),
     "rag": (150, 0.6),
     "cache": (15, 0.6),
     "fail": (400, 0.7),
@@ -42,8 +42,15 @@ _TIMES: Final = {
     "patience": (1500, 0.4),
     "pause_in_speech": (900, 0.2),
 }
-_STEPS: Final = ("hear", "ask", "call", "retry", "tool", "again", "check", "hand_over", "voice_retry", "fill")
-"""Pauses of the bot's own code between two stages; about 3 ms each, at most 40."""
+_STEPS: Final = {
+    **dict.fromkeys(("hear", "ask", "call", "again", "voice_retry", "fill"), (3.0, 40.0)),
+    **dict.fromkeys(("tool", "check", "hand_over"), (1.0, 4.0)),
+}
+"""Pauses of the bot's own code between two stages: about how long, and how long at most, in ms.
+
+While a model streams nothing marks that a sentence or a call for a tool is complete, so no rule could tell the pause
+after it from the writing: those are short.
+"""
 
 _CHANCES: Final = {
     "resumed": 0.12,
@@ -105,9 +112,10 @@ def draws(count: int, seed: int) -> Iterator[Draw]:
     rng = np.random.default_rng(seed)
     names, (medians, sigmas) = list(_TIMES), np.array(list(_TIMES.values())).T
     chances = np.array(list(_CHANCES.values()))
+    about, longest = np.array(list(_STEPS.values())).T
     for _ in range(count):
         lengths = medians * np.exp(sigmas * rng.standard_normal(len(names)))
-        steps = np.minimum(rng.exponential(3.0, len(_STEPS)), 40.0)
+        steps = np.minimum(rng.exponential(about), longest)
         times = dict(zip((*names, *_STEPS), (np.concatenate([lengths, steps]) * MS).astype(np.int64).tolist(), strict=True))
         drawn = rng.random(len(chances)) < chances
         yield Draw(times, frozenset(name for name, case in zip(_CHANCES, drawn, strict=True) if case), float(rng.random()))

@@ -11,12 +11,12 @@ from typing import Final, Literal
 from bench.truth.draws import MS, Draw
 from bench.truth.graph import UNATTRIBUTED, Moment, Part, clipped, origin, path, then
 
-__all__ = ["COMPLETE", "Exchange", "Stage", "build"]
+__all__ = ["INCOMPLETE", "Exchange", "Stage", "build"]
 
 Mark = Literal["", "cancelled", "background", "discarded"]
 
-COMPLETE: Final = frozenset({"early_tts", "no_token", "background", "hedge"})
-"""The cases in which marks are not complete, or one call is asked twice: the others have a full set of marks."""
+INCOMPLETE: Final = frozenset({"early_tts", "no_token", "background", "hedge", "fixed_filler"})
+"""The cases in which no span tells what was waited for: whose words a voice speaks, when they came, which call won."""
 
 _HOOK: Final = "orchestration"
 
@@ -59,7 +59,7 @@ class Exchange:
     @property
     def complete(self) -> bool:
         """Answered, with a full set of marks."""
-        return not self.reason and not self.traits & COMPLETE
+        return not self.reason and not self.traits & INCOMPLETE
 
 
 def build(draw: Draw) -> Exchange:
@@ -83,7 +83,7 @@ class _Builder:
         ready = self.hear()
         heard_early = "preemptive" in draw and "batch" not in draw and ready.heard.at < self.decision.at
         if "fixed_filler" in draw and not heard_early:
-            self.traits.add("filler")
+            self.traits.add("fixed_filler")
             self.speak(then(draw["fill"], _HOOK, None, ready.both), "filler")
         if heard_early:
             self.traits.add("preemptive")

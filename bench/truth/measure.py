@@ -19,7 +19,7 @@ from otel_voicebot.spans import decode
 from otel_voicebot.store import SpanStore
 from otel_voicebot.store.reader import snapshot
 
-__all__ = ["Judged", "Row", "cut", "judged", "largest", "misplaced", "rows_of_request", "shares", "spent", "summary"]
+__all__ = ["Judged", "Row", "cut", "judged", "largest", "misplaced", "moved", "rows_of_request", "shares", "spent", "summary"]
 
 Row = dict[str, Any]
 _STAGED: Final = frozenset({"stt_tail", "nlu", "rag", "tool", "llm_first_token", "llm_speakable", "tts_first_audio"})
@@ -54,11 +54,14 @@ class Judged:
 
     Attributes:
         parts: the segments, times after the caller's end of speech, with the stages that they were given to.
-        moved: nanoseconds of the wait that were given to a wrong segment or stage.
+        misplaced: nanoseconds of the wait in which a wrong segment or stage was named.
+        moved: nanoseconds that a wrong segment or stage was given: where clocks differ, a stage that only lies elsewhere
+            keeps its time.
     """
 
     told: Told
     parts: list[Part]
+    misplaced: int
     moved: int
 
     @property
@@ -83,7 +86,8 @@ def _judge(told: Told, rows: Sequence[Row]) -> Judged:
         )
         for row in rows
     ]
-    return Judged(told, parts, misplaced(told.exchange.truth, parts))
+    truth = told.exchange.truth
+    return Judged(told, parts, misplaced(truth, parts), moved(truth, parts))
 
 
 def _cause(part: Part) -> tuple[str, str | None]:
@@ -99,6 +103,12 @@ def misplaced(truth: Sequence[Part], parts: Sequence[Part]) -> int:
         if _cause(true) == _cause(part)
     )
     return sum(true.end - true.start for true in truth) - right
+
+
+def moved(truth: Sequence[Part], parts: Sequence[Part]) -> int:
+    """Nanoseconds by which causes were given more than they truly took."""
+    true, given = spent(truth), spent(parts)
+    return sum(max(0, time - true.get(cause, 0)) for cause, time in given.items())
 
 
 def spent(parts: Iterable[Part]) -> dict[tuple[str, str | None], int]:
@@ -127,7 +137,7 @@ def shares(all_: Iterable[Judged]) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Summary:
-    """Of some exchanges: the share of the wait that was misplaced, and the misplaced ms of an exchange."""
+    """Of some exchanges: the share of the wait that was given to a wrong cause, and of an exchange the ms of it."""
 
     exchanges: int
     share: float

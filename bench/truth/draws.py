@@ -116,6 +116,10 @@ def draws(count: int, seed: int) -> Iterator[Draw]:
     for _ in range(count):
         lengths = medians * np.exp(sigmas * rng.standard_normal(len(names)))
         steps = np.minimum(rng.exponential(about), longest)
-        times = dict(zip((*names, *_STEPS), (np.concatenate([lengths, steps]) * MS).astype(np.int64).tolist(), strict=True))
+        times = dict(
+            zip((*names, *_STEPS), (np.concatenate([lengths, steps]) * MS).astype(np.int64).tolist(), strict=True)
+        )
         drawn = rng.random(len(chances)) < chances
-        yield Draw(times, frozenset(name for name, case in zip(_CHANCES, drawn, strict=True) if case), float(rng.random()))
+        yield Draw(
+            times, frozenset(name for name, case in zip(_CHANCES, drawn, strict=True) if case), float(rng.random())
+        )

@@ -262,7 +262,12 @@ class _Builder:
         audio = then(draw["tts"], "tts_first_audio", key, start)
         self.stages.append(
             Stage(
-                key, "tts", opened, audio.at + 150 * MS, audio.at, second_choice=key == "tts" and "tts_fails" in self.traits
+                key,
+                "tts",
+                opened,
+                audio.at + 150 * MS,
+                audio.at,
+                second_choice=key == "tts" and "tts_fails" in self.traits,
             )
         )
         if "sentences" in draw and key == "tts":

@@ -18,7 +18,7 @@ class Part(NamedTuple):
 
 
 class Moment(NamedTuple):
-    """A moment that something else had to come before: `after` came last of them, and `segment` filled the time since."""
+    """A moment that others had to come before: `after` came last of them, and `segment` filled the time since."""
 
     at: int
     segment: str

@@ -19,7 +19,19 @@ from otel_voicebot.spans import decode
 from otel_voicebot.store import SpanStore
 from otel_voicebot.store.reader import snapshot
 
-__all__ = ["Judged", "Row", "cut", "judged", "largest", "misplaced", "moved", "rows_of_request", "shares", "spent", "summary"]
+__all__ = [
+    "Judged",
+    "Row",
+    "cut",
+    "judged",
+    "largest",
+    "misplaced",
+    "moved",
+    "rows_of_request",
+    "shares",
+    "spent",
+    "summary",
+]
 
 Row = dict[str, Any]
 _STAGED: Final = frozenset({"stt_tail", "nlu", "rag", "tool", "llm_first_token", "llm_speakable", "tts_first_audio"})
@@ -55,8 +67,8 @@ class Judged:
     Attributes:
         parts: the segments, times after the caller's end of speech, with the stages that they were given to.
         misplaced: nanoseconds of the wait in which a wrong segment or stage was named.
-        moved: nanoseconds that a wrong segment or stage was given: where clocks differ, a stage that only lies elsewhere
-            keeps its time.
+        moved: nanoseconds that a wrong segment or stage was given; where clocks differ, a stage that only lies
+            elsewhere keeps its time.
     """
 
     told: Told

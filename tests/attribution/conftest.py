@@ -1,5 +1,4 @@
 import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -49,8 +48,8 @@ def _culprits(skew_ms: float) -> dict[str, list[Judged]]:
     each = 150
     some = list(draws(each, seed=13))
     made = world(itertools.chain.from_iterable(slower(c, some) for c in CULPRITS.values()), seed=14, skew_ms=skew_ms)
-    found: Sequence[Judged] = judged(made, cut(made))
-    return {name: list(found[at * each : (at + 1) * each]) for at, name in enumerate(CULPRITS)}
+    found = judged(made, cut(made))
+    return {name: found[at * each : (at + 1) * each] for at, name in enumerate(CULPRITS)}
 
 
 @pytest.fixture(scope="session")

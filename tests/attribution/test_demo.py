@@ -1,7 +1,6 @@
 """The bank bot, live, with two seconds more in one of its parts: it is named."""
 
 from collections import defaultdict
-from pathlib import Path
 from typing import Any
 
 import pytest

@@ -75,7 +75,7 @@ def _held(factory: pytest.TempPathFactory, framework: str) -> dict[str, list[dic
     make = {"pipecat": _pipecat, "livekit": _livekit}[framework]
 
     def all_at_once(data: Path) -> Call:
-        (places := {part: data / part for part in CALLS})
+        places = {part: data / part for part in CALLS}
         for place in places.values():
             place.mkdir()
         with ThreadPoolExecutor(3) as pool:
@@ -113,16 +113,14 @@ def test_the_slower_part_is_named(calls: dict[str, list[dict[str, Any]]], part: 
         assert longest["segment"] == SEGMENTS[part]
         if part != "tool":
             assert longest["owner_kind"] == "service"
-            assert longest["owner"] == "/".join(
-                filter(None, (turn[f"{part}_provider"], turn[f"{part}_model"]))
-            )
+            assert longest["owner"] == "/".join(filter(None, (turn[f"{part}_provider"], turn[f"{part}_model"])))
         else:
             assert longest["owner_kind"] in ("tool", "bot")
 
 
 @pytest.mark.parametrize("part", CALLS)
 def test_the_segments_are_the_wait(calls: dict[str, list[dict[str, Any]]], part: str) -> None:
-    """Of each exchange they sum to the gap within a millisecond, and at most 15 % of it is nobody's without a reason."""
+    """Of each exchange they sum to the gap within a millisecond; beyond 15 % what is nobody's has a reason."""
     assert len(calls[part]) == 2
     for turn in calls[part]:
         spent = _spent(turn)
@@ -142,7 +140,9 @@ def test_the_gap_from_spans_is_the_frameworks(calls: dict[str, list[dict[str, An
             assert turn["response_gap_derived_s"] == pytest.approx(turn["response_gap_s"], abs=0.15)
 
 
-def _ours_and_pipecats(ours: Mapping[str, float], theirs: list[tuple[str, str, float]]) -> dict[str, tuple[float, float]]:
+def _ours_and_pipecats(
+    ours: Mapping[str, float], theirs: list[tuple[str, str, float]]
+) -> dict[str, tuple[float, float]]:
     total = {"hearing": [0.0, 0.0], "llm": [0.0, 0.0], "tool": [0.0, 0.0], "tts": [0.0, 0.0], "other": [0.0, 0.0]}
     for segment, seconds in ours.items():
         total[PIPECAT_KEYS.get(segment, "other")][0] += seconds

@@ -94,7 +94,9 @@ class Chaos:
         for own in ids:
             attributes: dict[str, wire.Value] = dict(stamps)
             if any_.random() < 0.7:
-                attributes[s.TIME_TO_FIRST_CHUNK] = any_.choice([0.0, any_.random(), any_.gauss(0, 5), 1e12, float("nan")])
+                attributes[s.TIME_TO_FIRST_CHUNK] = any_.choice(
+                    [0.0, any_.random(), any_.gauss(0, 5), 1e12, float("nan")]
+                )
             for flag in (s.CANCELLED, s.BACKGROUND, s.DISCARDED):
                 if any_.random() < 0.08:
                     attributes[flag] = any_.random() < 0.8
@@ -104,9 +106,7 @@ class Chaos:
             begin = self.time(at)
             until = any_.choice([self.time(at), begin, begin + any_.randrange(1, 3000) * MS])
             error = "failed" if any_.random() < 0.2 else None
-            self.spans.append(
-                wire.Span(trace, own, parent, any_.choice(NAMES), 1, begin, until, attributes, (), error)
-            )
+            self.spans.append(wire.Span(trace, own, parent, any_.choice(NAMES), 1, begin, until, attributes, (), error))
 
 
 @settings(max_examples=6, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
@@ -192,7 +192,9 @@ def test_live_and_batch_cut_alike() -> None:
     for start in range(0, len(spans), third):
         fed.live.add(rows_of_request(World(spans[start : start + third]).request()))
     fed.after(3600)
-    live = {(row["session_id"], row["turn_index"]): row for row in sorted(fed.given["turns"], key=lambda r: r["revision"])}
+    live = {
+        (row["session_id"], row["turn_index"]): row for row in sorted(fed.given["turns"], key=lambda r: r["revision"])
+    }
     batch = {(turn["session_id"], turn["turn_index"]): turn for turn in asked(made.request(), _TURNS)[0]}
     assert live.keys() == batch.keys()
     for key, turn in batch.items():

@@ -8,15 +8,15 @@
 WITH found AS (
     SELECT
         w.wait, w.answered, w.begin_nano, w.finish_nano, w.decided_nano, w.siblings, w.framework,
-        s.stage, s.kind, s.b, s.e, s.chunk, s.failed, s.hidden, s.outer_e, s.setting_ns,
-        CASE WHEN s.own THEN 5000000 ELSE 100000000 END AS tol,
+        s.stage, s.kind, s.b, s.e, s.chunk, s.failed, s.hidden, s.cancelled, s.outer_e, s.setting_ns,
+        CASE WHEN bool_and(s.own) OVER (PARTITION BY s.wait) THEN 5000000 ELSE 100000000 END AS tol,
         s.kind = 'tts' AND NOT s.failed AND NOT s.hidden AND s.e > w.begin_nano
             AND coalesce(s.chunk > w.begin_nano AND (NOT w.answered OR s.chunk <= w.finish_nano + CASE WHEN s.own THEN 5000000 ELSE 100000000 END), true) AS may_speak
     FROM stages s
     JOIN waits w ON w.wait = s.wait
     UNION ALL
     SELECT wait, answered, begin_nano, finish_nano, decided_nano, siblings, framework,
-        NULL, 'wait', begin_nano, begin_nano, NULL, false, true, NULL, NULL, 0, false
+        NULL, 'wait', begin_nano, begin_nano, NULL, false, true, false, NULL, NULL, 0, false
     FROM waits
 ),
 ranked AS (
@@ -57,9 +57,9 @@ calls AS (
     SELECT *,
         -- of an abandoned wait without speech no call fed any
         CASE
-            WHEN kind <> 'llm' OR failed OR hidden OR (NOT answered AND first_text IS NULL)
-                OR coalesce(chunk, greatest(b, least(e, texted))) > coalesce(tts_chunk, finish_nano) + tol THEN 2
-            WHEN b <= texted + tol AND coalesce(chunk, greatest(b, least(e, texted))) >= coalesce(tool_e, begin_nano - 86400000000000)
+            WHEN kind <> 'llm' OR failed OR hidden OR (cancelled AND chunk IS NULL AND answered) OR (NOT answered AND first_text IS NULL)
+                OR coalesce(chunk, greatest(b, least(e, texted))) > coalesce(tts_chunk, finish_nano) THEN 2
+            WHEN b <= texted AND coalesce(chunk, greatest(b, least(e, texted))) >= coalesce(tool_e, begin_nano - 86400000000000)
                 AND (outer_e IS NULL OR outer_e >= texted) THEN 0
             ELSE 1
         END AS doubt,
@@ -75,7 +75,9 @@ fed AS (
     SELECT *,
         max(CASE WHEN feeds THEN stage END) OVER every AS llm_stage,
         max(CASE WHEN feeds THEN b END) OVER every AS llm_b,
-        max(CASE WHEN feeds THEN first_token END) OVER every AS llm_token
+        max(CASE WHEN feeds THEN first_token END) OVER every AS llm_token,
+        max(CASE WHEN feeds THEN e END) OVER every AS llm_e,
+        max(CASE WHEN kind = 'llm' AND failed AND e <= decided THEN 1 ELSE 0 END) OVER every = 1 AS failed_early
     FROM chosen
     WINDOW every AS (PARTITION BY wait)
 ),
@@ -98,7 +100,7 @@ spoken AS (
 SELECT
     wait, answered, begin_nano, finish_nano, siblings, framework, stage, kind, b, e, chunk, failed, hidden, outer_e, tol,
     is_decided, ended, setting_ns, first_text, next_tool, next_llm, stt_e, endpointing_stage, stt_stage, llm_stage, tts_stage, by_client,
-    feeds, coalesce(stage = tts_stage, false) AS speaks,
+    llm_token, llm_e, failed_early, feeds, coalesce(stage = tts_stage, false) AS speaks,
     decided, called, token, text, spoken,
     least(greatest(coalesce(tts_chunk, finish_nano), spoken), finish_nano) AS audio
 FROM spoken

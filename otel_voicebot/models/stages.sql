@@ -22,7 +22,7 @@ WITH seen AS MATERIALIZED (
         s.start_unix_nano AS b,
         greatest(coalesce(s.end_unix_nano, w.finish_nano), s.start_unix_nano) AS e,
         CASE WHEN s.time_to_first_chunk_s BETWEEN 0 AND 86400 THEN s.start_unix_nano + (s.time_to_first_chunk_s * 1e9)::BIGINT END AS chunk,
-        coalesce(s.background, false) AS hidden,
+        coalesce(s.background, false) AS hidden, coalesce(s.cancelled, false) AS cancelled,
         coalesce(s.service_instance, s.service_name) IS NOT DISTINCT FROM coalesce(w.process, s.service_instance, s.service_name) AS own
     FROM steps s
     JOIN waits w ON w.session_id = s.session_id AND w.turn_index = s.turn_index
@@ -44,7 +44,7 @@ timed AS (
         CASE
             WHEN i.chunk > i.e + 1000000 THEN NULL
             WHEN i.siblings AND i.kind = 'tts' AND coalesce(i.text_streamed, true) THEN NULL
-            ELSE least(i.chunk, i.e)
+            WHEN i.chunk IS NOT NULL THEN least(i.chunk, i.e)
         END AS chunk,
         o.e AS outer_e
     FROM seen i
@@ -64,7 +64,7 @@ tools AS (
 SELECT
     row_number() OVER (ORDER BY wait, b, span_id NULLS FIRST) AS stage, *
 FROM (
-    SELECT wait, kind, b, greatest(e, b) AS e, chunk, failed, hidden, outer_e, own, setting_ns, span_id,
+    SELECT wait, kind, b, greatest(e, b) AS e, chunk, failed, hidden, cancelled, outer_e, own, setting_ns, span_id,
         CASE WHEN kind IN ('stt', 'llm', 'tts', 'nlu', 'rag') THEN provider END AS provider,
         CASE WHEN kind IN ('stt', 'llm', 'tts', 'nlu', 'rag') THEN model END AS model,
         CASE
@@ -82,6 +82,6 @@ FROM (
         END AS owner_kind
     FROM timed
     UNION ALL
-    SELECT wait, 'tool', b, e, NULL, false, false, NULL, true, NULL, NULL, NULL, NULL, 'bot code', 'bot'
+    SELECT wait, 'tool', b, e, NULL, false, false, false, NULL, true, NULL, NULL, NULL, NULL, 'bot code', 'bot'
     FROM tools
 )

@@ -142,7 +142,7 @@ def _look(settings: "Settings", began: datetime) -> _Found:
 
     def look(opened: "Opened") -> _Found:
         turns = opened.engine.table("turns")
-        slowest = slow.compute(turns, opened.scope, 1).turns
+        slowest = slow.compute(turns, opened.scope, slow.Choice(limit=1)).turns
         worst = None
         if slowest:
             session, turn = str(slowest[0]["session_id"]), slowest[0]["turn_index"]

@@ -146,9 +146,8 @@ def _look(settings: "Settings", began: datetime) -> _Found:
         worst = None
         if slowest:
             session, turn = str(slowest[0]["session_id"]), slowest[0]["turn_index"]
-            worst = trace.compute(
-                opened.spans_of(session), opened.scope, session, turn if isinstance(turn, int) else None
-            )
+            spans, of_call = opened.spans_of(session), opened.engine.turns_of([session])
+            worst = trace.compute(spans, opened.scope, session, turn if isinstance(turn, int) else None, of_call)
         try:
             picture = charts.turn_latencies(turns, settings.data / "pictures" / _PICTURE)
         except NoDataError:

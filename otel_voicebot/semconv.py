@@ -90,6 +90,14 @@ FRAMEWORK_VERSION: Final = _attribute(
     "voicebot.framework.version", "string", "Version of the voice-agent framework, where its spans don't tell."
 )
 
+ENDPOINTING_DELAY: Final = _attribute(
+    "voicebot.endpointing.delay",
+    "double",
+    "The silence after the caller's end of speech that the bot's settings ask for before it may answer, where the "
+    "framework doesn't tell (Pipecat: stop_secs + user_speech_timeout); on the resource, or on the turn's spans.",
+    "s",
+)
+
 # ---- every span ---------------------------------------------------------------------------------------------------
 
 SESSION_ID: Final = _attribute("session.id", "string", "The call. One session is one call or chat.")
@@ -106,6 +114,12 @@ CANCELLED: Final = _attribute(
     "voicebot.cancelled",
     "boolean",
     "Stopped before it was done (barge-in, cancelled task, abandoned stream); no failure.",
+)
+BACKGROUND: Final = _attribute(
+    "voicebot.background", "boolean", "Work that the reply doesn't wait for; no part of the wait is put down to it."
+)
+DISCARDED: Final = _attribute(
+    "voicebot.discarded", "boolean", "Speculative work whose result was thrown away; the same."
 )
 AGENT: Final = _attribute("voicebot.agent", "string", "The agent that did the work, where a bot has several.")
 DECISION: Final = _attribute("voicebot.decision", "string", "Type of decision that the work served.")
@@ -201,6 +215,15 @@ TOOL_RESULT: Final = _attribute("gen_ai.tool.call.result", "string", "Result of 
 EXCEPTION_TYPE: Final = _attribute("exception.type", "string", "Class of the exception.")
 EXCEPTION_MESSAGE: Final = _attribute("exception.message", "string", "Its text.", content=True)
 EXCEPTION_STACKTRACE: Final = _attribute("exception.stacktrace", "string", "Its stack trace.", content=True)
+
+# ---- who a part of the wait belongs to ------------------------------------------------------------------------------
+
+ENDPOINTING_SETTINGS: Final = {
+    "native": "endpointing",
+    "livekit": "endpointing delay",
+    "pipecat": "stop_secs + user_speech_timeout",
+}
+"""Dialect to the setting that owns the deliberate silence after the caller's end of speech; native's for any other."""
 
 # ---- spans --------------------------------------------------------------------------------------------------------
 

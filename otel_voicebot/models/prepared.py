@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from otel_voicebot import semconv
-from otel_voicebot.models.catalog import EMPTY, MODELS, SPAN_COLUMNS, chain
+from otel_voicebot.models.catalog import EMPTY, MODELS, SEGMENTS, SPAN_COLUMNS, chain
 from otel_voicebot.spans.schema import SPANS
 
 __all__ = ["NARROW", "OPERATIONS", "Prepared", "as_arrow", "begin_anew", "connect"]
@@ -24,7 +24,7 @@ def _reads(model: str, column: str) -> bool:
     return re.search(rf"\b{column}\b", MODELS[model].text) is not None
 
 
-_RUN: Final = ("nested", "plain", "steps", "parts", "texts", "turns", "sessions")
+_RUN: Final = ("nested", "plain", "steps", "parts", "texts", "turns", "sessions", *SEGMENTS)
 _READ: Final = [name for name in NARROW.names if any(_reads(model, name) for model in _RUN)]
 """Those among them that turns and sessions read: each column costs, whatever stands in it."""
 

@@ -16,13 +16,14 @@ import numpy as np
 
 from otel_voicebot.reports.waits import Bools, Ints, Key, Waits, combined
 
-__all__ = ["LEVEL", "Common", "Feature", "common", "hypergeometric_tail"]
+__all__ = ["FEWEST", "FEWEST_CALLS", "LEVEL", "Common", "Feature", "common", "hypergeometric_tail"]
 
 LEVEL: Final = 0.05
 """The chance of naming anything at all where nothing differs."""
-_FEWEST: Final = 5
-"""Slow turns, and 3 calls, that a feature is seen in before it is looked at."""
-_FEWEST_CALLS: Final = 3
+FEWEST: Final = 5
+"""Slow turns that a feature is seen in before it is looked at."""
+FEWEST_CALLS: Final = 3
+"""Their calls."""
 _COLUMNS: Final = {
     "stt": ("stt_provider", "stt_model"),
     "llm": ("llm_provider", "llm_model"),
@@ -101,7 +102,7 @@ def common(found: Waits, slow: Bools, largest: Ints) -> Common:
     for candidate in _candidates(found, slow, largest):
         both = int((candidate.has & slow).sum())
         in_calls = len(np.unique(calls[candidate.has & slow]))
-        if both < _FEWEST or in_calls < _FEWEST_CALLS:
+        if both < FEWEST or in_calls < FEWEST_CALLS:
             continue
         p = hypergeometric_tail(both, int(slow.sum()), int(candidate.has.sum()), len(slow))
         # what the turns don't show the calls can't either: the larger of both counts

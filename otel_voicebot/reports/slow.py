@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from otel_voicebot.reports.common import Common, common
+from otel_voicebot.reports.common import FEWEST, FEWEST_CALLS, Common, common
 from otel_voicebot.reports.grid import Column, Grid
 from otel_voicebot.reports.scope import Scope
 from otel_voicebot.reports.values import duration, plain, quantity
@@ -312,6 +312,8 @@ def _in_common(found: Common | None) -> Iterator[Grid]:
     )
     what = f"{found.slow} slow turns (waits from {_seconds(found.slower_than_s)}) against {found.rest} others"
     nothing = f"nothing stands out beyond chance among {found.looked_at} features looked at"
+    if not found.looked_at:
+        nothing = f"too few to tell: nothing was seen in {FEWEST} slow turns of {FEWEST_CALLS} calls"
     if not found.rest:
         nothing = "all turns are slow: there is nothing to compare them with"
     notes = (

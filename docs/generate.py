@@ -39,6 +39,7 @@ def semconv_page() -> str:
         for item in semconv.ATTRIBUTES.values()
     ]
     events = [(_code(event.name), event.meaning) for event in semconv.EVENTS.values()]
+    segments = [(_code(name), meaning) for name, meaning in semconv.SEGMENTS.items()]
     metrics = [
         (_code(metric.name), metric.kind, metric.unit, ", ".join(metric.labels), metric.meaning)
         for metric in semconv.METRICS.values()
@@ -60,6 +61,8 @@ def semconv_page() -> str:
             _table(("attribute", "type", "unit", "meaning", "content"), attributes),
             "## Events\n",
             _table(("event", "meaning"), events),
+            "## Segments of a wait\n",
+            _table(("segment", "meaning"), segments),
             "## Metrics\n",
             "In Prometheus a dot is an underscore, and the unit and `_total` are added as its exporters do.\n",
             _table(("metric", "kind", "unit", "labels", "meaning"), metrics),

@@ -66,6 +66,21 @@ ENDPOINTING_OUTCOMES: Final = ("committed", "resumed", "dropped")
 REQUESTERS: Final = ("caller", "bot")
 """Who may ask for a handoff."""
 
+SEGMENTS: Final = {
+    "endpointing": "Silence after the caller's end of speech until the bot decides to answer; its setting's.",
+    "stt_tail": "The rest of speech recognition after the caller had stopped.",
+    "nlu": "Understanding the intent.",
+    "rag": "Looking up knowledge.",
+    "tool": "A tool, or an API of the business.",
+    "llm_first_token": "A model call until its first token.",
+    "llm_speakable": "From the first token to text that can be spoken, or to the tool that the model asked for.",
+    "tts_first_audio": "Speech synthesis until its first audio.",
+    "playout_start": "From the first audio made to the first audio heard: transport or network.",
+    "orchestration": "Short gaps between stages, and hooks: the framework's or the bot's code.",
+    "unattributed": "Time that no span explains; its detail names the stages before and after.",
+}
+"""What a wait is cut into, each with its meaning. No two overlap, and they add up to the wait."""
+
 # ---- resource -----------------------------------------------------------------------------------------------------
 
 SERVICE_NAME: Final = _attribute("service.name", "string", "Name of the service that emitted the span.")

@@ -66,6 +66,21 @@ ENDPOINTING_OUTCOMES: Final = ("committed", "resumed", "dropped")
 REQUESTERS: Final = ("caller", "bot")
 """Who may ask for a handoff."""
 
+SEGMENTS: Final = {
+    "endpointing": "Silence after the caller's end of speech until the bot decides to answer; its setting's.",
+    "stt_tail": "The rest of speech recognition after the caller had stopped.",
+    "nlu": "Understanding the intent.",
+    "rag": "Looking up knowledge.",
+    "tool": "A tool, or an API of the business.",
+    "llm_first_token": "A model call until its first token.",
+    "llm_speakable": "From the first token to text that can be spoken, or to the tool that the model asked for.",
+    "tts_first_audio": "Speech synthesis until its first audio.",
+    "playout_start": "From the first audio made to the first audio heard: transport or network.",
+    "orchestration": "Short gaps between stages, and hooks: the framework's or the bot's code.",
+    "unattributed": "Time that no span explains; its detail names the stages before and after.",
+}
+"""What a wait is cut into, each with its meaning. No two overlap, and they add up to the wait."""
+
 # ---- resource -----------------------------------------------------------------------------------------------------
 
 SERVICE_NAME: Final = _attribute("service.name", "string", "Name of the service that emitted the span.")
@@ -73,6 +88,14 @@ SERVICE_INSTANCE_ID: Final = _attribute("service.instance.id", "string", "One pr
 ENVIRONMENT: Final = _attribute("deployment.environment.name", "string", "production, staging, ...")
 FRAMEWORK_VERSION: Final = _attribute(
     "voicebot.framework.version", "string", "Version of the voice-agent framework, where its spans don't tell."
+)
+
+ENDPOINTING_DELAY: Final = _attribute(
+    "voicebot.endpointing.delay",
+    "double",
+    "The silence after the caller's end of speech that the bot's settings ask for before it may answer, where the "
+    "framework doesn't tell (Pipecat: stop_secs + user_speech_timeout); on the resource, or on the turn's spans.",
+    "s",
 )
 
 # ---- every span ---------------------------------------------------------------------------------------------------
@@ -91,6 +114,12 @@ CANCELLED: Final = _attribute(
     "voicebot.cancelled",
     "boolean",
     "Stopped before it was done (barge-in, cancelled task, abandoned stream); no failure.",
+)
+BACKGROUND: Final = _attribute(
+    "voicebot.background", "boolean", "Work that the reply doesn't wait for; no part of the wait is put down to it."
+)
+DISCARDED: Final = _attribute(
+    "voicebot.discarded", "boolean", "Speculative work whose result was thrown away; the same."
 )
 AGENT: Final = _attribute("voicebot.agent", "string", "The agent that did the work, where a bot has several.")
 DECISION: Final = _attribute("voicebot.decision", "string", "Type of decision that the work served.")
@@ -187,6 +216,15 @@ EXCEPTION_TYPE: Final = _attribute("exception.type", "string", "Class of the exc
 EXCEPTION_MESSAGE: Final = _attribute("exception.message", "string", "Its text.", content=True)
 EXCEPTION_STACKTRACE: Final = _attribute("exception.stacktrace", "string", "Its stack trace.", content=True)
 
+# ---- who a part of the wait belongs to ------------------------------------------------------------------------------
+
+ENDPOINTING_SETTINGS: Final = {
+    "native": "endpointing",
+    "livekit": "endpointing delay",
+    "pipecat": "stop_secs + user_speech_timeout",
+}
+"""Dialect to the setting that owns the deliberate silence after the caller's end of speech; native's for any other."""
+
 # ---- spans --------------------------------------------------------------------------------------------------------
 
 SPAN_SESSION: Final = _span("voicebot.session", "session", "One call, root of its trace.")
@@ -244,6 +282,8 @@ GAP_BUCKETS: Final = (
     *(0.5, 0.65, 0.8, 1.0, 1.15, 1.3, 1.45, 1.5, 1.65, 1.8, 2.0, 2.2, 2.45, 2.7, 3.0, 3.3, 3.5, 3.85, 4.25, 4.7, 5.0),
     *(5.55, 6.2, 6.95, 7.85, 8.0, 9.1, 10.4, 11.9, 13.5),
 )
+# Half of the segments are playout, orchestration and the tail of recognition: a few ms each.
+SEGMENT_BUCKETS: Final = (0.05, 0.1, 0.2, 0.35, 0.375, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0)
 COMPONENT_BUCKETS: Final = (0.1, 0.2, 0.35, 0.375, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0)
 SESSION_BUCKETS: Final = (5.0, 15.0, 30.0, 60.0, 90.0, 120.0, 180.0, 240.0, 300.0, 420.0, 600.0, 900.0, 1800.0, 3600.0)
 
@@ -257,6 +297,24 @@ RESPONSE_GAP: Final = _metric(
     _SESSION_LABELS,
     "The caller's true end of speech to the first bot audio, of answered exchanges.",
     GAP_BUCKETS,
+)
+ABANDONED_WAIT: Final = _metric(
+    "voicebot.turn.abandoned_wait",
+    "histogram",
+    "s",
+    f"{_SESSION_LABELS} reason",
+    "The caller's true end of speech to the end of an exchange that was not answered, by reason: spoke_again, hung_up, "
+    "error, session_ended. An answer would have come later (right-censored).",
+    GAP_BUCKETS,
+)
+SEGMENT_DURATION: Final = _metric(
+    "voicebot.turn.segment.duration",
+    "histogram",
+    "s",
+    "bot segment owner",
+    "What the response gap of answered exchanges consists of, by segment and by who owns it (a service as "
+    "provider/model; nobody: empty). The sums over all segments add up to the response gap's.",
+    SEGMENT_BUCKETS,
 )
 TURNS: Final = _metric(
     "voicebot.turns", "counter", "{turn}", f"{_SESSION_LABELS} outcome", "Exchanges by outcome: answered, abandoned."

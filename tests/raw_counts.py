@@ -10,6 +10,7 @@ import sys
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -23,32 +24,8 @@ SHORT_SESSION_S = 5.0
 LOW_CONFIDENCE = 0.7
 
 GAP_EDGES = (
-    *(
-        0.5,
-        0.65,
-        0.8,
-        1,
-        1.15,
-        1.3,
-        1.45,
-        1.5,
-        1.65,
-        1.8,
-        2,
-        2.2,
-        2.45,
-        2.7,
-        3,
-        3.3,
-        3.5,
-        3.85,
-        4.25,
-        4.7,
-        5,
-        5.55,
-        6.2,
-    ),
-    *(6.95, 7.85, 8, 9.1, 10.4, 11.9, 13.5),
+    *(0.5, 0.65, 0.8, 1, 1.15, 1.3, 1.45, 1.5, 1.65, 1.8, 2, 2.2, 2.45, 2.7, 3, 3.3, 3.5, 3.85, 4.25, 4.7, 5),
+    *(5.55, 6.2, 6.95, 7.85, 8, 9.1, 10.4, 11.9, 13.5),
 )
 COMPONENT_EDGES = (0.1, 0.2, 0.35, 0.375, 0.5, 0.75, 1, 1.5, 2, 3, 5, 8)
 SESSION_EDGES = (5, 15, 30, 60, 90, 120, 180, 240, 300, 420, 600, 900, 1800, 3600)
@@ -148,8 +125,22 @@ def turn_of(spans: list[Span], operates: set[int]) -> Span:
         "kind": kind,
         "outcome": ("answered" if answered else "abandoned") if kind == "exchange" else None,
         "gap": gap,
+        **given_up(spans, operates, user_end if kind == "exchange" and not answered else None),
         "interrupted": any(span["interrupted"] for span in own),
     }
+
+
+def given_up(spans: list[Span], operates: set[int], user_end: int | None) -> Span:
+    """How long an abandoned exchange lasted from the caller's end of speech (None: it was none), and why it ended."""
+    own = [span for span in spans if span["component"] == "turn"]
+    failed = any(id(s) in operates and s["component"] in ("llm", "tts") and s["status"] == "error" for s in spans)
+    said = next((span["end_reason"] for span in own if span["end_reason"] is not None), None)
+    if failed:
+        said = "error"
+    elif said not in ("spoke_again", "hung_up", "session_ended"):
+        said = "spoke_again" if any(span["interrupted"] for span in own) else "session_ended"
+    end = max(span["end_unix_nano"] for span in own or spans)
+    return {"wait": None if user_end is None else max(end - user_end, 0) / 1e9, "reason": said}
 
 
 def session_of(spans: list[Span], turns: list[Span]) -> Span:
@@ -222,6 +213,22 @@ def percentile(values: Sequence[float], share: float) -> float | None:
     return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
 
 
+def censored_percentile(waits: Sequence[tuple[float, bool]], share: float) -> float | None:
+    """Kaplan-Meier: the wait after which at most 1 - share still wait; None where the curve never falls that low.
+
+    Args:
+        waits: length, and whether it ended by an answer.
+        share: between 0 and 1.
+    """
+    waiting = Fraction(1)
+    for length in sorted({length for length, answered in waits if answered}):
+        answered = sum(one == length and yes for one, yes in waits)
+        waiting *= 1 - Fraction(answered, sum(one >= length for one, _ in waits))
+        if waiting <= 1 - Fraction(str(share)):
+            return length
+    return None
+
+
 def turn_kpis(turns: list[Span]) -> dict[str, Span]:
     """Of waiting and interrupting."""
     exchanges = [turn for turn in turns if turn["kind"] == "exchange"]
@@ -239,6 +246,11 @@ def turn_kpis(turns: list[Span]) -> dict[str, Span]:
             **kpi(value, excluded=len(exchanges) - len(gaps)),
             "denominator": len(gaps),
         }
+        timed = [(gap, True) for gap in gaps] + [
+            (turn["wait"], False) for turn in exchanges if turn["wait"] is not None
+        ]
+        value = censored_percentile(timed, share)
+        found[f"wait_km_{name}_s"] = {**kpi(value, excluded=len(exchanges) - len(timed)), "denominator": len(timed)}
     return found
 
 
@@ -356,6 +368,8 @@ def turn_samples(into: Samples, turns: list[Span]) -> None:
             into.add("orchestrator_requests_total", bot=turn["bot"])
             into.observe("voicebot_turn_response_gap_seconds", GAP_EDGES, turn["gap"], **labels)
             into.observe("orchestrator_request_latency_seconds", GAP_EDGES, turn["gap"], bot=turn["bot"])
+            reason = {"reason": turn["reason"]}
+            into.observe("voicebot_turn_abandoned_wait_seconds", GAP_EDGES, turn["wait"], **labels, **reason)
         if turn["kind"] == "greeting" or turn["outcome"] == "answered":
             into.add("voicebot_replies_total", **labels)
             if turn["interrupted"]:

@@ -29,7 +29,7 @@ MOVED = {
     *(s.RESPONSE_GAP, s.TURNS, s.REPLIES, s.OPERATION_DURATION, s.TIME_TO_FIRST, s.ERRORS, s.TOKENS, s.CACHE_LOOKUPS),
     *(s.WER_ERROR_COUNT, s.WER_WORD_COUNT, s.CLASSIFICATIONS, s.HANDOFFS, s.SESSIONS, s.SESSIONS_ACTIVE),
     *(s.SESSION_DURATION, s.HANDLE_TIME, s.CSAT_SCORES, s.NPS_SCORES, s.INTERRUPTIONS, s.ORCHESTRATOR_REQUESTS),
-    *(s.ORCHESTRATOR_LATENCY, s.SELF_RECEIVED, s.SELF_COMMITTED, s.BROKEN_RULES),
+    *(s.ORCHESTRATOR_LATENCY, s.SELF_RECEIVED, s.SELF_COMMITTED, s.BROKEN_RULES, s.ABANDONED_WAIT, s.SEGMENT_DURATION),
 }
 """What these calls move; ``voicebot.sessions.active`` while they run."""
 UNMOVED = {
@@ -54,8 +54,9 @@ UNMOVED = {
     s.SELF_EVICTED: "few calls were open at a time",
 }
 
-NOT_SHARED = (s.SESSIONS_ACTIVE, *UNMOVED, s.SELF_RECEIVED, s.SELF_COMMITTED, s.BROKEN_RULES)
-"""Metrics that the raw script doesn't count; what breaks a rule stands in each turn's ``quality``."""
+NOT_SHARED = (s.SESSIONS_ACTIVE, *UNMOVED, s.SELF_RECEIVED, s.SELF_COMMITTED, s.BROKEN_RULES, s.SEGMENT_DURATION)
+"""Metrics that the raw script doesn't count; what breaks a rule stands in each turn's ``quality``. It doesn't cut waits
+into segments either: that they add up to the waits is checked here, the cut by tests of its own."""
 
 _NLU = "voicebot_nlu_classifications_total"
 SHARED = {
@@ -160,7 +161,7 @@ def the_report_and_the_raw_files_agree_on_every_kpi(counts: Counts) -> None:
 def metrics_and_the_raw_files_agree_on_every_series(counts: Counts) -> None:
     """Every series of every derived metric is there and has the value counted without our code, and no other is."""
     own = {prometheus_name(metric) for metric in NOT_SHARED}
-    own |= {f"{name}_total" for name in own}
+    own |= {f"{name}_{suffix}" for name in own for suffix in ("total", "bucket", "count", "sum")}
     expected = {(name, frozenset(labels.items())): exact(value) for name, labels, value in counts.raw["metrics"]}
     assert {key: value for key, value in counts.metrics.items() if key[0] not in own} == expected
 
@@ -188,6 +189,29 @@ def scores_and_gaps_agree_with_the_report(counts: Counts) -> None:
     assert (points, sum(nps.values())) == (kpis["nps"]["numerator"], kpis["nps"]["denominator"])
     for name in ("voicebot_turn_response_gap_seconds_count", "orchestrator_request_latency_seconds_count"):
         assert total(counts.metrics, name) == kpis["response_gap_p95_s"]["denominator"]
+
+
+def segments_add_up_to_the_response_gap(counts: Counts) -> None:
+    """Over all segments and owners of a bot the seconds are those of its response gaps."""
+    bots = {value for _, labels in counts.metrics for name, value in labels if name == "bot"}
+    for bot in bots:
+        parts, whole = (
+            total(counts.metrics, f"voicebot_turn_{name}_seconds_sum{{bot={bot}}}")
+            for name in ("segment_duration", "response_gap")
+        )
+        assert parts == pytest.approx(whole, abs=1e-6), bot
+
+
+def abandoned_waits_are_those_that_the_estimate_censors(counts: Counts) -> None:
+    """Gaps and abandoned waits together are the waits that Kaplan-Meier's percentiles are of; its section has both."""
+    gaps, given_up = (
+        total(counts.metrics, f"voicebot_turn_{name}_seconds_count") for name in ("response_gap", "abandoned_wait")
+    )
+    assert gaps + given_up == counts.report["kpis"]["wait_km_p95_s"]["denominator"]
+    for row in counts.report["sections"]["waits"]:
+        reason = f"{{reason={row['abandon_reason']}}}"
+        of = f"abandoned_wait_seconds_count{reason}" if row["abandon_reason"] else "response_gap_seconds_count"
+        assert total(counts.metrics, f"voicebot_turn_{of}") == row["timed"]
 
 
 def every_span_is_received_committed_and_stored_once(counts: Counts) -> None:
@@ -230,6 +254,8 @@ AGREE = (
     metrics_and_the_raw_files_agree_on_every_series,
     metrics_and_the_report_agree_on_what_they_share,
     scores_and_gaps_agree_with_the_report,
+    segments_add_up_to_the_response_gap,
+    abandoned_waits_are_those_that_the_estimate_censors,
     every_span_is_received_committed_and_stored_once,
     every_metric_is_moved_or_has_a_reason_not_to_be,
     metrics_move_during_a_call_not_at_its_end,

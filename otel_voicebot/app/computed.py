@@ -36,20 +36,24 @@ class Computed:
         metrics: counts what is dropped.
         max_age_s: due when the oldest has waited so many seconds.
         writer: who computed them, for the column of that name.
+        calls: logs calls that are over; None: nobody is told.
     """
 
-    def __init__(self, store: RowStore, metrics: SelfMetrics, max_age_s: float, writer: str) -> None:
+    def __init__(
+        self, store: RowStore, metrics: SelfMetrics, max_age_s: float, writer: str, calls: CallLog | None
+    ) -> None:
         self._store = store
         self._metrics = metrics
         self._max_age_s = max_age_s
         self._writer = writer
         self._waiting: dict[Table, list[pa.Table]] = {"turns": [], "sessions": []}
         self._due_at = float("inf")
-        self._calls = CallLog()
+        self._calls = calls
 
     def add(self, table: Table, rows: pa.Table) -> None:
         """Take rows of a model; a call that is over is logged."""
-        self._calls.add(table, rows)
+        if self._calls is not None:
+            self._calls.add(table, rows)
         now = pa.scalar(datetime.now(UTC), pa.timestamp("us", tz="UTC"))
         known = {
             **{name: rows[name] for name in rows.schema.names},

@@ -16,7 +16,9 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from prometheus_client import REGISTRY, CollectorRegistry
 
+from otel_voicebot.app.call_log import CallLog
 from otel_voicebot.app.pipeline import Pipeline
+from otel_voicebot.app.warming import warm_up
 from otel_voicebot.embedded import PipelineProcessor, SessionProcessor, Worker
 from otel_voicebot.exporters import MetricsServer, VoicebotCollector
 from otel_voicebot.instrument.runtime import runtime
@@ -48,7 +50,7 @@ class Handle:
         self.metrics = SelfMetrics()
         self._registry = registry
         self._worker = Worker(
-            partial(Pipeline, settings, self.metrics, on_commit),
+            lambda: Pipeline(settings, self.metrics, on_commit, CallLog()),
             self.metrics,
             size=settings.queue_size,
             interval_s=min(_ROUND_S, settings.tick_interval),
@@ -127,6 +129,14 @@ class Handle:
             step()
         except Exception as error:  # noqa: BLE001 - a bot without telemetry beats no bot
             self.metrics.contained(stage, error)
+
+    def warm(self) -> None:
+        """Have the engine ready before the first call, and not with its first spans. Half a second; never raises.
+
+        Not where the process forks workers later: they would not have it.
+        """
+        self._contain("warm_up", partial(warm_up, self.settings))
+        self._worker.start()
 
     def flush(self, timeout_s: float = 30.0) -> bool:
         """Put on disk all that ended before; False when it isn't there after ``timeout_s`` seconds."""

@@ -8,6 +8,7 @@ from typing import Final
 
 import pyarrow as pa
 
+from otel_voicebot.app.call_log import CallLog
 from otel_voicebot.app.computed import Computed, RowStore
 from otel_voicebot.app.derived import Derived
 from otel_voicebot.app.notes import Notes
@@ -44,7 +45,7 @@ class LiveThread:
     def __init__(self, settings: Settings, metrics: SelfMetrics, store: RowStore, writer: str, notes: Notes) -> None:
         self.aggregator = Staged()
         self._metrics = metrics
-        self._computed = Computed(store, metrics, 0.0, writer)
+        self._computed = Computed(store, metrics, 0.0, writer, CallLog())
         self._notes = notes
         self._noted: list[pa.Array] = []
         make = partial(Resumable, note=self._noted.append)

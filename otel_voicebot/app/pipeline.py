@@ -9,6 +9,7 @@ from typing import Any, Final
 import pandas as pd  # noqa: F401 - pyarrow loads it with the first array: now, and not while somebody speaks
 import pyarrow as pa
 
+from otel_voicebot.app.call_log import CallLog
 from otel_voicebot.app.computed import Computed, Table
 from otel_voicebot.app.derived import Derived
 from otel_voicebot.app.policy import policy_of
@@ -38,10 +39,15 @@ class Pipeline:
         settings: where, how often, how much.
         metrics: the package's own counters.
         on_commit: called after each durable commit, on the worker's thread.
+        calls: logs calls that are over.
     """
 
     def __init__(
-        self, settings: Settings, metrics: SelfMetrics, on_commit: Callable[[Commit], None] | None = None
+        self,
+        settings: Settings,
+        metrics: SelfMetrics,
+        on_commit: Callable[[Commit], None] | None = None,
+        calls: CallLog | None = None,
     ) -> None:
         self.aggregator = Aggregator()
         self._metrics = metrics
@@ -50,7 +56,8 @@ class Pipeline:
         self._commits = GroupCommit(
             self._store, metrics, max_rows=settings.commit_rows, max_age_s=settings.commit_interval
         )
-        self._computed = Computed(self._store, metrics, settings.commit_interval, f"embedded-{os.getpid()}")
+        writer = f"embedded-{os.getpid()}"
+        self._computed = Computed(self._store, metrics, settings.commit_interval, writer, calls)
         self._derived = Derived(settings, metrics, self.aggregator, self._computed.add, _TICK_SHARE, Live)
         self._maintainer = Maintainer(settings.data, metrics, Care(settings.retention, settings.disk_cap))
         self._maintainer.start()

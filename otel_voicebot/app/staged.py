@@ -32,9 +32,15 @@ class Staged(Aggregator):
         """See ``Aggregator.count``; for one thread here."""
         self._wait(partial(super().count, metric, labels, amounts, rows))
 
-    def observe(self, metric: Metric, labels: Mapping[str, object], column: pa.ChunkedArray) -> None:
+    def observe(
+        self,
+        metric: Metric,
+        labels: Mapping[str, object],
+        column: pa.ChunkedArray,
+        traces: pa.ChunkedArray | None = None,
+    ) -> None:
         """See ``Aggregator.observe``; for one thread here."""
-        self._wait(partial(super().observe, metric, labels, column))
+        self._wait(partial(super().observe, metric, labels, column, traces))
 
     def _wait(self, step: Callable[[], None]) -> None:
         self._waiting.append(step)

@@ -27,6 +27,7 @@ from otel_voicebot.cli import (
     slow,
     trace,
     verify,
+    why,
 )
 
 __all__ = ["VERBS", "command", "main"]
@@ -36,6 +37,7 @@ VERBS: Final[tuple[tuple[str, Callable[..., object]], ...]] = (
     ("serve", serve.serve),
     ("report", report.report),
     ("slow", slow.slow),
+    ("why", why.why),
     ("trace", trace.trace),
     ("logs", logs.logs),
     ("doctor", doctor.doctor),

@@ -10,10 +10,11 @@ from otel_voicebot.errors import NoDataError, UnreadableDataError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from otel_voicebot.reports.exchanges import Exchanges
     from otel_voicebot.reports.scope import Scope
     from otel_voicebot.reports.source import Opened
 
-__all__ = ["ask", "finish", "nothing"]
+__all__ = ["ask", "exchanges", "finish", "nothing"]
 
 Answer = TypeVar("Answer")
 
@@ -23,6 +24,13 @@ def ask(question: Question, now: datetime, compute: "Callable[[Opened], Answer]"
     from otel_voicebot.reports import source  # noqa: PLC0415 - not for --help
 
     return source.ask(question.settings().data, question.selection(now), now, compute, brief=brief)
+
+
+def exchanges(question: Question, now: datetime, compute: "Callable[[Exchanges], Answer]") -> Answer:
+    """The answer from the question's exchanges, as they were stored where they are up to date."""
+    from otel_voicebot.reports import exchanges as reading  # noqa: PLC0415 - not for --help
+
+    return reading.ask(question.settings().data, question.selection(now), now, compute)
 
 
 def nothing(scope: "Scope", what: str) -> NoDataError | UnreadableDataError:

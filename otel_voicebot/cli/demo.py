@@ -142,13 +142,12 @@ def _look(settings: "Settings", began: datetime) -> _Found:
 
     def look(opened: "Opened") -> _Found:
         turns = opened.engine.table("turns")
-        slowest = slow.compute(turns, opened.scope, 1).turns
+        slowest = slow.compute(turns, opened.scope, slow.Choice(limit=1)).turns
         worst = None
         if slowest:
             session, turn = str(slowest[0]["session_id"]), slowest[0]["turn_index"]
-            worst = trace.compute(
-                opened.spans_of(session), opened.scope, session, turn if isinstance(turn, int) else None
-            )
+            spans, of_call = opened.spans_of(session), opened.engine.turns_of([session])
+            worst = trace.compute(spans, opened.scope, session, turn if isinstance(turn, int) else None, of_call)
         try:
             picture = charts.turn_latencies(turns, settings.data / "pictures" / _PICTURE)
         except NoDataError:

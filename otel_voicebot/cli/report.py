@@ -32,7 +32,7 @@ Format = Annotated[
     typer.Option("--format", help="How to write it. Default: table.", show_default=False),
 ]
 Section = Annotated[
-    Literal["kpis", "components", "outcomes", "errors"] | None,
+    Literal["kpis", "waits", "components", "outcomes", "errors"] | None,
     typer.Option(
         "--section", help="Only this part. csv, jsonl and parquet hold one part: kpis unless told.", show_default=False
     ),
@@ -54,7 +54,7 @@ def report(
     csv: Csv = False,
     output: Output = None,
 ) -> int:
-    """KPIs, component latencies, outcomes, errors.
+    """KPIs, waits, component latencies, outcomes, errors.
 
     Each KPI has its unit, what it is a share of, and what was left out. What is unknown is missing and says why.
     """

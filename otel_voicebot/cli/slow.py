@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from otel_voicebot.cli import output as out
-from otel_voicebot.cli.asking import ask, finish, nothing
+from otel_voicebot.cli.asking import exchanges, finish, nothing
 from otel_voicebot.cli.options import (
     Bot,
     Channel,
@@ -23,8 +23,8 @@ from otel_voicebot.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from otel_voicebot.reports.exchanges import Exchanges
     from otel_voicebot.reports.slow import Slow
-    from otel_voicebot.reports.source import Opened
 
 __all__ = ["slow"]
 
@@ -37,6 +37,38 @@ Format = Annotated[
 def slow(
     *,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, metavar="N", help="How many turns.")] = 10,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            "--threshold",
+            min=0,
+            metavar="SECONDS",
+            help="Turns that waited longer are slow. Default: the slowest 5 %, and at least as many as are shown.",
+            show_default=False,
+        ),
+    ] = None,
+    component: Annotated[
+        str | None,
+        typer.Option(
+            "--component",
+            metavar="NAME",
+            help="Only turns whose longest segment is this one (tts_first_audio, tool, ...), or one of llm, stt, tts.",
+        ),
+    ] = None,
+    provider: Annotated[
+        str | None, typer.Option("--provider", metavar="NAME", help="Only turns that used this provider.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", metavar="NAME", help="Only turns that used this model.")
+    ] = None,
+    cause: Annotated[
+        str | None,
+        typer.Option(
+            "--cause",
+            metavar="NAME",
+            help="Only turns whose longest segment has this owner, that had this error, or that were abandoned for it.",
+        ),
+    ] = None,
     data: Data = None,
     since: Since = None,
     until: Until = None,
@@ -51,24 +83,25 @@ def slow(
 ) -> int:
     """The turns in which callers waited longest.
 
-    With the measured parts of each wait. A turn that was given up before the bot answered counts with the wait until
-    then. `otel-voicebot trace` shows one as a waterfall.
+    With the segment of each wait that took longest, whose it is, and what slow turns have in common beyond chance. A
+    turn that was given up before the bot answered counts with the wait until then. `otel-voicebot trace` shows one.
     """
     kind = chosen_format(format_, "table", json=json, csv=csv)
     question = Question(data, since, until, bot, channel, variant, environment)
-    from otel_voicebot.reports.slow import RANKING, compute, document, grid, head  # noqa: PLC0415 - not for --help
+    from otel_voicebot.reports.slow import Choice, compute, document, grids, head  # noqa: PLC0415 - not for --help
 
-    def look(opened: "Opened") -> "Slow":
-        turns = opened.engine.sql(f"SELECT {', '.join(RANKING)} FROM turns")  # noqa: S608 - names of ours
-        return compute(turns, opened.scope, limit, opened.engine.turns_of)
+    choice = Choice(limit, threshold, component, provider, model, cause)
 
-    found = ask(question, datetime.now(UTC), look, brief=True)
+    def look(found: "Exchanges") -> "Slow":
+        return compute(found.turns, found.scope, choice, found.whole)
+
+    found = exchanges(question, datetime.now(UTC), look)
     if not found.turns:
         raise nothing(found.scope, "turns with a wait")
     if kind == "json":
         out.write_json(document(found), output)
     elif kind == "table":
-        out.write_table(head(found), [grid(found)], output)
+        out.write_table(head(found), grids(found), output)
     else:
-        out.write(out.grids_as(kind, "Slowest turns", head(found), [grid(found)]), output)
+        out.write(out.grids_as(kind, "Slowest turns", head(found), grids(found)), output)
     return finish(found.scope)

@@ -28,24 +28,36 @@ def trace(
     ] = None,
     data: Data = None,
     json: Json = False,
+    html: Annotated[
+        bool, typer.Option("--html", help="One HTML page that opens anywhere, with nothing loaded from elsewhere.")
+    ] = False,
     output: Output = None,
 ) -> int:
     """One call, or one turn of it, as a waterfall.
 
     A turn's time counts from the caller's end of speech: what lies between the two marks is what the caller waited for.
+    Above the spans stands the wait, cut into segments; they don't overlap, and add up to it.
     """
-    if output is not None and not json:
-        msg = "--output is for --json; redirect the waterfall instead: otel-voicebot trace ID > FILE"
+    if output is not None and not (json or html):
+        msg = "--output is for --json and --html; redirect the waterfall instead: otel-voicebot trace ID > FILE"
+        raise UsageError(msg)
+    if json and html:
+        msg = "choose one format, not --json and --html"
         raise UsageError(msg)
     from otel_voicebot.reports.trace import compute, document, find  # noqa: PLC0415 - not for --help
 
     def look(opened: "Opened") -> "Trace":
         session, named = find(opened.ids(), name)
-        return compute(opened.spans_of(session), opened.scope, session, named if turn is None else turn)
+        turns = opened.engine.turns_of([session])
+        return compute(opened.spans_of(session), opened.scope, session, named if turn is None else turn, turns)
 
     found = ask(Question(data), datetime.now(UTC), look, brief=True)
     if json:
         out.write_json(document(found), output)
+    elif html:
+        from otel_voicebot.reports.page import render  # noqa: PLC0415 - not for --help
+
+        out.write(render(found), output)
     else:
         show(found)
     return finish(found.scope)
@@ -53,9 +65,12 @@ def trace(
 
 def show(found: "Trace") -> None:
     """The waterfall and what stands under it, on stdout."""
-    from otel_voicebot.reports.details import details, events, said  # noqa: PLC0415 - not for --help
+    from otel_voicebot.reports.details import details, events, links, said  # noqa: PLC0415 - not for --help
+    from otel_voicebot.reports.segments import listed  # noqa: PLC0415
     from otel_voicebot.reports.waterfall import draw  # noqa: PLC0415
 
     out.picture(draw(found, out.width(), out.glyphs()))
     out.write("\n", None)
-    out.write_table([], [details(found), said(found), events(found)], None)
+    pointed = links(found)
+    tables = [listed(found), details(found), said(found), events(found), *([pointed] if pointed.rows else [])]
+    out.write_table([], tables, None)

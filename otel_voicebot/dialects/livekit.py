@@ -143,6 +143,8 @@ LIVEKIT: Final = Dialect(
             Field("lk.eou.wait_duration", positive=True, since="1.8.0"),
             Field("lk.end_of_turn_delay", positive=True),
         ),
+        "endpointing_setting_s": (Field("lk.eou.endpointing_delay", ("eou_wait",), positive=True, since="1.8.0"),),
+        "text_streamed": (Field("lk.tts.streaming", ("tts_request",)),),
         "user_text": (*_both("user_transcript", "user_turn"), *_both("user_input", "agent_turn")),
         "bot_text": (
             *_both("response.text", "agent_turn"),

@@ -3,17 +3,17 @@
 import contextlib
 import ctypes
 import os
-import sys
 import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import repeat, starmap
 from queue import Empty, SimpleQueue
 from typing import Any, Final, Generic, Protocol, TypeVar
 
+from otel_voicebot.giving_way import giving_way, take_back
 from otel_voicebot.selfmetrics import SelfMetrics
 from otel_voicebot.semconv import SELF_DROPPED, SELF_QUEUE
 from otel_voicebot.spans.fields import FIELDS
@@ -32,12 +32,6 @@ _TAKE_UNTIL, _INTERRUPT_AFTER = 0.6, 0.8
 _SETTLES_S: Final = 0.05
 """Seconds that the worker waits when many spans wake it: they come in bursts, and while the bot's thread is busy with
 one, working beside it costs both of them more."""
-_GIVES_WAY_S: Final = 0.000501
-"""Seconds, which nobody else would choose, after which a thread that wants the interpreter gets it from the worker.
-
-Only while few spans wait, as in calls: changing hands so often costs a tenth of what many take. A C call is not broken
-off: taking 8,000 spans from the queue is one of 2 ms."""
-
 _FORK_WAITS_S: Final = 2.0
 """A fork waits so long for a round to end. Forked in the middle of the engine's first query, a child's engine hangs."""
 
@@ -106,7 +100,6 @@ class Worker(Generic[C]):
         self._many = max(1, min(_BATCH, size // 2)) * _WIDTH
         self._interval_s = interval_s
         self._closed = False
-        self._usual_s = sys.getswitchinterval()
         self._reset()
         _attend_forks(self)
 
@@ -151,6 +144,11 @@ class Worker(Generic[C]):
     def contained(self, stage: str, error: Exception) -> None:
         """Count a failure that was kept from the bot."""
         self._metrics.contained(stage, error)
+
+    def start(self) -> None:
+        """Start the thread now, and not with the first span. Never raises; a second call changes nothing."""
+        if self._thread is None and not self._closed:
+            self._start()
 
     def _start(self) -> None:
         if not self._starting.acquire(blocking=False):
@@ -241,30 +239,9 @@ class Worker(Generic[C]):
             if room and self._stop_by is None and self._asked == self._answered:
                 self._wake.get(timeout=_SETTLES_S)  # many wait; whoever asks for a flush wakes us once more
         many = len(self._queue) >= _BATCH * _WIDTH
-        with self._busy, contextlib.nullcontext() if many else self._giving_way():
+        # while few wait, as in calls: changing hands so often costs a tenth of what many take
+        with self._busy, contextlib.nullcontext() if many else giving_way():
             return self._look(consumer)
-
-    @contextlib.contextmanager
-    def _giving_way(self) -> Iterator[None]:
-        """While the worker works, the bot's threads get the interpreter soon after they ask for it.
-
-        By itself a thread that asks waits up to 5 ms, and the worker's rounds alone would make an event loop's late
-        wake-ups half as late again. The interval is the process's: whatever the bot sets meanwhile stays, and ours,
-        where the bot has saved and restored it, is taken back by the next round.
-        """
-        found = sys.getswitchinterval()
-        if found != _GIVES_WAY_S:
-            self._usual_s = found
-        if self._usual_s > _GIVES_WAY_S:
-            sys.setswitchinterval(_GIVES_WAY_S)
-        try:
-            yield
-        finally:
-            self._take_back()
-
-    def _take_back(self) -> None:
-        if sys.getswitchinterval() == _GIVES_WAY_S:
-            sys.setswitchinterval(self._usual_s)
 
     def _look(self, consumer: C) -> bool:
         stop = self._stop_by is not None
@@ -338,7 +315,7 @@ def _attend_forks(worker: Worker[C]) -> None:
         if alive is not None:
             _keep(alive.consumer)
             alive._reset()  # noqa: SLF001
-            alive._take_back()  # noqa: SLF001 - the fork did not wait for the round's end
+            take_back()  # the fork did not wait for the round's end
 
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(before=before, after_in_parent=in_parent, after_in_child=in_child)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar
 
 from otel_voicebot import conventions, semconv
 from otel_voicebot.errors import CannotStartError
@@ -22,12 +23,21 @@ __all__ = ["MetricsServer", "SeriesLike", "VoicebotCollector", "prometheus_name"
 _UNITS: Final = {"s": "seconds"}
 
 
+class ExemplarLike(Protocol):
+    """One observation, and the trace it comes of; ``at`` is in unix seconds."""
+
+    trace_id: str
+    value: float
+    at: float
+
+
 class SeriesLike(Protocol):
-    """One series, as the aggregator keeps it."""
+    """One series, as the aggregator keeps it; exemplars by the bucket's number."""
 
     created: float
     total: float
     counts: "object"
+    exemplars: "Mapping[int, ExemplarLike]"
 
 
 Read = Callable[[], Mapping[str, Mapping[tuple[str, ...], SeriesLike]]]
@@ -88,15 +98,24 @@ def _family(metric: conventions.Metric) -> Metric:
 
 def _add(family: Metric, metric: conventions.Metric, labels: tuple[str, ...], series: SeriesLike) -> None:
     if isinstance(family, HistogramMetricFamily):
-        cumulative, total = [], 0
-        for edge, count in zip((*metric.buckets, float("inf")), series.counts, strict=True):  # type: ignore[call-overload]
+        cumulative: list[tuple[str, float] | tuple[str, float, Exemplar]] = []
+        total = 0
+        counts = zip((*metric.buckets, float("inf")), series.counts, strict=True)  # type: ignore[call-overload]
+        for bucket, (edge, count) in enumerate(counts):
             total += int(count)
-            cumulative.append(("+Inf" if edge == float("inf") else repr(float(edge)), total))
+            shown = "+Inf" if edge == float("inf") else repr(float(edge))
+            found = series.exemplars.get(bucket)
+            cumulative.append((shown, total, _exemplar(found)) if found else (shown, total))
         family.add_metric(labels, cumulative, series.total)
         name = family.name
         family.add_sample(f"{name}_created", dict(zip(metric.labels, labels, strict=True)), series.created)
     elif isinstance(family, CounterMetricFamily):
         family.add_metric(labels, series.total, created=series.created)
+
+
+def _exemplar(found: ExemplarLike) -> Exemplar:
+    """40 of the 128 characters that OpenMetrics allows. The plain text format has no exemplars and leaves it out."""
+    return Exemplar({"trace_id": found.trace_id}, found.value, found.at)
 
 
 class MetricsServer:

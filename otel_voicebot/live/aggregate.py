@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,22 @@ from numpy.typing import NDArray
 from otel_voicebot.conventions import Metric
 from otel_voicebot.semconv import OVERFLOW, SERIES_OVERFLOW
 
-__all__ = ["Aggregator", "Encoded", "Series", "encoded"]
+__all__ = ["EXEMPLAR_AGE_S", "Aggregator", "Encoded", "Exemplar", "Series", "encoded"]
+
+EXEMPLAR_AGE_S: Final = 900.0
+"""An exemplar older than this is given out no more: Prometheus has long scraped it, and whose call it was may have been
+erased."""
+
+
+class Exemplar(NamedTuple):
+    """An observation that can be looked at: the trace it comes of."""
+
+    trace_id: str
+    """Lowercase hex."""
+    value: float
+    at: float
+    """Unix seconds at which it was counted, by the aggregator's clock: a sender's may be wrong, and Prometheus takes
+    nothing that is older than what it has."""
 
 
 @dataclass(slots=True)
@@ -25,6 +40,8 @@ class Series:
     """Unix seconds."""
     total: float = 0.0
     counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    exemplars: dict[int, Exemplar] = field(default_factory=dict)
+    """By bucket the latest observation that came with a trace."""
 
 
 class Encoded(NamedTuple):
@@ -69,8 +86,21 @@ class Aggregator:
                 with self._lock:
                     self._find(metric, key, len(chosen)).total += float(values[chosen].sum())
 
-    def observe(self, metric: Metric, labels: Mapping[str, object], column: pa.ChunkedArray) -> None:
-        """Put the values of a column into a histogram; nulls are left out."""
+    def observe(
+        self,
+        metric: Metric,
+        labels: Mapping[str, object],
+        column: pa.ChunkedArray,
+        traces: pa.ChunkedArray | None = None,
+    ) -> None:
+        """Put the values of a column into a histogram; nulls are left out.
+
+        Args:
+            metric: a histogram.
+            labels: as in ``count``.
+            column: the values.
+            traces: the trace id (hex, or null) of each; None where no value is to be an exemplar.
+        """
         values = _floats(column)
         known = ~np.isnan(values)
         if not known.any():
@@ -80,10 +110,30 @@ class Aggregator:
             chosen = indexes[known[indexes]]
             if len(chosen):
                 counts = np.bincount(buckets[chosen], minlength=len(metric.buckets) + 1)
+                exemplars = self._exemplars(buckets, values, chosen, traces)
                 with self._lock:
                     series = self._find(metric, key, len(chosen))
                     series.counts = counts if not len(series.counts) else series.counts + counts
                     series.total += float(values[chosen].sum())
+                    series.exemplars.update(exemplars)
+
+    def _exemplars(
+        self,
+        buckets: NDArray[np.int64],
+        values: NDArray[np.float64],
+        chosen: NDArray[np.intp],
+        traces: pa.ChunkedArray | None,
+    ) -> dict[int, Exemplar]:
+        """Of the chosen rows the last of each bucket, if it has a trace: at most as many as there are buckets."""
+        if traces is None:
+            return {}
+        now = self._clock()
+        last = np.full(int(buckets[chosen].max()) + 1, -1)
+        last[buckets[chosen]] = chosen  # the later of several stays
+        filled = np.flatnonzero(last >= 0)
+        rows = last[filled]
+        found = zip(filled.tolist(), traces.take(pa.array(rows)).to_pylist(), values[rows].tolist(), strict=True)
+        return {bucket: Exemplar(trace, value, now) for bucket, trace, value in found if trace}
 
     def _find(self, metric: Metric, key: tuple[str, ...], observations: int) -> Series:
         by_labels = self._series.setdefault(metric.name, {})
@@ -97,12 +147,18 @@ class Aggregator:
         return series
 
     def read(self) -> dict[str, dict[tuple[str, ...], Series]]:
-        """A copy: metric name -> label values (in the metric's order) -> series."""
+        """A copy: metric name -> label values (in the metric's order) -> series, with the exemplars that are recent."""
+        oldest = self._clock() - EXEMPLAR_AGE_S
         with self._lock:
             return {
-                name: {key: Series(one.created, one.total, one.counts.copy()) for key, one in by_labels.items()}
+                name: {key: _copy(one, oldest) for key, one in by_labels.items()}
                 for name, by_labels in self._series.items()
             }
+
+
+def _copy(one: Series, oldest: float) -> Series:
+    recent = {bucket: exemplar for bucket, exemplar in one.exemplars.items() if exemplar.at >= oldest}
+    return Series(one.created, one.total, one.counts.copy(), recent)
 
 
 def _floats(column: pa.ChunkedArray) -> NDArray[np.float64]:

@@ -4,13 +4,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from otel_voicebot import semconv as s
-from otel_voicebot.live.aggregate import Aggregator, encoded
+from otel_voicebot.live.aggregate import Aggregator, Encoded, encoded
 
 __all__ = ["record_handoffs", "record_operations", "record_sessions", "record_turns"]
 
 _SESSION_LABELS = s.RESPONSE_GAP.labels
 _OPERATION_LABELS = s.OPERATION_DURATION.labels
-_OF_TURNS = (*_SESSION_LABELS, "kind", "outcome", "response_gap_s", "interrupted", "quality")
+_OF_TURNS = (
+    *(*_SESSION_LABELS, "trace_id", "kind", "outcome", "abandon_reason", "response_gap_s", "wait_s", "interrupted"),
+    "quality",
+)
 
 
 def record_operations(into: Aggregator, rows: pa.Table) -> None:
@@ -55,14 +58,20 @@ def record_operations(into: Aggregator, rows: pa.Table) -> None:
 
 def record_turns(into: Aggregator, rows: pa.Table) -> None:
     """Feed rows of the model ``turns``, each turn once."""
+    _record_segments(into, rows)
     rows = rows.select(_OF_TURNS)  # each filter copies what is there
     exchanges = rows.filter(pc.equal(rows["kind"], "exchange"))
-    into.count(
-        s.TURNS, {**_labels(exchanges, _SESSION_LABELS), "outcome": exchanges["outcome"]}, rows=exchanges.num_rows
-    )
-    into.count(s.ORCHESTRATOR_REQUESTS, {"bot": exchanges["bot"]}, rows=exchanges.num_rows)
-    into.observe(s.RESPONSE_GAP, _labels(exchanges, _SESSION_LABELS), exchanges["response_gap_s"])
-    into.observe(s.ORCHESTRATOR_LATENCY, {"bot": exchanges["bot"]}, exchanges["response_gap_s"])
+    labels = _labels(exchanges, _SESSION_LABELS)
+    by_bot = {"bot": labels["bot"]}
+    into.count(s.TURNS, {**labels, "outcome": exchanges["outcome"]}, rows=exchanges.num_rows)
+    into.count(s.ORCHESTRATOR_REQUESTS, by_bot, rows=exchanges.num_rows)
+    gaps, traces = exchanges["response_gap_s"], exchanges["trace_id"]
+    into.observe(s.RESPONSE_GAP, labels, gaps, traces)
+    into.observe(s.ORCHESTRATOR_LATENCY, by_bot, gaps, traces)
+    given_up = exchanges.select([*_SESSION_LABELS, "abandon_reason", "wait_s"])
+    abandoned = given_up.filter(pc.is_valid(given_up["wait_s"]))
+    reasons = {**_labels(abandoned, _SESSION_LABELS), "reason": abandoned["abandon_reason"]}
+    into.observe(s.ABANDONED_WAIT, reasons, abandoned["wait_s"])
     answered = pc.fill_null(pc.equal(rows["outcome"], "answered"), False)  # noqa: FBT003 - Arrow's signature
     # what interruptions are a share of: a reply that the end of the call cut off tells nothing
     spoken = pc.and_(pc.or_(pc.equal(rows["kind"], "greeting"), answered), pc.is_valid(rows["interrupted"]))
@@ -75,6 +84,20 @@ def record_turns(into: Aggregator, rows: pa.Table) -> None:
         rules = pc.list_flatten(broken["quality"])
         bots = broken["bot"].take(pc.list_parent_indices(broken["quality"]))
         into.count(s.BROKEN_RULES, {"bot": bots, "rule": rules}, rows=len(rules))
+
+
+def _record_segments(into: Aggregator, rows: pa.Table) -> None:
+    """Feed the segments of answered exchanges: those of abandoned ones are of waits that were cut short."""
+    answered = rows.select(["bot", "segments"]).filter(pc.is_valid(rows["response_gap_s"]))
+    segments = pc.list_flatten(answered["segments"])
+    if not len(segments):
+        return
+    bots, parents = encoded(answered["bot"]), pc.list_parent_indices(answered["segments"])
+    labels = {
+        "bot": Encoded(bots.codes[parents.to_numpy()], bots.texts),
+        **{name: encoded(pc.struct_field(segments, name)) for name in ("segment", "owner")},
+    }
+    into.observe(s.SEGMENT_DURATION, labels, pc.struct_field(segments, "duration_s"))
 
 
 def record_sessions(into: Aggregator, rows: pa.Table) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Final
 
+from otel_voicebot import semconv
 from otel_voicebot.models.quality import broken
 
 __all__ = ["EMPTY", "FLAT", "MODELS", "PLACING", "SPAN_COLUMNS", "Model", "chain"]
@@ -15,7 +16,8 @@ SPAN_COLUMNS: Final = (
     *("variant", "user_hash", "provider", "model", "operation", "agent", "decision", "adapter"),
     *("time_to_first_chunk_s", "input_tokens", "output_tokens", "cached_input_tokens", "audio_s", "characters"),
     *("user_words", "bot_words", "confidence", "intent", "intent_fallback", "interrupted", "end_reason", "outcome"),
-    *("exchange_key", "reported_gap_s", "transcription_delay_s", "endpointing_delay_s", "after_tool"),
+    *("exchange_key", "reported_gap_s", "transcription_delay_s", "endpointing_delay_s", "endpointing_setting_s"),
+    *("after_tool", "background", "cancelled", "text_streamed", "service_name", "service_instance"),
     *("cache_name", "cache_level", "cache_hit", "wer_errors", "wer_words", "mos", "mos_kind", "csat", "nps"),
     *("handoff_target", "handoff_requested_by", "handoff_planned", "handoff_blocked"),
     *("user_speech_end_unix_nano", "bot_speech_start_unix_nano", "user_text", "bot_text", "quality", "ingest_time"),
@@ -27,6 +29,14 @@ FLAT: Final = ("native", "genai", "openinference", "traceloop")
 """Dialects whose spans carry their turn, or belong to none. Others are frameworks': their turns are put together."""
 
 _FLAT: Final = ", ".join(f"'{name}'" for name in FLAT)
+
+
+_FILLED: Final = {
+    "{broken}": broken(),
+    "{flat}": _FLAT,
+    **{f"{{{dialect}_setting}}": setting for dialect, setting in semconv.ENDPOINTING_SETTINGS.items()},
+}
+"""What stands for a name in the texts: their literals have their home elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +53,9 @@ def _read() -> dict[str, Model]:
     for file in resources.files("otel_voicebot.models").iterdir():
         if file.name.endswith(".sql"):
             name = file.name.removesuffix(".sql")
-            text = file.read_text(encoding="utf-8").replace("{broken}", broken()).replace("{flat}", _FLAT)
+            text = file.read_text(encoding="utf-8")
+            for place, words in _FILLED.items():
+                text = text.replace(place, words)
             declared = next(line for line in text.splitlines() if line.startswith("-- inputs:"))
             inputs = tuple(part.strip() for part in declared.removeprefix("-- inputs:").split(","))
             models[name] = Model(name, inputs, text)
@@ -55,18 +67,30 @@ MODELS: Final = _read()
 PLACING: Final = ("framed", "placed", "exchanges")
 """Models that put a framework's spans together into turns, in their order; where it has none they are empty."""
 
+SEGMENTS: Final = ("judged", "waits", "stages", "milestones", "walked", "segments", "cuts")
+"""Models that cut the wait of each exchange, in their order."""
+
+_SHARED: Final = frozenset({"judged", "waits", "stages", "milestones"})
+"""Models that several others read: computed once."""
+
 EMPTY: Final = {
     "open_calls": "session_id VARCHAR",
     "placed": """session_id VARCHAR, trace_id BLOB, span_id BLOB, turn_index INTEGER, frame VARCHAR, part BIGINT,
         begin_nano BIGINT, present BOOLEAN""",
     "exchanges": """session_id VARCHAR, turn_index INTEGER, dialect VARCHAR, begin_nano BIGINT, finish_nano BIGINT,
         t0 BIGINT, t1 BIGINT, reported_gap_s DOUBLE, derived_gap_s DOUBLE, present BOOLEAN, frame_span_id BLOB,
-        transcription_delay_s DOUBLE, endpointing_delay_s DOUBLE, node_token_s DOUBLE, node_audio_s DOUBLE,
-        heard_nano BIGINT, late_end BOOLEAN, interrupted BOOLEAN, cut_off BOOLEAN, end_reason VARCHAR,
+        transcription_delay_s DOUBLE, endpointing_delay_s DOUBLE, decided_nano BIGINT, transcribed_nano BIGINT,
+        node_token_s DOUBLE, node_audio_s DOUBLE, heard_nano BIGINT, late_end BOOLEAN, interrupted BOOLEAN,
+        cut_off BOOLEAN, end_reason VARCHAR,
         closed BOOLEAN""",
 }
 """Columns of these, and of what they are told of calls under way, for tables that stay empty: to bind the models for no
 row takes longer than most reports."""
+
+NO_CUTS: Final = """session_id VARCHAR, turn_index INTEGER, segments STRUCT(segment VARCHAR, owner VARCHAR,
+    owner_kind VARCHAR, provider VARCHAR, model VARCHAR, span_id VARCHAR, start_unix_nano BIGINT, duration_s DOUBLE,
+    detail VARCHAR)[]"""
+"""Columns of ``cuts``, for a table that stays empty where nobody asks for segments."""
 
 
 def chain(name: str, given: frozenset[str] = frozenset({"spans"}), instead: Mapping[str, str] | None = None) -> str:
@@ -88,6 +112,8 @@ def chain(name: str, given: frozenset[str] = frozenset({"spans"}), instead: Mapp
         order.append(model)
 
     visit(name)
-    # each is read once: kept apart it would be written down in between
-    parts = ",\n".join(f"{model} AS NOT MATERIALIZED (\n{used[model].text}\n)" for model in order)
+    # what is read once is best not kept apart: it would be written down in between
+    parts = ",\n".join(
+        f"{model} AS {'' if model in _SHARED else 'NOT '}MATERIALIZED (\n{used[model].text}\n)" for model in order
+    )
     return f"WITH {parts}\nSELECT * FROM {name}"

@@ -10,14 +10,14 @@ import duckdb
 import pyarrow as pa
 
 from otel_voicebot.errors import UnreadableDataError
-from otel_voicebot.models.catalog import EMPTY, MODELS, PLACING, SPAN_COLUMNS, chain
+from otel_voicebot.models.catalog import EMPTY, MODELS, NO_CUTS, PLACING, SEGMENTS, SPAN_COLUMNS, chain
 
 __all__ = ["Engine", "Selection", "Source"]
 
 # What the KPIs and sections of a report read; the rest is left null. Full turns cost a second a million spans more.
 _BRIEF: Final = {
-    "turns": """session_id, turn_index, {labels}, start_nano, end_nano, kind, outcome, response_gap_s, wait_s,
-        interrupted, NULL::BIGINT AS words, NULL AS trace_id, NULL AS session_source, NULL AS intent,
+    "turns": """session_id, turn_index, {labels}, start_nano, end_nano, kind, outcome, abandon_reason, response_gap_s,
+        wait_s, interrupted, NULL::BIGINT AS words, NULL AS trace_id, NULL AS session_source, NULL AS intent,
         NULL::BIGINT AS operations, NULL::BIGINT AS errors, NULL::BIGINT AS wer_errors, NULL::BIGINT AS wer_words""",
     "sessions": """session_id, {labels}, start_time, duration_s, turns, answered, outcome, end_reason, escalated_by,
         planned_handoff, csat, nps""",
@@ -42,7 +42,7 @@ such spans are spared: they cost half of a report."""
 _COMPUTED: Final = frozenset(
     (
         *("links", "repeats", "nested", "traces", "once", "plain", "framed", "placed", "exchanges", "steps"),
-        *("parts", "known", "unplaced"),
+        *("parts", "known", "unplaced", *SEGMENTS),
         *("texts", "turns", "sessions", "operations", "components"),
     )
 )
@@ -115,7 +115,7 @@ class Engine:
         run(f"CREATE VIEW spans AS {source.sql(SPAN_COLUMNS, raw_ids=True)}")
         run(f"CREATE TEMP TABLE links AS {MODELS['links'].text}")
         repeated, nests, loose, framed = self._connection.sql(_SUSPECTED).fetchall()[0]
-        self._framed = framed
+        self._framed, self._selected = framed, False
         run("DROP TABLE links")
         if repeated:
             run(f"CREATE TEMP TABLE repeats AS {MODELS['repeats'].text}")
@@ -134,6 +134,7 @@ class Engine:
         run(f"CREATE VIEW known AS {MODELS['known' if framed else 'unplaced'].text}")
         # What was said stands in no section: known to be empty, it isn't even looked for.
         run(f"CREATE VIEW texts AS SELECT * FROM ({MODELS['texts'].text}) {'WHERE false' if brief else ''}")
+        self._define_cuts(brief=brief)
         selected = any(getattr(selection, label) is not None for label in _LABELS)
         labels = ", ".join(label if selected else f"NULL::VARCHAR AS {label}" for label in _LABELS)
         # Each model reads the one before as a table, so that it is computed once.
@@ -145,12 +146,53 @@ class Engine:
         run("CREATE VIEW operations AS SELECT * FROM operations_all")
         where, parameters = selection.where()
         if where:
+            self._selected = True
             run(f"CREATE TEMP TABLE selected AS SELECT session_id FROM sessions_all WHERE {where}", parameters)
-            for name in ("turns", "sessions", "operations"):
+            for name in ("turns", "sessions", "operations", *(() if brief else ("segments",))):
                 run(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM {name}_all SEMI JOIN selected USING (session_id)")
         run(f"CREATE {'TEMP TABLE' if brief else 'VIEW'} components AS {MODELS['components'].text}")
-        for name in MODELS.keys() - _COMPUTED:
+        # those that read one of the others come after it
+        for name in sorted(MODELS.keys() - _COMPUTED, key=lambda name: not _COMPUTED.issuperset(MODELS[name].inputs)):
             run(f"CREATE VIEW {name} AS {MODELS[name].text}")
+
+    def _define_cuts(self, *, brief: bool) -> None:
+        """What the wait of each exchange was spent on; of a brief engine only once it is asked for it (``cut``)."""
+        run = self._connection.execute
+        self._cut = not brief
+        run(f"CREATE {'VIEW' if brief else 'TEMP TABLE'} judged AS {MODELS['judged'].text}")
+        if brief:
+            run(f"CREATE TEMP TABLE cuts ({NO_CUTS})")
+            return
+        for name in ("waits", "stages", "milestones"):
+            run(f"CREATE TEMP TABLE {name} AS {MODELS[name].text}")
+        run(f"CREATE VIEW walked AS {MODELS['walked'].text}")
+        run(f"CREATE TEMP TABLE segments_all AS {MODELS['segments'].text}")
+        for name in ("waits", "stages", "milestones"):
+            run(f"DROP TABLE {name}")
+        run("CREATE VIEW segments AS SELECT * FROM segments_all")
+        run(f"CREATE VIEW cuts AS {MODELS['cuts'].text}")
+
+    def cut(self) -> None:
+        """Have the relation ``segments`` at hand, of the selected sessions; a brief engine computes it only now.
+
+        Raises:
+            UnreadableDataError: as ``sql``.
+        """
+        if self._cut:
+            return
+        chosen = "SELECT * FROM main.steps" + (" SEMI JOIN selected USING (session_id)" if self._selected else "")
+        try:
+            self._connection.execute(
+                f"CREATE TEMP TABLE segments AS WITH steps AS ({chosen}), {self._chain('segments')}"
+            )
+        except duckdb.Error as error:
+            raise UnreadableDataError(f"the query failed: {_first_line(error)}") from error
+        self._cut = True
+
+    def _chain(self, model: str) -> str:
+        """The common tables of a query that computes a model from ``steps``, and the query."""
+        known = {"known": "known" if self._framed else "unplaced"}
+        return chain(model, frozenset({"steps", "exchanges"}), known).removeprefix("WITH ")
 
     def table(self, name: str) -> pa.Table:
         """A model's rows."""
@@ -159,9 +201,7 @@ class Engine:
     def turns_of(self, sessions: Sequence[str]) -> pa.Table:
         """All turns of these sessions with all columns, also from a brief engine; raises as ``sql``."""
         chosen = "SELECT * FROM main.steps WHERE session_id IN (SELECT unnest(?))"
-        known = {"known": "known" if self._framed else "unplaced"}
-        query = chain("turns", frozenset({"steps", "exchanges"}), known).removeprefix("WITH ")
-        return self.sql(f"WITH steps AS ({chosen}), {query}", [list(sessions)])
+        return self.sql(f"WITH steps AS ({chosen}), {self._chain('turns')}", [list(sessions)])
 
     def sql(self, text: str, parameters: Sequence[object] = ()) -> pa.Table:
         """Any query over the models (``spans``, ``steps``, ``operations``, ``turns``, ``sessions``, ...).

@@ -4,6 +4,7 @@
 -- t0: the caller's end of speech; t1: the first bot audio. Where the framework reports the gap itself, the other of the
 --   two follows from it. derived_gap_s: the gap without that report.
 -- end_nano: of an answered exchange the end of its turn; else when the caller spoke again, or the session ended.
+-- decided_nano: when the bot was allowed to answer; transcribed_nano: when the final transcript was there.
 -- heard_nano: the transcript, where t0 is unknown. late_end: end_nano is later than the caller began to speak.
 -- interrupted: null with cut_off: both frameworks flag a reply that the end of the call cut off, and a caller's next
 --   words are the sign that somebody spoke.
@@ -41,6 +42,7 @@ heard AS (
         arg_max_null(e - (endpointing_delay_s * 1e9)::BIGINT, CASE WHEN component = 'stt' AND operates THEN b END) AS decided_t0,
         coalesce(max(CASE WHEN component = 'stt' THEN endpointing_delay_s END), max(CASE WHEN component = 'turn' THEN endpointing_delay_s END)) AS endpointing_delay_s,
         max(CASE WHEN component = 'endpointing' AND coalesce(outcome, 'committed') = 'committed' THEN b END) AS committed_b,
+        max(CASE WHEN component = 'endpointing' AND coalesce(outcome, 'committed') = 'committed' THEN e END) AS committed_e,
         max(CASE WHEN name = 'user_speaking' THEN e END) AS speaking_e,
         max(CASE WHEN component = 'turn' THEN reported_gap_s END) AS reported_gap_s,
         bool_or(CASE WHEN component = 'turn' THEN interrupted END) AS flagged,
@@ -54,7 +56,8 @@ heard AS (
 spoke AS (
     SELECT h.session_id, h.turn_index,
         min(CASE WHEN o.component = 'tts' AND NOT o.failed THEN o.b + (o.time_to_first_chunk_s * 1e9)::BIGINT END) AS tts_nano,
-        min(CASE WHEN o.works AND (h.stt_t0 IS NULL OR o.b >= h.stt_t0) THEN o.b END) AS work_b
+        min(CASE WHEN o.works AND (h.stt_t0 IS NULL OR o.b >= h.stt_t0) THEN o.b END) AS work_b,
+        min(CASE WHEN o.works AND (h.heard_nano IS NULL OR o.b >= h.heard_nano) THEN o.b END) AS answering_b
     FROM heard h
     JOIN own o ON o.session_id = h.session_id AND o.turn_index = h.turn_index AND o.operates
         AND (h.stt_t0 IS NULL OR o.component <> 'tts' OR o.time_to_first_chunk_s IS NULL OR o.b + (o.time_to_first_chunk_s * 1e9)::BIGINT > h.stt_t0)
@@ -62,7 +65,7 @@ spoke AS (
 ),
 framework AS (
     -- the turn's own span stands with its first exchange; what it says belongs to one of them
-    SELECT h.*, s.work_b,
+    SELECT h.*, s.work_b, s.answering_b,
         CASE WHEN h.siblings THEN h.playout_b ELSE coalesce(h.playout_b, s.tts_nano) END AS audio_b,
         max(h.reported_gap_s) OVER w AS frame_gap_s,
         bool_or(h.flagged) OVER w AS frame_flagged,
@@ -108,6 +111,11 @@ SELECT
     m.present, m.frame_span_id,
     coalesce(m.stt_delay_s, m.turn_stt_delay_s) AS transcription_delay_s,
     CASE WHEN m.siblings THEN m.endpointing_delay_s ELSE (m.work_b - m.stt_t0) / 1e9 END AS endpointing_delay_s,
+    -- the reply was allowed: what says so, else the first work on it
+    coalesce(
+        m.committed_e, CASE WHEN m.siblings THEN m.t0 + (m.endpointing_delay_s * 1e9)::BIGINT ELSE coalesce(m.answering_b, m.work_b) END
+    ) AS decided_nano,
+    CASE WHEN m.siblings THEN m.t0 + (coalesce(m.stt_delay_s, m.turn_stt_delay_s) * 1e9)::BIGINT ELSE m.heard_nano END AS transcribed_nano,
     m.node_token_s, m.node_audio_s, m.heard_nano, coalesce(m.next_late_b = m.next_caller_b, false) AS late_end,
     CASE WHEN m.part < m.last_part THEN false WHEN m.frame_flagged AND m.last THEN NULL ELSE coalesce(m.frame_flagged, CASE WHEN m.present THEN false END) END AS interrupted,
     coalesce(m.part = m.last_part AND m.frame_flagged AND m.last, false) AS cut_off,

@@ -11,7 +11,7 @@ SELECT
     coalesce(x.t0, p.t0) AS t0,
     coalesce(x.t1, p.t1) AS t1,
     CASE WHEN x.session_id IS NULL THEN p.reported_gap_s ELSE x.reported_gap_s END AS reported_gap_s,
-    x.derived_gap_s, x.heard_nano,
+    x.derived_gap_s, x.heard_nano, x.decided_nano, x.transcribed_nano, x.node_audio_s,
     x.transcription_delay_s, x.endpointing_delay_s,
     coalesce(x.late_end, false) AS late_end,
     CASE WHEN x.session_id IS NULL THEN p.interrupted ELSE x.interrupted END AS flagged,

@@ -1,9 +1,10 @@
 -- kpis: one number each, with what it is a share of.
--- inputs: sessions, turns, components
+-- inputs: sessions, turns, components, waits_km
 -- grain: one row per KPI (name, numerator, denominator, excluded). The value is numerator / denominator, or the numerator alone where
 --   there is no denominator; null where nothing was measured. excluded counts rows that were left out, by the definition's own rule.
 -- A short session is abandoned before short_session_s; an eligible one is not short and holds no planned handoff.
 -- error_rate: failed operations / operations. abandoned_wait_rate: abandoned exchanges / exchanges.
+-- wait_km_*: percentiles of the wait from the product-limit curve, abandoned waits censored; null where it isn't reached.
 -- interruption_rate: interrupted turns / turns with bot speech of which it is known. wer: wrong words / reference words, corpus level.
 -- aht_s: duration of handled sessions (at least one answered exchange) / handled sessions.
 -- containment: eligible sessions without a handoff to a human and not abandoned or failed / eligible sessions.
@@ -46,6 +47,15 @@ tu AS (
         quantile_cont(response_gap_s, 0.99) AS p99
     FROM turns
 ),
+km AS (
+    SELECT
+        coalesce(sum(answered + abandoned), 0) AS waits,
+        -- the product is rounded: it may miss a share that it meets by that much
+        min(CASE WHEN waiting <= 0.5 + 1e-9 THEN wait_s END) AS km_p50,
+        min(CASE WHEN waiting <= 0.05 + 1e-9 THEN wait_s END) AS km_p95,
+        min(CASE WHEN waiting <= 0.01 + 1e-9 THEN wait_s END) AS km_p99
+    FROM waits_km
+),
 op AS (
     SELECT
         coalesce(sum(operations), 0) AS n,
@@ -73,21 +83,24 @@ FROM (
     UNION ALL SELECT 3, 'response_gap_p50_s', 's', p50, gaps, abandoned + unmarked, 'no answer, or no speech marks', false, 1 FROM tu
     UNION ALL SELECT 4, 'response_gap_p95_s', 's', p95, gaps, abandoned + unmarked, 'no answer, or no speech marks', false, 1 FROM tu
     UNION ALL SELECT 5, 'response_gap_p99_s', 's', p99, gaps, abandoned + unmarked, 'no answer, or no speech marks', false, 1 FROM tu
-    UNION ALL SELECT 6, 'abandoned_wait_rate', '1', abandoned, exchanges, 0, NULL, true, 1 FROM tu
-    UNION ALL SELECT 7, 'interruption_rate', '1', interrupted, replies, cut_off, 'unknown', true, 1 FROM tu
-    UNION ALL SELECT 8, 'error_rate', '1', failed, n, 0, NULL, true, 1 FROM op
-    UNION ALL SELECT 9, 'wer', '1', wer_errors, wer_words, unreferenced, 'no reference', true, 1 FROM op
-    UNION ALL SELECT 10, 'aht_s', 's', handle_s, handled, n - handled, 'no answered exchange', true, 1 FROM se
-    UNION ALL SELECT 11, 'containment', '1', contained, eligible, n - eligible, 'short, or planned handoff', true, 1 FROM se
-    UNION ALL SELECT 12, 'escalation_rate', '1', escalated, eligible, n - eligible, 'short, or planned handoff', true, 1 FROM se
-    UNION ALL SELECT 13, 'abandonment_rate', '1', abandoned, n - short, short, 'short', true, 1 FROM se
-    UNION ALL SELECT 14, 'csat_share', '1', satisfied, rated, n - rated, 'no answer', true, 1 FROM se
-    UNION ALL SELECT 15, 'csat_mean', '1', csat, rated, n - rated, 'no answer', true, 1 FROM se
-    UNION ALL SELECT 16, 'nps', '{point}', promoters - detractors, nps, n - nps, 'no answer', true, 100 FROM se
-    UNION ALL SELECT 17, 'cache_hit_rate', '1', hits, lookups, 0, NULL, true, 1 FROM op
-    UNION ALL SELECT 18, 'input_tokens', '{token}', input_tokens, NULL, uncounted, 'no token count', false, 1 FROM op
-    UNION ALL SELECT 19, 'output_tokens', '{token}', output_tokens, NULL, uncounted, 'no token count', false, 1 FROM op
-    UNION ALL SELECT 20, 'low_confidence_rate', '1', low_confidence, confident, classified - confident, 'no confidence', true, 1 FROM op
-    UNION ALL SELECT 21, 'fallback_rate', '1', fallbacks, classified, 0, NULL, true, 1 FROM op
+    UNION ALL SELECT 6, 'wait_km_p50_s', 's', km_p50, waits, exchanges - waits, 'no speech marks', false, 1 FROM km, tu
+    UNION ALL SELECT 7, 'wait_km_p95_s', 's', km_p95, waits, exchanges - waits, 'no speech marks', false, 1 FROM km, tu
+    UNION ALL SELECT 8, 'wait_km_p99_s', 's', km_p99, waits, exchanges - waits, 'no speech marks', false, 1 FROM km, tu
+    UNION ALL SELECT 9, 'abandoned_wait_rate', '1', abandoned, exchanges, 0, NULL, true, 1 FROM tu
+    UNION ALL SELECT 10, 'interruption_rate', '1', interrupted, replies, cut_off, 'unknown', true, 1 FROM tu
+    UNION ALL SELECT 11, 'error_rate', '1', failed, n, 0, NULL, true, 1 FROM op
+    UNION ALL SELECT 12, 'wer', '1', wer_errors, wer_words, unreferenced, 'no reference', true, 1 FROM op
+    UNION ALL SELECT 13, 'aht_s', 's', handle_s, handled, n - handled, 'no answered exchange', true, 1 FROM se
+    UNION ALL SELECT 14, 'containment', '1', contained, eligible, n - eligible, 'short, or planned handoff', true, 1 FROM se
+    UNION ALL SELECT 15, 'escalation_rate', '1', escalated, eligible, n - eligible, 'short, or planned handoff', true, 1 FROM se
+    UNION ALL SELECT 16, 'abandonment_rate', '1', abandoned, n - short, short, 'short', true, 1 FROM se
+    UNION ALL SELECT 17, 'csat_share', '1', satisfied, rated, n - rated, 'no answer', true, 1 FROM se
+    UNION ALL SELECT 18, 'csat_mean', '1', csat, rated, n - rated, 'no answer', true, 1 FROM se
+    UNION ALL SELECT 19, 'nps', '{point}', promoters - detractors, nps, n - nps, 'no answer', true, 100 FROM se
+    UNION ALL SELECT 20, 'cache_hit_rate', '1', hits, lookups, 0, NULL, true, 1 FROM op
+    UNION ALL SELECT 21, 'input_tokens', '{token}', input_tokens, NULL, uncounted, 'no token count', false, 1 FROM op
+    UNION ALL SELECT 22, 'output_tokens', '{token}', output_tokens, NULL, uncounted, 'no token count', false, 1 FROM op
+    UNION ALL SELECT 23, 'low_confidence_rate', '1', low_confidence, confident, classified - confident, 'no confidence', true, 1 FROM op
+    UNION ALL SELECT 24, 'fallback_rate', '1', fallbacks, classified, 0, NULL, true, 1 FROM op
 )
 ORDER BY position

@@ -1,6 +1,7 @@
 """Runs the models over sets of rows, again and again: small ones by statements that were bound once."""
 
 import contextlib
+import functools
 import re
 import warnings
 from typing import Final, Literal
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from otel_voicebot import semconv
-from otel_voicebot.models.catalog import EMPTY, MODELS, SPAN_COLUMNS, chain
+from otel_voicebot.models.catalog import EMPTY, MODELS, SEGMENTS, SPAN_COLUMNS, chain
 from otel_voicebot.spans.schema import SPANS
 
 __all__ = ["NARROW", "OPERATIONS", "Prepared", "as_arrow", "begin_anew", "connect"]
@@ -20,11 +21,16 @@ NARROW: Final = pa.schema([SPANS.field(name) for name in SPAN_COLUMNS])
 """The columns of spans that the models read: what the live state keeps."""
 
 
+@functools.cache
+def _words(model: str) -> frozenset[str]:
+    return frozenset(re.findall(r"\w+", MODELS[model].text))
+
+
 def _reads(model: str, column: str) -> bool:
-    return re.search(rf"\b{column}\b", MODELS[model].text) is not None
+    return column in _words(model)
 
 
-_RUN: Final = ("nested", "plain", "steps", "parts", "texts", "turns", "sessions")
+_RUN: Final = ("nested", "plain", "steps", "parts", "texts", "turns", "sessions", *SEGMENTS)
 _READ: Final = [name for name in NARROW.names if any(_reads(model, name) for model in _RUN)]
 """Those among them that turns and sessions read: each column costs, whatever stands in it."""
 

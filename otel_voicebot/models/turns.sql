@@ -1,33 +1,9 @@
 -- turns: what the caller waited for, and what the bot did in that time.
--- inputs: known, texts
+-- inputs: judged, texts, cuts
 -- grain: one row per (session_id, turn_index).
--- response_gap_s: the caller's true end of speech to the first bot audio after it, seconds; null without bot audio.
--- wait_s: of an abandoned exchange, the caller's end of speech to the end of the turn: a lower bound (right-censored).
--- kind: an exchange has a caller's utterance that the bot was to answer (its endpointing, if any, committed);
---   a greeting has bot audio only.
+-- response_gap_s, wait_s, kind: as in judged; a gap outside 0 to 60 s is set aside.
 -- interrupted, handoff: null where it is unknown.
 -- quality: the rules that the turn breaks (``quality.py``); what they set aside is null.
-WITH kinds AS NOT MATERIALIZED (
-    SELECT *,
-        t0 IS NULL AND t1 IS NULL AND reported_gap_s IS NULL AS unmarked,
-        coalesce(reported_gap_s, (t1 - t0) / 1e9) AS gap_s,
-        t1 IS NOT NULL OR reported_gap_s IS NOT NULL OR (t0 IS NULL AND spoken) AS audible,
-        CASE
-            WHEN endpointings > 0 AND endpointings = not_committed AND t1 IS NULL THEN 'other'
-            WHEN t0 IS NOT NULL OR reported_gap_s IS NOT NULL THEN 'exchange'
-            WHEN t1 IS NOT NULL AND NOT (framed AND stts > 0) THEN 'greeting'
-            WHEN stts > 0 OR endpointings > 0 THEN 'exchange'
-            WHEN spoken THEN 'greeting'
-            ELSE 'other'
-        END AS kind
-    FROM known
-),
-judged AS NOT MATERIALIZED (
-    SELECT *,
-        CASE WHEN kind = 'exchange' AND NOT audible AND coalesce(t0, heard_nano) IS NOT NULL
-            THEN greatest(end_nano - coalesce(t0, heard_nano), 0) / 1e9 END AS wait_s
-    FROM kinds
-)
 SELECT
     session_id, turn_index, lower(hex(trace_id)) AS trace_id, lower(hex(turn_span_id)) AS turn_span_id,
     bot, channel, variant, environment, dialect,
@@ -49,7 +25,7 @@ SELECT
     CASE WHEN kind = 'exchange' AND gap_s BETWEEN 0 AND 60 THEN gap_s END AS response_gap_s,
     CASE WHEN kind = 'exchange' AND gap_s BETWEEN 0 AND 60 THEN CASE WHEN reported_gap_s IS NULL THEN 'derived' ELSE 'reported' END END AS gap_source,
     CASE WHEN kind = 'exchange' THEN CASE WHEN framed THEN derived_gap_s ELSE (t1 - t0) / 1e9 END END AS response_gap_derived_s,
-    wait_s,
+    wait_s, segments,
     CASE WHEN NOT coalesce(cut_off, false) THEN flagged END AS interrupted,
     transcription_delay_s, endpointing_delay_s,
     endpointing_ns / 1e9 AS endpointing_s,
@@ -65,3 +41,4 @@ SELECT
     {broken} AS quality
 FROM judged
 LEFT JOIN texts USING (session_id, turn_index)
+LEFT JOIN cuts USING (session_id, turn_index)

@@ -5,6 +5,7 @@ SELECT
     * EXCLUDE (interrupted),
     false AS framed, false AS paired,
     NULL::DOUBLE AS derived_gap_s, NULL::BIGINT AS heard_nano,
+    NULL::BIGINT AS decided_nano, NULL::BIGINT AS transcribed_nano, NULL::DOUBLE AS node_audio_s,
     NULL::DOUBLE AS transcription_delay_s, NULL::DOUBLE AS endpointing_delay_s,
     false AS late_end,
     interrupted AS flagged,

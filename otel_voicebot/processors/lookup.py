@@ -1,5 +1,6 @@
 """Where an attribute stands in the flat tables, and what stands there."""
 
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pyarrow.compute as pc
 from otel_voicebot.spans.attributes import Attributes, Indices, Int32s, Kind
 from otel_voicebot.spans.batch import SpanBatch
 
-__all__ = ["Keyed", "distinct", "entries_of", "in_events", "texts_of"]
+__all__ = ["Keyed", "distinct", "entries_of", "in_events", "numbers_of", "texts_of"]
 
 
 class Keyed:
@@ -94,6 +95,19 @@ def texts_of(attributes: Attributes, key: str, owners: int) -> pa.StringArray:
     position = np.full(owners, -1, np.int32)
     position[attributes.row[entries]] = attributes.value[entries]
     return attributes.text.take(pa.array(position, mask=position < 0))
+
+
+def numbers_of(attributes: Attributes, key: str, owners: int) -> npt.NDArray[np.float64]:
+    """The number under a key, also where it is written as a text, per owner; NaN where there is none."""
+    found = np.full(owners, np.nan)
+    for kind, values in ((Kind.INT, attributes.integer), (Kind.DOUBLE, attributes.double)):
+        entries = entries_of(attributes, key, kind)
+        found[attributes.row[entries]] = values[attributes.value[entries]]
+    for owner, text in enumerate(texts_of(attributes, key, owners).to_pylist()):
+        if text is not None:
+            with contextlib.suppress(ValueError):  # no number is no setting
+                found[owner] = float(text)
+    return found
 
 
 def in_events(batch: SpanBatch, event: str, key: str, kind: Kind) -> tuple[Indices, Indices]:

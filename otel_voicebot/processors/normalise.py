@@ -13,7 +13,7 @@ from otel_voicebot.dialects import DIALECTS, Dialect, Field
 from otel_voicebot.processors import derive
 from otel_voicebot.processors.drift import drift
 from otel_voicebot.processors.identifiers import are_identifiers
-from otel_voicebot.processors.lookup import Keyed, in_events, texts_of
+from otel_voicebot.processors.lookup import Keyed, in_events, numbers_of, texts_of
 from otel_voicebot.processors.names import shown_texts
 from otel_voicebot.processors.plans import STAMPED, asked_by, plan_of
 from otel_voicebot.processors.promote import Promoter
@@ -52,6 +52,7 @@ def normalise(batch: SpanBatch, dialects: Sequence[Dialect] = DIALECTS) -> SpanB
     columns["dialect"] = names.take(pa.array(seen.dialect, mask=seen.dialect < 0))
     columns["component"] = pa.array(semconv.COMPONENTS, pa.string()).take(pa.array(seen.component))
     columns |= of_resource(batch)
+    columns["endpointing_setting_s"] = _endpointing(batch, columns["endpointing_setting_s"])
     columns |= _of_feedback(batch, columns, promoter.broken)
     columns["error_type"] = _error_type(batch, columns["error_type"], seen.sound)
     columns |= speech_columns(batch, seen.component == semconv.COMPONENTS.index("turn"))
@@ -121,6 +122,15 @@ def of_resource(batch: SpanBatch | LogBatch) -> dict[str, pa.Array]:
             texts = pc.coalesce(texts, texts_of(batch.resources, key, owners))
         columns[column] = texts.take(pa.array(batch.resource))
     return columns
+
+
+def _endpointing(batch: SpanBatch, stated: pa.Array) -> pa.Array:
+    """The bot's setting, in seconds, where a span has none: its resource's, as a number or written as a text."""
+    if semconv.ENDPOINTING_DELAY not in batch.resources.keys:
+        return stated
+    numbers = numbers_of(batch.resources, semconv.ENDPOINTING_DELAY, batch.resource_count())
+    known = within(numbers, RANGES["endpointing_setting_s"])
+    return pc.coalesce(stated, pa.array(numbers, mask=~known).take(pa.array(batch.resource)))
 
 
 def _of_feedback(batch: SpanBatch, columns: Mapping[str, pa.Array], broken: dict[str, Mask]) -> dict[str, pa.Array]:

@@ -31,6 +31,7 @@ RANGES: Final[dict[str, tuple[float, float]]] = {
     "confidence": (0.0, 1.0),
     "audio_s": _NOT_NEGATIVE,
     "time_to_first_chunk_s": _NOT_NEGATIVE,
+    "endpointing_setting_s": (0.0, 60.0),
     "input_tokens": _NOT_NEGATIVE,
     "output_tokens": _NOT_NEGATIVE,
     "cached_input_tokens": _NOT_NEGATIVE,

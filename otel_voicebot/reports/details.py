@@ -6,7 +6,7 @@ from otel_voicebot.reports.grid import Column, Grid
 from otel_voicebot.reports.trace import Bar, Trace
 from otel_voicebot.reports.values import duration, quantity
 
-__all__ = ["details", "events", "said"]
+__all__ = ["details", "events", "links", "said"]
 
 _Say = Callable[[Mapping[str, object]], str | None]
 
@@ -99,3 +99,19 @@ def events(trace: Trace) -> Grid:
     )
     columns = (Column("at", "at", right=True), Column("event", "event"), Column("says", "attributes"))
     return Grid("events", "Events", columns, rows, empty="no events")
+
+
+def links(trace: Trace) -> Grid:
+    """Spans of other traces that spans of this one point to."""
+    rows = tuple(
+        {"span": bar.label, "trace": str(link["trace_id"]), "to": str(link["span_id"])}
+        for bar in trace.bars
+        for link in _links(bar)
+    )
+    columns = (Column("span", "span"), Column("trace", "trace"), Column("to", "its span"))
+    return Grid("links", "Links", columns, rows, empty="no links")
+
+
+def _links(bar: Bar) -> list[Mapping[str, object]]:
+    found = bar.row.get("links")
+    return found if isinstance(found, list) else []

@@ -1,8 +1,9 @@
-"""The report of a window: KPIs with numerator, denominator and exclusions, components, outcomes, errors."""
+"""The report of a window: KPIs with numerator, denominator and exclusions, waits, components, outcomes, errors."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from otel_voicebot.reports import censored
 from otel_voicebot.reports.grid import Column, Grid
 from otel_voicebot.reports.scope import Scope
 from otel_voicebot.reports.tables import Tables
@@ -12,7 +13,7 @@ __all__ = ["SECTIONS", "Kpi", "Report", "compute", "document", "grids", "head"]
 
 Row = Mapping[str, object]
 
-SECTIONS = ("kpis", "components", "outcomes", "errors")
+SECTIONS = ("kpis", "waits", "components", "outcomes", "errors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Report:
 
     scope: Scope
     kpis: tuple[Kpi, ...]
+    waits: tuple[Row, ...]
     components: tuple[Row, ...]
     outcomes: tuple[Row, ...]
     errors: tuple[Row, ...]
@@ -50,6 +52,7 @@ def compute(tables: Tables, scope: Scope) -> Report:
     return Report(
         scope=scope,
         kpis=tuple(_kpi(row) for row in tables.table("kpis").to_pylist()),
+        waits=tuple(tables.table("wait_ends").to_pylist()),
         components=tuple(tables.table("components").to_pylist()),
         outcomes=tuple(tables.table("outcomes").to_pylist()),
         errors=tuple(tables.table("errors").to_pylist()),
@@ -66,8 +69,14 @@ def _kpi(row: Row) -> Kpi:
         denominator=_whole(_float(row["denominator"])),
         excluded=_whole(_float(row["excluded"])),
         exclusion=str(row["exclusion"]) if row.get("exclusion") else None,
-        note=_MISSING.get(name, "nothing was measured") if value is None else None,
+        note=_missing(name, row) if value is None else None,
     )
+
+
+def _missing(name: str, row: Row) -> str:
+    if name in _CENSORED and row["denominator"]:
+        return censored.NOT_REACHED
+    return _MISSING.get(name, "nothing was measured")
 
 
 def _float(value: object) -> float | None:
@@ -79,8 +88,11 @@ def _whole(value: float | None) -> float | None:
     return int(value) if value is not None and float(value).is_integer() else value
 
 
+_ANSWERED = ("response_gap_p50_s", "response_gap_p95_s", "response_gap_p99_s")
+_CENSORED = ("wait_km_p50_s", "wait_km_p95_s", "wait_km_p99_s")
 _MISSING = {
-    **dict.fromkeys(("response_gap_p50_s", "response_gap_p95_s", "response_gap_p99_s"), "no answered turn"),
+    **dict.fromkeys(_ANSWERED, "no answered turn"),
+    **dict.fromkeys(_CENSORED, "no exchange with a known wait"),
     **dict.fromkeys(("csat_share", "csat_mean", "nps"), "no survey answers"),
     **dict.fromkeys(("input_tokens", "output_tokens"), "no model call says its tokens"),
     **dict.fromkeys(("containment", "escalation_rate", "abandonment_rate"), "no eligible session"),
@@ -116,10 +128,12 @@ def document(report: Report) -> dict[str, object]:
             for kpi in report.kpis
         },
         "sections": {
+            "waits": [plain(dict(row)) for row in report.waits],
             "components": [plain(dict(row)) for row in report.components],
             "outcomes": [plain(dict(row)) for row in report.outcomes],
             "errors": [plain(dict(row)) for row in report.errors],
         },
+        "notes": {"waits": list(censored.notes(report.waits))},
     }
 
 
@@ -133,6 +147,7 @@ def grids(report: Report) -> dict[str, Grid]:
     """The sections as tables, by name."""
     return {
         "kpis": _kpis(report.kpis),
+        "waits": censored.grid(report.waits),
         "components": Grid("components", "Components", _COMPONENTS, report.components, empty="no operation was seen"),
         "outcomes": Grid("outcomes", "Outcomes", _OUTCOMES, report.outcomes, empty="no session was seen"),
         "errors": Grid("errors", "Errors", _ERRORS, report.errors, empty="no operation failed"),
@@ -170,7 +185,7 @@ def _fraction(kpi: Kpi) -> str:
     """Numerator and denominator, where the KPI is a ratio; how many values there were, where it is a percentile."""
     if kpi.denominator is None:
         return ""
-    if kpi.numerator is None or kpi.name.startswith("response_gap_p"):
+    if kpi.numerator is None or kpi.name in (*_ANSWERED, *_CENSORED):
         return f"n = {quantity(kpi.denominator)}"
     return f"{quantity(kpi.numerator)} / {quantity(kpi.denominator)}"
 

@@ -1,95 +1,198 @@
-"""The slowest turns: how long the caller waited, and in which measured parts."""
+"""The slowest turns: how long the caller waited, for whom longest, and what such turns have in common."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from otel_voicebot.reports.common import FEWEST, FEWEST_CALLS, Common, common
 from otel_voicebot.reports.grid import Column, Grid
 from otel_voicebot.reports.scope import Scope
-from otel_voicebot.reports.values import duration, plain
+from otel_voicebot.reports.values import duration, plain, quantity
+from otel_voicebot.reports.waits import Bools, Ints, Waits, waits
 
-__all__ = ["COLUMNS", "PARTS", "RANKING", "Slow", "compute", "document", "grid", "head", "label"]
+__all__ = ["COLUMNS", "PARTS", "Choice", "Slow", "compute", "document", "grids", "head", "label"]
 
-PARTS = {
+PARTS: Final = {
     "endpointing_s": "endpointing",
     "stt_s": "stt",
     "llm_first_token_s": "llm first token",
     "tts_first_audio_s": "tts first audio",
 }
-"""The measured parts of a turn, by column. They may overlap, so they are compared and never added up."""
+"""The measured parts of a turn, by column. They may overlap: segments are what adds up."""
 
-RANKING = ("kind", "session_id", "turn_index", "response_gap_s", "wait_s")
-"""What it takes to find the slowest turns."""
-
-COLUMNS = (
-    *(
-        "kind",
-        "session_id",
-        "turn_index",
-        "trace_id",
-        "bot",
-        "channel",
-        "variant",
-        "environment",
-        "start_time",
-        "outcome",
-    ),
-    *("abandon_reason", "response_gap_s", "wait_s", *PARTS, "transcription_delay_s", "llm_s", "tts_s"),
-    *("stt_model", "llm_model", "tts_model", "errors", "error_type", "interrupted"),
+COLUMNS: Final = (
+    *("kind", "session_id", "turn_index", "trace_id", "bot", "channel", "variant", "environment"),
+    *("start_time", "outcome", "abandon_reason", "response_gap_s", "wait_s", *PARTS, "transcription_delay_s"),
+    *("llm_s", "tts_s", "stt_model", "llm_model", "tts_model", "errors", "error_type", "interrupted"),
 )
+_SLOWEST: Final = 0.05
+"""Share of the turns that count as slow where no threshold is given."""
+_SERVICES: Final = ("stt", "llm", "tts")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which turns are looked at, and which of them are slow.
+
+    Attributes:
+        limit: turns that are shown.
+        threshold_s: slow is what waited longer, seconds; None: the slowest 5 %, and not fewer than are shown.
+        component: only turns of which this segment, or one of this component (llm, tts, stt), is the largest.
+        provider: only turns that used a service of this provider.
+        model: only turns that used this model.
+        cause: only turns whose largest segment has this owner, or that had this error or abandon reason.
+    """
+
+    limit: int = 10
+    threshold_s: float | None = None
+    component: str | None = None
+    provider: str | None = None
+    model: str | None = None
+    cause: str | None = None
+
+    def filters(self) -> dict[str, str]:
+        """Those that are given, by name."""
+        named = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "limit"}
+        threshold = {} if self.threshold_s is None else {"threshold": f"{self.threshold_s:g} s"}
+        return {**{k: v for k, v in named.items() if v is not None and k != "threshold_s"}, **threshold}
 
 
 @dataclass(frozen=True, slots=True)
 class Slow:
-    """The slowest exchanges, longest wait first. ``exchanges`` is how many there were to choose from."""
+    """The slowest exchanges, longest wait first.
+
+    Attributes:
+        scope: of what.
+        exchanges: how many there were to choose from.
+        turns: those that are shown; ``largest`` and ``segments`` say where the wait went.
+        common: what slow ones have in common; None where no wait is known.
+        id_length: so many characters tell the sessions of all these exchanges apart.
+    """
 
     scope: Scope
     exchanges: int
     turns: tuple[Mapping[str, object], ...]
+    common: Common | None
     id_length: int
-    """So many characters tell the sessions of all these exchanges apart."""
 
 
 def compute(
-    turns: pa.Table, scope: Scope, limit: int, turns_of: Callable[[Sequence[str]], pa.Table] | None = None
+    turns: pa.Table,
+    scope: Scope,
+    choice: Choice | None = None,
+    turns_of: Callable[[Sequence[str]], pa.Table] | None = None,
 ) -> Slow:
-    """The ``limit`` exchanges in which the caller waited longest.
+    """The exchanges in which the caller waited longest.
 
     An abandoned exchange counts with the wait until it was given up: the caller waited at least that long.
 
     Args:
-        turns: all turns, with the columns ``COLUMNS``; those of ``RANKING`` do where ``turns_of`` is given.
+        turns: all turns (form TURNS); the columns ``waits.COLUMNS`` do where ``turns_of`` is given.
         scope: what they are of.
-        limit: how many.
+        choice: which are looked at, and how many are shown.
         turns_of: gives the turns of some sessions with ``COLUMNS``; all columns of all turns cost much more.
     """
-    exchanges = turns.filter(pc.equal(turns["kind"], "exchange"))
-    waited = pc.coalesce(exchanges["response_gap_s"], exchanges["wait_s"])
-    known = exchanges.append_column("waited_s", waited).filter(pc.is_valid(waited))
-    by = [("waited_s", "descending"), ("session_id", "ascending"), ("turn_index", "ascending")]
-    longest = known.take(pc.select_k_unstable(known, min(limit, len(known)), by)) if len(known) else known
-    chosen = tuple(
-        {
-            "turn": label(row),
-            "waited_s": row["waited_s"],
-            **{key: row[key] for key in COLUMNS if key != "kind"},
-            "largest_part": _largest(row),
-        }
-        for row in _full(longest, turns_of)
+    choice = choice or Choice()
+    found = waits(turns)
+    largest, time = found.largest()
+    chosen = _chosen(found, choice, largest)
+    if not chosen.all():
+        found, largest, time = found.where(chosen), largest[chosen], time[chosen]
+    slow, order = _slow(found, choice)
+    shown = order[: choice.limit]
+    known = {str(name) for name in found.table["session_id"].unique().to_pylist()}
+    rows = _full([_row(found, at) for at in shown.tolist()], turns_of)
+    told = [
+        _told(found, row, at, int(largest[at]), int(time[at])) for row, at in zip(rows, shown.tolist(), strict=True)
+    ]
+    scope = replace(scope, filters={**scope.filters, **choice.filters()})
+    return Slow(scope, len(found), tuple(told), common(found, slow, largest) if len(found) else None, _id_length(known))
+
+
+def _chosen(found: Waits, choice: Choice, largest: Ints) -> Bools:
+    """The exchanges that the filters keep."""
+    keys = [*found.keys, None]  # the last one for what was not cut: largest is -1 there
+    chosen = np.ones(len(found), np.bool_)
+    if (component := choice.component) is not None:
+        chosen &= np.array([key is not None and _is_of(key.segment, component) for key in keys])[largest]
+    for name in ("provider", "model"):
+        if (wanted := getattr(choice, name)) is not None:
+            used = np.array([key is not None and getattr(key, name) == wanted for key in keys])[:-1]
+            has = np.bincount(found.turn[used[found.key]], minlength=len(found)) > 0
+            for service in _SERVICES:
+                has |= _equals(found, f"{service}_{name}", wanted)
+            chosen &= has
+    if (cause := choice.cause) is not None:
+        owned = np.array([key is not None and key.owner == cause for key in keys])[largest]
+        chosen &= owned | _equals(found, "error_type", cause) | _equals(found, "abandon_reason", cause)
+    return chosen
+
+
+def _is_of(segment: str, component: str) -> bool:
+    return segment == component or segment.startswith(f"{component}_")
+
+
+def _equals(found: Waits, column: str, value: str) -> Bools:
+    has: Bools = pc.fill_null(pc.equal(found.table[column], value), False).to_numpy()  # noqa: FBT003 - null is not it
+    return has
+
+
+def _slow(found: Waits, choice: Choice) -> tuple[Bools, Ints]:
+    """Which exchanges are slow, and the longest waits: by wait, then session and turn, so that answers repeat."""
+    waited = found.waited_ns
+    if choice.threshold_s is not None:
+        slow = waited > choice.threshold_s * 1e9
+        place = np.flatnonzero(slow)
+    else:
+        wanted = min(max(choice.limit, int(len(found) * _SLOWEST)), len(found))
+        place = np.argpartition(-waited, wanted - 1)[:wanted] if 0 < wanted < len(found) else np.arange(len(found))
+        slow = np.zeros(len(found), np.bool_)
+        slow[place] = True
+    shown = min(choice.limit, len(place))
+    if 0 < shown < len(place):  # equal waits all come along, and the names decide
+        least = np.partition(waited[place], len(place) - shown)[len(place) - shown]
+        place = np.flatnonzero(waited >= least)
+    names = found.table.select(["session_id", "turn_index"]).take(pa.array(place)).to_pylist()
+    order = sorted(
+        range(len(place)), key=lambda at: (-waited[place[at]], names[at]["session_id"], names[at]["turn_index"])
     )
-    sessions = set(pc.unique(exchanges["session_id"]).to_pylist())
-    return Slow(scope, len(exchanges), chosen, _id_length(sessions))
+    return slow, place[order].astype(np.int64)
 
 
-def _full(longest: pa.Table, turns_of: Callable[[Sequence[str]], pa.Table] | None) -> list[dict[str, object]]:
-    rows: list[dict[str, object]] = longest.to_pylist()
-    if turns_of is None or not rows:
-        return rows
-    found = turns_of(sorted({str(row["session_id"]) for row in rows})).to_pylist()
+def _row(found: Waits, at: int) -> dict[str, object]:
+    row: dict[str, object] = found.table.slice(at, 1).to_pylist()[0]
+    return row
+
+
+def _full(
+    longest: list[dict[str, object]], turns_of: Callable[[Sequence[str]], pa.Table] | None
+) -> list[dict[str, object]]:
+    if turns_of is None or not longest:
+        return longest
+    found = turns_of(sorted({str(row["session_id"]) for row in longest})).to_pylist()
     whole = {(row["session_id"], row["turn_index"]): row for row in found}
-    return [{**row, **whole[row["session_id"], row["turn_index"]]} for row in rows]
+    return [{**whole.get((row["session_id"], row["turn_index"]), {}), **row} for row in longest]
+
+
+def _told(found: Waits, row: Mapping[str, object], at: int, place: int, time: int) -> dict[str, object]:
+    """A turn as it is shown: what it was, where most of the wait went, and all segments."""
+    waited = int(found.waited_ns[at])
+    largest = None
+    if place >= 0:
+        share = time / waited if waited else None
+        largest = {**found.keys[place].document(), "duration_s": time / 1e9, "share": share}
+    return {
+        "turn": label(row),
+        "waited_s": row["waited_s"],
+        **{key: row.get(key) for key in COLUMNS if key != "kind"},
+        "largest_part": _largest_part(row),
+        "largest_segment": largest,
+        "segments": found.segments_of(at),
+    }
 
 
 def _id_length(sessions: set[str]) -> int:
@@ -104,18 +207,11 @@ def label(row: Mapping[str, object]) -> str:
     return f"{row['session_id']}/{row['turn_index']}"
 
 
-def _part(row: Mapping[str, object], key: str) -> float | None:
-    """Seconds of a part; of speech recognition what it took after the caller had stopped, where that is known.
-
-    In some frameworks its span lasts as long as the caller speaks.
-    """
-    delay = row.get("transcription_delay_s") if key == "stt_s" else None
-    value = delay if delay is not None else row.get(key)
-    return value if isinstance(value, float) else None
-
-
-def _largest(row: Mapping[str, object]) -> str | None:
-    parts = {name: value for key, name in PARTS.items() if (value := _part(row, key)) is not None}
+def _largest_part(row: Mapping[str, object]) -> str | None:
+    """Of speech recognition counts what it took after the caller had stopped: its span may last as long as speech."""
+    delay = row.get("transcription_delay_s")
+    values = {**row, "stt_s": delay} if delay is not None else row
+    parts = {name: value for key, name in PARTS.items() if isinstance(value := values.get(key), float)}
     return max(parts, key=lambda name: parts[name]) if parts else None
 
 
@@ -126,41 +222,102 @@ def head(slow: Slow) -> list[str]:
 
 def document(slow: Slow) -> dict[str, object]:
     """The JSON document of ``slow --json``."""
+    found = slow.common
     return {
         **slow.scope.document("slow"),
         "exchanges": slow.exchanges,
         "turns": [plain(dict(row)) for row in slow.turns],
+        "common": None
+        if found is None
+        else {
+            "slow": found.slow,
+            "rest": found.rest,
+            "slower_than_s": found.slower_than_s,
+            "looked_at": found.looked_at,
+            "features": [
+                {field.name: plain(getattr(feature, field.name)) for field in fields(feature)}
+                for feature in found.features
+            ],
+        },
     }
 
 
-def grid(slow: Slow) -> Grid:
-    """A table: one turn a line, its largest part marked with ``*``."""
+def grids(slow: Slow) -> list[Grid]:
+    """Two tables: the turns, one a line; and what slow ones have in common."""
+    return [_turns(slow), *_in_common(slow.common)]
+
+
+def _turns(slow: Slow) -> Grid:
     rows = tuple(_shown(row, slow.id_length) for row in slow.turns)
     columns = (
         Column("_turn", "turn"),
         Column("_gap", "waited", right=True, style="bold"),
-        *(Column(f"_{key}", name, right=True) for key, name in PARTS.items()),
-        Column("llm_model", "model"),
+        Column("segment", "longest segment"),
+        Column("segment_s", "took", _seconds, right=True),
+        Column("segment_share", "share", lambda value: quantity(value, "ratio"), right=True),
+        Column("owner", "owner"),
         Column("_end", "outcome"),
         Column("error_type", "error", show=lambda value: str(value or ""), style="red"),
     )
-    abandoned = any(row["response_gap_s"] is None for row in slow.turns)
-    notes = ("* the largest measured part; parts overlap, so they need not add up to the wait",) if rows else ()
-    if abandoned:
-        notes = (*notes, ">= the caller gave up before the bot answered: the wait was at least this long")
-    return Grid("slow", f"Slowest {len(rows)} of {slow.exchanges} turns", columns, rows, "no turn has a wait", notes)
+    notes = []
+    if any(row["response_gap_s"] is None for row in slow.turns):
+        notes.append(">= the caller gave up before the bot answered: the wait was at least this long")
+    if any(row["segment"] is None for row in rows):
+        notes.append("- the wait could not be cut: its beginning is not known")
+    return Grid(
+        "slow", f"Slowest {len(rows)} of {slow.exchanges} turns", columns, rows, "no turn has a wait", tuple(notes)
+    )
+
+
+def _seconds(value: object) -> str:
+    return duration(value if isinstance(value, float) else None)
 
 
 def _shown(row: Mapping[str, object], id_length: int) -> dict[str, object]:
-    waited = row["waited_s"]
-    gap = duration(waited if isinstance(waited, float) else None)
-    shown: dict[str, object] = {
-        **row,
+    gap = _seconds(row["waited_s"])
+    largest = row["largest_segment"]
+    part = largest if isinstance(largest, dict) else {}
+    return {
+        **{key: value for key, value in row.items() if key != "largest_segment"},
+        **{key: part.get(key) for key in ("segment", "owner", "owner_kind", "provider", "model")},
+        "segment_s": part.get("duration_s"),
+        "segment_share": part.get("share"),
         "_turn": f"{str(row['session_id'])[:id_length]}/{row['turn_index']}",
         "_gap": gap if row["response_gap_s"] is not None else f">= {gap}",
         "_end": " ".join(str(part) for part in (row["outcome"], row["abandon_reason"]) if part),
     }
-    for key, name in PARTS.items():
-        text = duration(_part(row, key))
-        shown[f"_{key}"] = f"*{text}" if name == row["largest_part"] else text
-    return shown
+
+
+def _in_common(found: Common | None) -> Iterator[Grid]:
+    if found is None or not found.slow:
+        return
+    rows = tuple(
+        {
+            **{field.name: getattr(feature, field.name) for field in fields(feature)},
+            "_slow": f"{quantity(feature.slow_share, 'ratio')} ({feature.slow})",
+            "_rest": f"{quantity(feature.rest_share, 'ratio')} ({feature.rest})",
+            "_lift": "only here" if feature.lift is None else f"{feature.lift:.1f} x",
+            "_p": "< 0.001" if feature.p < 0.001 else f"{feature.p:.3f}",
+        }
+        for feature in found.features
+    )
+    columns = (
+        Column("kind", "what"),
+        Column("value", "which", style="bold"),
+        Column("_slow", "of the slow", right=True),
+        Column("_rest", "of the rest", right=True),
+        Column("_lift", "lift", right=True),
+        Column("calls", "calls", right=True),
+        Column("_p", "by chance", right=True),
+    )
+    what = f"{found.slow} slow turns (waits from {_seconds(found.slower_than_s)}) against {found.rest} others"
+    nothing = f"nothing stands out beyond chance among {found.looked_at} features looked at"
+    if not found.looked_at:
+        nothing = f"too few to tell: nothing was seen in {FEWEST} slow turns of {FEWEST_CALLS} calls"
+    if not found.rest:
+        nothing = "all turns are slow: there is nothing to compare them with"
+    notes = (
+        "segment, owner: of the longest segment; what goes together need not be the cause",
+        f"by chance: turns and calls are tested, the larger counts, corrected for {found.looked_at} features",
+    )
+    yield Grid("common", f"What they have in common: {what}", columns, rows, nothing, notes if rows else ())

@@ -1,6 +1,6 @@
 """Opens a data directory for a question: the files that can be read, the models over them, and what was left out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -35,20 +35,24 @@ class Opened:
         return list(zip(*(found.column(name).to_pylist() for name in ("session_id", "trace_id")), strict=True))
 
     def spans_of(self, session_id: str) -> pa.Table:
-        """Every span of one session with all columns (form SPANS_READ), each once, ``session_id`` filled in."""
-        return self.engine.sql(self._spans("s.session_id = ?"), [session_id])
+        """Every span of one session with all columns (form SPANS_READ), each once, ``session_id`` filled in.
+
+        ``turn_index`` is the turn that the models put the span in: spans of frameworks often don't say theirs.
+        """
+        return self.engine.sql(self._spans("s.session_id = ?", ("session_id", "turn_index")), [session_id])
 
     def spans(self) -> pa.Table:
         """The spans of the selected sessions, likewise, by session and time."""
         chosen = self._spans("s.session_id IN (SELECT session_id FROM sessions)")
         return self.engine.sql(f"{chosen} ORDER BY session_id, start_unix_nano, span_id")
 
-    def _spans(self, condition: str) -> str:
-        """The models read few columns and bytes for ids: the rest comes from the files, matched by the span's key."""
-        columns = ", ".join(
-            "s.session_id" if name == "session_id" else f'w."{name}"' for name in self.snapshot.schema.names
-        )
-        steps = "SELECT session_id, lower(hex(trace_id)) AS trace, lower(hex(span_id)) AS span FROM steps"
+    def _spans(self, condition: str, placed: Sequence[str] = ("session_id",)) -> str:
+        """The models read few columns and bytes for ids: the rest comes from the files, matched by the span's key.
+
+        ``placed`` are the columns that the models know better.
+        """
+        columns = ", ".join(f'{"s" if name in placed else "w"}."{name}"' for name in self.snapshot.schema.names)
+        steps = "SELECT session_id, turn_index, lower(hex(trace_id)) AS trace, lower(hex(span_id)) AS span FROM steps"
         first = "row_number() OVER (PARTITION BY w.trace_id, w.span_id ORDER BY w.ingest_time, w.start_unix_nano) = 1"
         # no text of a user's gets in here: names are the schema's, conditions are written above
         return (

@@ -12,7 +12,7 @@ from otel_voicebot.errors import NoDataError, UsageError
 from otel_voicebot.reports.scope import Scope
 from otel_voicebot.reports.values import plain
 
-__all__ = ["Bar", "Moment", "Speech", "Trace", "compute", "document", "find"]
+__all__ = ["Bar", "Moment", "Segment", "Speech", "Trace", "Wait", "compute", "document", "find"]
 
 Row = Mapping[str, object]
 
@@ -32,6 +32,12 @@ class Bar:
     def component(self) -> str:
         """The component it belongs to."""
         return str(self.row.get("component") or "other")
+
+    @property
+    def turn(self) -> int | None:
+        """The turn that it says it belongs to."""
+        turn = self.row.get("turn_index")
+        return turn if isinstance(turn, int) else None
 
     @property
     def failed(self) -> bool:
@@ -78,6 +84,51 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
+class Segment:
+    """One segment of a wait. Times are nanoseconds since 1970; ``detail`` says between which stages a hole lies."""
+
+    name: str
+    owner: str | None
+    owner_kind: str | None
+    provider: str | None
+    model: str | None
+    span_id: str | None
+    start: int
+    end: int
+    detail: str | None
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasted."""
+        return (self.end - self.start) / 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What the caller waited for in one exchange: for the bot's answer, or in vain when ``abandon_reason`` is set.
+
+    ``seconds`` is the wait as the turn's row has it, and None when it is unknown. ``segments`` are contiguous and make
+    it up; there are none where the beginning of the wait is unknown.
+    """
+
+    turn: int
+    outcome: str | None
+    abandon_reason: str | None
+    seconds: float | None
+    segments: tuple[Segment, ...]
+
+    @property
+    def longest(self) -> Segment | None:
+        """The longest segment; None where there is none."""
+        return max(self.segments, key=lambda one: one.end - one.start, default=None)
+
+    def share(self, segment: Segment) -> float:
+        """Its share of all segments."""
+        whole = self.segments[-1].end - self.segments[0].start
+        return (segment.end - segment.start) / whole if whole else 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Trace:
     """A call, or one of its turns when ``turn`` is set. ``bars`` stand parent before child, by start."""
 
@@ -87,8 +138,19 @@ class Trace:
     bars: tuple[Bar, ...]
     speech: tuple[Speech, ...]
     events: tuple[Moment, ...]
-    said: tuple[tuple[str, str], ...]
-    """Who said what, in order; empty where content is not stored."""
+    texts: tuple[tuple[int | None, str, str], ...]
+    """Turn, who, and what was said, in order; empty where content is not stored."""
+    waits: tuple[Wait, ...] = ()
+    """What the caller waited for, by turn."""
+
+    @property
+    def said(self) -> tuple[tuple[str, str], ...]:
+        """Who said what, in order."""
+        return tuple((who, text) for _, who, text in self.texts)
+
+    def said_in(self, turn: int) -> tuple[tuple[str, str], ...]:
+        """The same of one turn."""
+        return tuple((who, text) for index, who, text in self.texts if index == turn)
 
 
 def find(ids: Iterable[tuple[str, str]], wanted: str) -> tuple[str, int | None]:
@@ -127,8 +189,17 @@ def _unknown(name: str, sessions: list[str]) -> str:
     return f"no session or trace is called {name!r}; there is, for instance, {', '.join(near)}"
 
 
-def compute(spans: pa.Table, scope: Scope, session_id: str, turn: int | None = None) -> Trace:
-    """The trace of one session from its spans (form SPANS_READ).
+def compute(
+    spans: pa.Table, scope: Scope, session_id: str, turn: int | None = None, turns: pa.Table | None = None
+) -> Trace:
+    """The trace of one session.
+
+    Args:
+        spans: its spans, form SPANS_READ.
+        scope: what was asked.
+        session_id: its id.
+        turn: only this turn.
+        turns: its turns with their segments, form TURNS; None where they are not known.
 
     Raises:
         NoDataError: the session has no span, or no such turn; the sentence says which turns it has.
@@ -147,8 +218,26 @@ def compute(spans: pa.Table, scope: Scope, session_id: str, turn: int | None = N
         bars=bars,
         speech=_speech(rows),
         events=tuple(sorted(_events(rows), key=lambda event: event.at)),
-        said=tuple(_said(rows)),
+        texts=tuple(_said(rows)),
+        waits=tuple(_waits(turns, turn)) if turns is not None else (),
     )
+
+
+def _waits(turns: pa.Table, turn: int | None) -> Iterator[Wait]:
+    for row in sorted(turns.to_pylist(), key=lambda row: row["turn_index"]):
+        if row["kind"] == "exchange" and turn in (None, row["turn_index"]):
+            gap, reason = row["response_gap_s"], row["abandon_reason"]
+            segments = tuple(_segment(one) for one in row.get("segments") or ())
+            yield Wait(row["turn_index"], row["outcome"], reason, row["wait_s"] if gap is None else gap, segments)
+
+
+def _segment(one: Row) -> Segment:
+    start, length = int(str(one["start_unix_nano"])), round(float(str(one["duration_s"])) * 1e9)
+    text = {
+        key: None if one.get(key) is None else str(one[key])
+        for key in ("owner", "owner_kind", "provider", "model", "span_id", "detail")
+    }
+    return Segment(str(one["segment"]), start=start, end=start + length, **text)
 
 
 def _turn(rows: Sequence[Row], session_id: str, turn: int) -> list[Row]:
@@ -229,19 +318,20 @@ def _events(rows: Sequence[Row]) -> Iterator[Moment]:
             yield Moment(event["unix_nano"] or 0, str(event["name"]), json.loads(event["attributes"] or "{}"))
 
 
-def _said(rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
+def _said(rows: Sequence[Row]) -> Iterator[tuple[int | None, str, str]]:
     """What was said: by the turn's span where it says so, else by its recogniser and synthesiser."""
-    by_turn: dict[object, list[Row]] = {}
+    by_turn: dict[int | None, list[Row]] = {}
     for row in rows:
-        by_turn.setdefault(row.get("turn_index"), []).append(row)
-    for turn in by_turn.values():
+        index = row.get("turn_index")
+        by_turn.setdefault(index if isinstance(index, int) else None, []).append(row)
+    for index, turn in by_turn.items():
         for who, component in (("user", "stt"), ("bot", "tts")):
             texts = {
                 kind: [str(row[f"{who}_text"]) for row in turn if row.get(f"{who}_text") and row["component"] == kind]
                 for kind in ("turn", component)
             }
             if chosen := texts["turn"] or texts[component]:
-                yield "caller" if who == "user" else "bot", " ".join(chosen)
+                yield index, "caller" if who == "user" else "bot", " ".join(chosen)
 
 
 def document(trace: Trace) -> dict[str, object]:
@@ -250,19 +340,47 @@ def document(trace: Trace) -> dict[str, object]:
         **trace.scope.document("trace"),
         "session_id": trace.session_id,
         "turn": trace.turn,
-        "turns": [
-            {
-                "turn": speech.turn,
-                "user_speech_start_unix_nano": speech.user_start,
-                "user_speech_end_unix_nano": speech.user_end,
-                "bot_speech_start_unix_nano": speech.bot_start,
-                "bot_speech_end_unix_nano": speech.bot_end,
-                "response_gap_s": speech.gap_s,
-            }
-            for speech in trace.speech
-        ],
+        "turns": _turns(trace),
         "spans": [
             {"depth": bar.depth, **{key: plain(value) for key, value in bar.row.items() if value is not None}}
             for bar in trace.bars
+        ],
+    }
+
+
+def _turns(trace: Trace) -> list[dict[str, object]]:
+    """Each turn's speech and wait, as far as they are known."""
+    speech: dict[int | None, Speech] = {one.turn: one for one in trace.speech}
+    waits: dict[int | None, Wait] = {one.turn: one for one in trace.waits}
+    silent = Speech(None, None, None, None, None)
+    return [
+        {
+            "turn": turn,
+            "user_speech_start_unix_nano": speech.get(turn, silent).user_start,
+            "user_speech_end_unix_nano": speech.get(turn, silent).user_end,
+            "bot_speech_start_unix_nano": speech.get(turn, silent).bot_start,
+            "bot_speech_end_unix_nano": speech.get(turn, silent).bot_end,
+            "response_gap_s": speech.get(turn, silent).gap_s,
+            **(_waited(waits[turn]) if turn in waits else {}),
+        }
+        for turn in sorted({*speech, *waits}, key=lambda turn: turn or 0)
+    ]
+
+
+def _waited(wait: Wait) -> dict[str, object]:
+    return {
+        "outcome": wait.outcome,
+        "abandon_reason": wait.abandon_reason,
+        "waited_s": plain(wait.seconds),
+        "segments": [
+            {
+                "segment": one.name,
+                **{key: getattr(one, key) for key in ("owner", "owner_kind", "provider", "model", "span_id")},
+                "start_unix_nano": one.start,
+                "duration_s": one.seconds,
+                "share": wait.share(one),
+                "detail": one.detail,
+            }
+            for one in wait.segments
         ],
     }

@@ -7,7 +7,8 @@ outside ``width`` columns.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from otel_voicebot.reports.trace import Bar, Speech, Trace
+from otel_voicebot.reports.segments import letter, style
+from otel_voicebot.reports.trace import Bar, Trace, Wait
 from otel_voicebot.reports.values import duration, instant, shown
 
 if TYPE_CHECKING:
@@ -77,7 +78,12 @@ def draw(trace: Trace, width: int, glyphs: Glyphs) -> list[Line]:
     lines: list[Line] = [[(line[:width], "bold" if index == 0 else "")] for index, line in enumerate(_head(trace))]
     lines += [[], *_ruler(trace, axis, glyphs)]
     lines += _spoken(trace, axis, glyphs, guides)
-    lines += [_line(bar, axis, glyphs, guides) for bar in trace.bars]
+    waits: dict[int | None, Wait] = {wait.turn: wait for wait in trace.waits if wait.segments}
+    for bar in trace.bars:
+        if (wait := waits.pop(bar.turn, None)) is not None:  # above the turn's first span
+            lines.append(_waited(wait, axis, glyphs, guides))
+        lines.append(_line(bar, axis, glyphs, guides))
+    lines += [_waited(wait, axis, glyphs, guides) for wait in waits.values()]
     lines += [[(_legend(trace, glyphs), "dim")]]
     return lines
 
@@ -90,13 +96,31 @@ def _head(trace: Trace) -> list[str]:
     lines = [f"{what} {trace.session_id}"]
     where = "  ".join([*names, instant(start) if start else ""])  # type: ignore[arg-type]
     lines.append(where.strip())
-    speech = trace.speech[0] if trace.turn is not None and trace.speech else None
-    if speech is not None and speech.user_end is not None:
-        gap = speech.gap_s
-        lines.append(
-            f"the caller waited {duration(gap)} for the bot" if gap is not None else "the caller got no answer"
-        )
-    return [line for line in lines if line]
+    return [line for line in (*lines, _answer(trace)) if line]
+
+
+def _answer(trace: Trace) -> str:
+    """How long the caller of a turn waited."""
+    wait = trace.waits[0] if trace.turn is not None and trace.waits else None
+    if wait is not None and wait.seconds is not None:
+        if wait.outcome == "answered":
+            return f"the caller waited {duration(wait.seconds)} for the bot"
+        reason = f" ({wait.abandon_reason})" if wait.abandon_reason else ""
+        return f"the caller got no answer in {duration(wait.seconds)}{reason}"
+    stops, speaks = _marks(trace)
+    if stops is None:
+        return ""
+    return f"the caller waited {duration((speaks - stops) / 1e9)} for the bot" if speaks else "the caller got no answer"
+
+
+def _marks(trace: Trace) -> tuple[int | None, int | None]:
+    """When the caller of a turn stopped and the bot began: by the wait where it was cut, else by the speech marks."""
+    if trace.turn is None:
+        return None, None
+    for wait in trace.waits:
+        if wait.segments:
+            return wait.segments[0].start, wait.segments[-1].end if wait.outcome == "answered" else None
+    return (trace.speech[0].user_end, trace.speech[0].bot_start) if trace.speech else (None, None)
 
 
 def _axis(trace: Trace, columns: int) -> _Axis:
@@ -108,9 +132,8 @@ def _axis(trace: Trace, columns: int) -> _Axis:
         trace, [bar.component for bar in trace.bars if bar.component not in ("session", "turn", "playout")]
     )
     margin = (end - start) // 8
-    ends = [speech.user_end for speech in trace.speech if speech.user_end is not None]
-    zero = min(ends, default=start)
-    return _Axis(start - margin if ends else start, end + margin, zero, columns)
+    stops, _ = _marks(trace)
+    return _Axis(start if stops is None else start - margin, end + margin, start if stops is None else stops, columns)
 
 
 def _extent(trace: Trace, components: list[str]) -> tuple[int, int]:
@@ -118,15 +141,13 @@ def _extent(trace: Trace, components: list[str]) -> tuple[int, int]:
     bars = [bar for bar in trace.bars if bar.component in components] or list(trace.bars)
     times = [at for bar in bars for at in (bar.start, bar.end) if at is not None]
     times += [at for speech in trace.speech for at in (speech.user_end, speech.bot_start) if at is not None]
+    times += [at for wait in trace.waits for one in wait.segments for at in (one.start, one.end)]
     return min(times), max(*times, min(times) + 1_000_000)
 
 
 def _guides(trace: Trace, axis: _Axis) -> tuple[int, ...]:
     """Columns in which a thin line runs down the picture of a turn."""
-    if trace.turn is None or not trace.speech:
-        return ()
-    speech = trace.speech[0]
-    return tuple(axis.column(at) for at in (speech.user_end, speech.bot_start) if at is not None)
+    return tuple(axis.column(at) for at in _marks(trace) if at is not None)
 
 
 def _ruler(trace: Trace, axis: _Axis, glyphs: Glyphs) -> list[Line]:
@@ -139,8 +160,8 @@ def _ruler(trace: Trace, axis: _Axis, glyphs: Glyphs) -> list[Line]:
         _write(canvas, max(column - len(text) // 2, 0), text)
         tick += 1
     lines: list[Line] = [[("seconds".ljust(_NAME_WIDTH), "dim"), ("".join(canvas).rstrip(), "dim")]]
-    if trace.turn is not None and trace.speech:
-        lines.append([(" " * _NAME_WIDTH, ""), (_labels(trace.speech[0], axis, glyphs), "bold")])
+    if trace.turn is not None and (trace.speech or trace.waits):
+        lines.append([(" " * _NAME_WIDTH, ""), (_labels(_marks(trace), axis, glyphs), "bold")])
     return lines
 
 
@@ -155,10 +176,9 @@ def _step(seconds: float, columns: int) -> float:
         size *= 10
 
 
-def _labels(speech: Speech, axis: _Axis, glyphs: Glyphs) -> str:
+def _labels(marks: tuple[int | None, int | None], axis: _Axis, glyphs: Glyphs) -> str:
     canvas = [" "] * (axis.columns + _TIME_WIDTH)
-    stops = axis.column(speech.user_end) if speech.user_end is not None else None
-    speaks = axis.column(speech.bot_start) if speech.bot_start is not None else None
+    stops, speaks = (None if at is None else axis.column(at) for at in marks)
     if stops is not None:
         room = (axis.columns if speaks is None else speaks) - stops - 2
         text = next((text for text in (" caller stops", " caller") if len(text) <= room), "")
@@ -190,6 +210,31 @@ def _spoken(trace: Trace, axis: _Axis, glyphs: Glyphs, guides: tuple[int, ...]) 
                 [(name.ljust(_NAME_WIDTH), ""), ("".join(cells), "white"), (_right(duration(total / 1e9)), "")]
             )
     return lines
+
+
+def _waited(wait: Wait, axis: _Axis, glyphs: Glyphs, guides: tuple[int, ...]) -> Line:
+    """The segments of a wait on one line, each drawn with its letter; one narrower than a column may be hidden."""
+    cells = _blank(axis, glyphs, guides)
+    colours = [""] * axis.columns
+    for segment in wait.segments:
+        left, right = max(axis.column(segment.start), 0), min(axis.column(segment.end), axis.columns)
+        for column in range(left, max(right, left + 1) if segment is wait.segments[-1] else right):
+            if column < axis.columns:
+                cells[column], colours[column] = letter(segment.name), style(segment.name)
+    name = "wait" if guides else f"wait of turn {wait.turn}"
+    pieces = [("".join(cells[at] for at in run), colours[run[0]]) for run in _runs(colours)]
+    return [(name.ljust(_NAME_WIDTH), "bold"), *pieces, (_right(duration(wait.seconds)), "bold")]
+
+
+def _runs(colours: list[str]) -> list[list[int]]:
+    """Neighbouring columns of one colour."""
+    runs: list[list[int]] = []
+    for column, colour in enumerate(colours):
+        if runs and colours[runs[-1][-1]] == colour:
+            runs[-1].append(column)
+        else:
+            runs.append([column])
+    return runs
 
 
 def _line(bar: Bar, axis: _Axis, glyphs: Glyphs, guides: tuple[int, ...]) -> Line:

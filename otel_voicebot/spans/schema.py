@@ -25,7 +25,7 @@ __all__ = [
     "TURNS",
 ]
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 """Raised when a column is added; columns that an older file doesn't have are read as null."""
 
 _STRING = pa.string()
@@ -39,6 +39,15 @@ _SPAN_ID = pa.binary(8)
 
 _EVENTS = pa.list_(
     pa.struct([("unix_nano", _INT), ("name", _STRING), ("attributes", _STRING)]),
+)
+_SEGMENTS = pa.list_(
+    pa.struct(
+        [
+            *(("segment", _STRING), ("owner", _STRING), ("owner_kind", _STRING), ("provider", _STRING)),
+            *(("model", _STRING), ("span_id", _STRING), ("start_unix_nano", _INT), ("duration_s", _FLOAT)),
+            ("detail", _STRING),
+        ]
+    )
 )
 _LINKS = pa.list_(
     pa.struct([("trace_id", _TRACE_ID), ("span_id", _SPAN_ID), ("trace_state", _STRING), ("attributes", _STRING)]),
@@ -133,7 +142,19 @@ SPANS: Final = _schema(
         ("reported_gap_s", _FLOAT, "The framework's own response gap: caller's end of speech to first bot audio."),
         ("transcription_delay_s", _FLOAT, "The caller's end of speech to the final transcript."),
         ("endpointing_delay_s", _FLOAT, "The caller's end of speech to the decision that the turn is over."),
+        (
+            "endpointing_setting_s",
+            _FLOAT,
+            "The silence after the caller's end of speech that the bot's settings ask for.",
+        ),
         ("after_tool", _BOOL, "Of a model call: the last message of its input is a tool's result."),
+        ("background", _BOOL, "Nobody waited for it: background work, or speculation that was thrown away."),
+        ("cancelled", _BOOL, "Stopped before it was done; no failure."),
+        (
+            "text_streamed",
+            _BOOL,
+            "Of TTS: text came while it ran; its first chunk counts from the text, not the start.",
+        ),
         ("user_speech_start_unix_nano", _INT, "First time the caller begins to speak in the turn."),
         (
             "user_speech_end_unix_nano",
@@ -208,6 +229,11 @@ TURNS: Final = _schema(
             "The response gap from events and spans alone; beside a reported one it is there to compare.",
         ),
         ("wait_s", _FLOAT, "Of an abandoned exchange: how long the caller waited until it ended (right-censored)."),
+        (
+            "segments",
+            _SEGMENTS,
+            "What the wait was spent on, in order, without gap or overlap; null where its start is unknown.",
+        ),
         ("interrupted", _BOOL, "The caller spoke over the reply and stopped it; null when it is unknown."),
         ("transcription_delay_s", _FLOAT, "The caller's end of speech to the final transcript."),
         ("endpointing_delay_s", _FLOAT, "The caller's end of speech to the decision, or the first work, on the reply."),

@@ -9,6 +9,7 @@ import logging
 import sys
 from typing import Any, Final
 
+from otel_voicebot.giving_way import giving_way
 from otel_voicebot.zerocode.start import start
 
 __all__ = ["setup_pipeline_worker", "setup_worker_runner"]
@@ -30,11 +31,18 @@ async def setup_worker_runner(_runner: Any) -> None:
 async def setup_pipeline_worker(worker: Any) -> None:
     """Start in this process, and let the pipeline emit spans with metrics. Pipecat logs what is raised, and goes on."""
     _speak_through_loguru()
-    await asyncio.to_thread(start)  # half a second the first time; other calls of this process go on
+    await asyncio.to_thread(_start)  # a second the first time; other calls of this process go on
     worker.params.enable_metrics = True
     worker.params.enable_usage_metrics = True
     if worker.turn_trace_observer is None:
         _trace(worker)
+
+
+def _start() -> None:
+    with giving_way():
+        handle = start()
+        if handle is not None:
+            handle.warm()
 
 
 def _trace(worker: Any) -> None:

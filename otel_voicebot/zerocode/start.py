@@ -15,6 +15,8 @@ from otel_voicebot.settings import load
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
+    from otel_voicebot.app import Handle
+
 __all__ = ["start"]
 
 _log = logging.getLogger("otel_voicebot")
@@ -38,27 +40,32 @@ class _Started:
 _started = _Started()
 
 
-def start() -> None:
+def start() -> "Handle | None":
     """Compute in this process (``configure()``), or send its spans to a service where ``send_to`` names one.
 
     It stands beside what is there: a tracer provider is made only where the process has none. A second call changes
     nothing.
+
+    Returns:
+        what computes here; None where spans are sent, and for a second call.
 
     Raises:
         UsageError: a setting is wrong, or the library that sends is missing.
     """
     with _started.lock:
         if _started.done:
-            return
+            return None
+        handle = None
         settings = load()
         if settings.send_to:
             _send(settings.send_to)
         else:
             from otel_voicebot.app import configure  # noqa: PLC0415 - who sends needs no query engine
 
-            configure(settings, create_provider=True)
+            handle = configure(settings, create_provider=True)
         _end_jobs()
         _started.done = True
+        return handle
 
 
 def _send(url: str) -> None:

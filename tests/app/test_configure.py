@@ -229,3 +229,24 @@ def test_importing_app_starts_nothing() -> None:
     text = "import threading, otel_voicebot.app; print(threading.active_count())"
     ended = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True, timeout=60)
     assert ended.stdout == "1\n"
+
+
+def test_a_warm_engine_has_counted_and_kept_nothing(tmp_path: Path) -> None:
+    """What runs once for nothing leaves no file, no warning and no number; the call after it is there, once."""
+    out, errors = run(
+        """
+        import threading
+        handle = vb.configure(create_provider=True)
+        handle.warm()
+        print([thread.name for thread in threading.enumerate()].count("otel-voicebot"))
+        print(sum(value for name, value in scrape(handle.metrics_url).items() if not name.endswith("_created")
+                  and name.startswith("voicebot_")))
+        call()
+        assert handle.drain()
+        print(scrape(handle.metrics_url)['voicebot_sessions_total{bot="bank",channel="phone",environment="",outcome="resolved",variant=""}'])
+        """,
+        OTEL_VOICEBOT_DATA=str(tmp_path / "data"),
+    )
+    assert errors == []
+    assert out.split() == ["1", "0", "1.0"]
+    assert len(stored(tmp_path / "data")) == SPANS_PER_CALL

@@ -388,11 +388,15 @@ def test_close_works_off_a_full_queue(bench: Bench) -> None:
 
 def test_close_flushes_what_it_took_when_time_runs_out(bench: Bench) -> None:
     """A consumer too slow for the whole queue still gets what it took to the disk in time; the rest is counted."""
-    kept = Kept(take=lambda: time.sleep(0.3))
+    gate = Gate()
+    kept = Kept(started=gate, take=lambda: time.sleep(0.5))
     worker = bench.worker(lambda: kept, size=100_000, interval_s=60)
+    worker.session_started("s", "bank")  # it begins when all of them wait
     span = bench.span()
     for _ in range(80_000):
         worker.put(whole(span))
+    assert gate.reached.wait(10)
+    gate.open.set()
     began = time.monotonic()
     assert not worker.close(2.0)
     assert time.monotonic() - began < 2.1

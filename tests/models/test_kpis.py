@@ -86,6 +86,10 @@ def test_every_kpi_of_a_day_follows_from_its_definition(tmp_path: Path) -> None:
         "response_gap_p50_s": (1.5, 1.5, 5, 1),
         "response_gap_p95_s": (pytest.approx(2.8), pytest.approx(2.8), 5, 1),
         "response_gap_p99_s": (pytest.approx(2.96), pytest.approx(2.96), 5, 1),
+        # the same, and one given up at 3 s, just when the last was answered: of two that waited one goes on
+        "wait_km_p50_s": (1.5, 1.5, 6, 0),
+        "wait_km_p95_s": (None, None, 6, 0),
+        "wait_km_p99_s": (None, None, 6, 0),
         "abandoned_wait_rate": (pytest.approx(1 / 6), 1, 6, 0),
         # replies: the greeting and five answers
         "interruption_rate": (pytest.approx(1 / 6), 1, 6, 0),
@@ -150,7 +154,7 @@ def test_a_brief_report_has_the_same_kpis_as_a_full_one(tmp_path: Path) -> None:
     from otel_voicebot.store.reader import snapshot
 
     with engine(tmp_path, *A_DAY) as full, Engine(snapshot(tmp_path), brief=True) as brief:
-        for name in ("kpis", "components", "outcomes", "errors"):
+        for name in ("kpis", "wait_ends", "components", "outcomes", "errors"):
             assert brief.table(name).to_pylist() == full.table(name).to_pylist()
 
 
@@ -180,6 +184,7 @@ NOTHING = {
     "response_gap_p50_s": (None, "no answered turn"),
     "response_gap_p95_s": (None, "no answered turn"),
     "response_gap_p99_s": (None, "no answered turn"),
+    **dict.fromkeys(("wait_km_p50_s", "wait_km_p95_s", "wait_km_p99_s"), (None, "no exchange with a known wait")),
     "abandoned_wait_rate": (None, "no exchange"),
     "interruption_rate": (None, "no bot speech"),
     "error_rate": (None, "no operation"),

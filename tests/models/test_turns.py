@@ -6,10 +6,25 @@ from pathlib import Path
 import pytest
 
 from otel_voicebot.spans.schema import TURNS
-from tests.models.calls import NOON, Row, rows, span
+from tests.models.calls import NOON, Row, nano, rows, span
 
 VERDICT = "kind, outcome, abandon_reason, response_gap_s, wait_s"
 FAILED = {"status": "error", "error_type": "timeout"}
+
+
+def segment(name: str, start: float, length: float, owner: str, kind: str) -> Row:
+    """A segment of turn 1 as its row holds it; a service's provider and model follow from the owner."""
+    provider, _, model = owner.partition("/") if kind == "service" else (None, "", None)
+    return {
+        "segment": name,
+        "owner": owner,
+        "owner_kind": kind,
+        "provider": provider,
+        "model": model,
+        "start_unix_nano": nano(start),
+        "duration_s": length,
+        "detail": None,
+    }
 
 
 def verdicts(data: Path, *spans: Row) -> list[tuple[object, ...]]:
@@ -62,6 +77,14 @@ def test_an_answered_exchange_has_the_whole_row(tmp_path: Path) -> None:
         "response_gap_s": 1.5,
         "gap_source": "derived",
         "response_gap_derived_s": 1.5,
+        "segments": [
+            segment("endpointing", 2, 0.5, "endpointing", "setting"),
+            segment("stt_tail", 2.5, 0.25, "pocketsphinx/en-us", "service"),
+            segment("nlu", 2.75, 0.25, "bot code", "bot"),
+            segment("llm_first_token", 3, 0.25, "a/m", "service"),
+            segment("tts_first_audio", 3.25, 0.2, "flite/slt", "service"),
+            segment("playout_start", 3.45, 0.05, "transport", "transport"),
+        ],
         "interrupted": True,
         "endpointing_s": 0.5,
         "stt_s": 2.75,
@@ -90,7 +113,10 @@ def test_an_answered_exchange_has_the_whole_row(tmp_path: Path) -> None:
         "wer_words": 6,
         "quality": [],
     }
+    segments = found[0]["segments"]
+    ids = [one.pop("span_id") for one in segments]
     assert {name: value for name, value in found[0].items() if name in TURNS.names} == expected
+    assert [one is None for one in ids] == [False, False, False, False, False, True]
     assert len(found) == 1
 
 

@@ -86,3 +86,48 @@ class Tables:
     def table(self, name: str) -> pa.Table:
         """The table that was put in under this name."""
         return self._tables[name]
+
+
+SEGMENTS = pa.list_(
+    pa.struct(
+        [
+            *((name, pa.string()) for name in ("segment", "owner", "owner_kind", "provider", "model", "span_id")),
+            ("start_unix_nano", pa.int64()),
+            ("duration_s", pa.float64()),
+            ("detail", pa.string()),
+        ]
+    )
+)
+"""The column ``segments`` of turns."""
+
+
+def segment(name: str, seconds: float, owner: str | None = None, kind: str | None = None) -> dict[str, object]:
+    """One segment; an owner ``provider/model`` is a service unless ``kind`` says otherwise."""
+    provider, slash, model = (owner or "").partition("/")
+    return {
+        "segment": name,
+        "owner": owner,
+        "owner_kind": kind or ("service" if slash else "setting" if owner else None),
+        "provider": provider if slash else None,
+        "model": model or None,
+        "duration_s": seconds,
+    }
+
+
+def exchange(session: str, index: int, *segments: Mapping[str, object], **columns: object) -> dict[str, object]:
+    """An answered exchange whose gap is made of these segments."""
+    start, placed = nano(10 * index), []
+    for one in segments:
+        placed.append({**one, "start_unix_nano": start})
+        start += round(float(str(one["duration_s"])) * 1e9)
+    gap = sum(round(float(str(one["duration_s"])) * 1e9) for one in segments) / 1e9
+    return turn(session, index, **{"response_gap_s": gap, "segments": placed, **columns})
+
+
+def cut_turns(*rows: Mapping[str, object]) -> pa.Table:
+    """In form TURNS, with segments."""
+    rest = [{key: value for key, value in row.items() if key != "segments"} for row in rows]
+    table = turns(*rest)
+    if "segments" in table.column_names:
+        table = table.drop_columns(["segments"])
+    return table.append_column("segments", pa.array([row.get("segments") for row in rows], SEGMENTS))

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pyarrow as pa
 
-from otel_voicebot.reports import report
+from otel_voicebot.reports import censored, report
 from otel_voicebot.reports.grid import as_arrow, as_csv, as_html, as_jsonl, as_markdown, as_text
 from otel_voicebot.reports.scope import Scope, Unreadable
 from tests.reports.tables import NOON, Tables
@@ -21,9 +21,18 @@ KPIS = [
         ("sessions", "{session}", 4.0, 4.0, None, 0, None),
         ("turns", "{turn}", 10.0, 10.0, None, 0, None),
         ("response_gap_p95_s", "s", 2.5, 2.5, 9.0, 1, "no answer"),
+        ("wait_km_p95_s", "s", 2.75, 2.75, 10.0, 0, "no speech marks"),
+        ("wait_km_p99_s", "s", None, None, 10.0, 0, "no speech marks"),
         ("wer", "1", 0.125, 5.0, 40.0, 2, "no reference"),
         ("csat_share", "1", None, 0.0, 0.0, 4, "no answer"),
         ("csat_mean", "1", 4.5, 9.0, 2.0, 2, "no answer"),
+    )
+]
+WAITS = [
+    dict(zip(("outcome", "abandon_reason", "timed", "untimed", "p50_s", "p95_s", "p99_s", "max_s"), row, strict=True))
+    for row in (
+        ("answered", None, 9, 0, 1.0, 2.5, 2.5, 2.5),
+        ("abandoned", "hung_up", 1, 0, 2.75, 2.75, 2.75, 2.75),
     )
 ]
 COMPONENTS = [
@@ -58,6 +67,7 @@ def computed(scope: Scope | None = None) -> report.Report:
                 }
             ]
         ),
+        wait_ends=pa.Table.from_pylist(WAITS),
         errors=pa.Table.from_pylist([{"component": "llm", "provider": "local", "error_type": "timeout", "errors": 1}]),
     )
     return report.compute(tables, scope or Scope("data", NOON))
@@ -71,9 +81,24 @@ def test_kpis_as_text() -> None:
         "  sessions                 4\n"
         "  turns                   10\n"
         "  response_gap_p95_s  2.50 s   n = 9  1 (no answer)\n"
+        "  wait_km_p95_s       2.75 s  n = 10\n"
+        "  wait_km_p99_s            -  n = 10                    "
+        "not reached: the longest waits were abandoned\n"
         "  wer                 12.5 %  5 / 40  2 (no reference)\n"
         "  csat_share               -   0 / 0  4 (no answer)     no survey answers\n"
         "  csat_mean             4.50   9 / 2  2 (no answer)"
+    )
+
+
+def test_waits_as_text() -> None:
+    """Answered and abandoned waits stand apart, and below them what the estimate of both together assumes."""
+    assert as_text(report.grids(computed())["waits"]) == (
+        "Waits\n"
+        "  outcome    reason   n  without length     p50     p95     p99  longest\n"
+        "  answered   -        9               0  1.00 s  2.50 s  2.50 s   2.50 s\n"
+        "  abandoned  hung_up  1               0  2.75 s  2.75 s  2.75 s   2.75 s\n"
+        "  1 of 10 waits are censored: abandoned before an answer (1 hung_up).\n"
+        f"  {censored.ASSUMPTION}"
     )
 
 
@@ -95,7 +120,10 @@ def test_document() -> None:
     }
     assert found["kpis"]["csat_share"]["value"] is None
     assert found["kpis"]["csat_share"]["note"] == "no survey answers"
-    assert set(found["sections"]) == {"components", "outcomes", "errors"}
+    assert set(found["sections"]) == {"waits", "components", "outcomes", "errors"}
+    assert found["sections"]["waits"][1]["timed"] == 1
+    assert found["notes"]["waits"][0] == "1 of 10 waits are censored: abandoned before an answer (1 hung_up)."
+    assert found["kpis"]["wait_km_p99_s"]["value"] is None
     assert found["sections"]["components"][0]["first_chunk_p50_s"] is None
 
 
@@ -116,11 +144,11 @@ def test_machine_formats_hold_values() -> None:
     keys = ["kpi", "value", "unit", "numerator", "denominator", "excluded", "exclusion", "note"]
     rows = list(csv.DictReader(io.StringIO(as_csv(grid))))
     assert list(rows[0]) == keys
-    assert [row["value"] for row in rows] == ["4", "10", "2.5", "0.125", "", "4.5"]
+    assert [row["value"] for row in rows] == ["4", "10", "2.5", "2.75", "", "0.125", "", "4.5"]
     lines = [json.loads(line) for line in as_jsonl(grid).splitlines()]
     assert list(lines[0]) == keys
-    assert lines[4]["value"] is None
-    assert as_arrow(grid).column("value").to_pylist() == [4.0, 10.0, 2.5, 0.125, None, 4.5]
+    assert lines[6]["value"] is None
+    assert as_arrow(grid).column("value").to_pylist() == [4.0, 10.0, 2.5, 2.75, None, 0.125, None, 4.5]
 
 
 def test_markdown_and_html_escape() -> None:
@@ -133,7 +161,9 @@ def test_markdown_and_html_escape() -> None:
 
 def test_empty_sections_say_so() -> None:
     """A section without rows says what there was none of."""
-    empty = Tables(kpis=pa.table({}), components=pa.table({}), outcomes=pa.table({}), errors=pa.table({}))
+    empty = Tables(
+        kpis=pa.table({}), wait_ends=pa.table({}), components=pa.table({}), outcomes=pa.table({}), errors=pa.table({})
+    )
     grids = report.grids(report.compute(empty, Scope("data", NOON)))
     assert as_text(grids["errors"]) == "Errors\n  no operation failed"
     assert as_csv(grids["errors"]).splitlines() == ["component,provider,error_type,errors"]

@@ -1,42 +1,66 @@
-"""The slowest turns."""
+"""The slowest turns, and what they have in common."""
 
+import math
 from collections.abc import Sequence
+from itertools import combinations
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pytest
 
 from otel_voicebot.reports import slow
+from otel_voicebot.reports.common import hypergeometric_tail
 from otel_voicebot.reports.grid import as_text
 from otel_voicebot.reports.scope import Scope
-from tests.reports.tables import NOON, turn, turns
+from otel_voicebot.reports.waits import COLUMNS, waits
+from tests.reports.periods import FLASH, period
+from tests.reports.tables import NOON, cut_turns, exchange, segment, turn
 
 SCOPE = Scope("data", NOON)
-TURNS = turns(
-    turn("call-1", 1, response_gap_s=0.8, endpointing_s=0.5, stt_s=0.1, llm_model="rules"),
-    turn(
-        "call-1",
-        2,
-        response_gap_s=2.4,
-        endpointing_s=0.5,
-        llm_first_token_s=1.6,
-        tts_first_audio_s=0.2,
-        llm_model="big",
-    ),
-    turn("call-2", 1, wait_s=4.0, abandon_reason="hung_up", error_type="timeout", errors=1),
+TURNS = cut_turns(
+    exchange("call-1", 1, segment("endpointing", 0.5, "min_delay"), segment("llm_first_token", 0.3, "local/rules"),
+             llm_provider="local", llm_model="rules", endpointing_s=0.5),
+    exchange("call-1", 2, segment("llm_first_token", 0.7, "openai/big"), segment("tool", 0.8, "lookup", "tool"),
+             segment("llm_first_token", 0.8, "openai/big"), segment("unattributed", 0.1),
+             llm_provider="openai", llm_model="big", llm_first_token_s=0.7, error_type="timeout", errors=1),
+    turn("call-2", 1, wait_s=4.0, abandon_reason="hung_up",
+         segments=[segment("endpointing", 1.0, "min_delay"), segment("unattributed", 3.0)]),
     turn("call-2", 2, kind="greeting", outcome=None, response_gap_s=None),
     turn("call-3", 1),
-)
+    turn("call-3", 2, response_gap_s=0.2, stt_provider="deepgram"),
+)  # fmt: skip
+
+
+def found(**choice: object) -> slow.Slow:
+    """The slowest of ``TURNS``."""
+    return slow.compute(TURNS, SCOPE, slow.Choice(**choice))  # type: ignore[arg-type]
 
 
 def test_longest_wait_first() -> None:
     """Turns stand by how long the caller waited; an abandoned one counts with the wait until it was given up."""
-    found = slow.compute(TURNS, SCOPE, 10)
-    assert [(row["turn"], row["waited_s"], row["largest_part"]) for row in found.turns] == [
-        ("call-2/1", 4.0, None),
-        ("call-1/2", 2.4, "llm first token"),
-        ("call-1/1", 0.8, "endpointing"),
+    turns = found().turns
+    assert [(row["turn"], row["waited_s"]) for row in turns] == [
+        ("call-2/1", 4.0),
+        ("call-1/2", 2.4),
+        ("call-1/1", 0.8),
+        ("call-3/2", 0.2),
     ]
-    assert found.exchanges == 4
+    assert found().exchanges == 4
+
+
+def test_largest_segment_is_a_sum() -> None:
+    """A turn's largest segment is the one with the most time in all, with its owner; one that wasn't cut has none."""
+    largest = [row["largest_segment"] for row in found().turns]
+    assert largest[0] == {
+        "segment": "unattributed", "owner": None, "owner_kind": None, "provider": None, "model": None,
+        "duration_s": 3.0, "share": 0.75,
+    }  # fmt: skip
+    assert largest[1] == {
+        "segment": "llm_first_token", "owner": "openai/big", "owner_kind": "service", "provider": "openai",
+        "model": "big", "duration_s": 1.5, "share": 0.625,
+    }  # fmt: skip
+    assert largest[3] is None
 
 
 def test_rest_of_a_row_comes_later() -> None:
@@ -47,55 +71,156 @@ def test_rest_of_a_row_comes_later() -> None:
         asked.append(list(sessions))
         return TURNS.filter(pc.is_in(TURNS["session_id"], pa.array(sessions)))
 
-    found = slow.compute(TURNS.select(slow.RANKING), SCOPE, 2, turns_of)
-    assert found == slow.compute(TURNS, SCOPE, 2)
+    two = slow.Choice(limit=2)
+    assert slow.compute(TURNS.select(COLUMNS), SCOPE, two, turns_of) == slow.compute(TURNS, SCOPE, two)
     assert asked == [["call-1", "call-2"]]
 
 
-def test_limit() -> None:
-    """No more turns than asked for."""
-    assert [row["turn"] for row in slow.compute(TURNS, SCOPE, 1).turns] == ["call-2/1"]
+@pytest.mark.parametrize(
+    ("choice", "turns"),
+    [
+        ({"limit": 1}, ["call-2/1"]),
+        ({"threshold_s": 0.8}, ["call-2/1", "call-1/2"]),
+        ({"threshold_s": 9.0}, []),
+        ({"component": "llm"}, ["call-1/2"]),
+        ({"component": "llm_first_token"}, ["call-1/2"]),
+        ({"component": "endpointing"}, ["call-1/1"]),
+        ({"component": "tool"}, []),
+        ({"provider": "openai"}, ["call-1/2"]),
+        ({"provider": "deepgram"}, ["call-3/2"]),
+        ({"model": "rules"}, ["call-1/1"]),
+        ({"cause": "openai/big"}, ["call-1/2"]),
+        ({"cause": "timeout"}, ["call-1/2"]),
+        ({"cause": "hung_up"}, ["call-2/1"]),
+        ({"cause": "min_delay"}, ["call-1/1"]),
+    ],
+)
+def test_filters(choice: dict[str, object], turns: list[str]) -> None:
+    """Each filter keeps the turns that it names: by what took longest, by what was used, by how it went wrong."""
+    assert [row["turn"] for row in found(**choice).turns] == turns
+
+
+def test_filters_stand_in_the_head() -> None:
+    """The head and the JSON document say which turns were looked at."""
+    answer = found(component="llm", threshold_s=1.0)
+    assert "only component llm, threshold 1 s" in slow.head(answer)
+    assert slow.document(answer)["filters"] == {"component": "llm", "threshold": "1 s"}
 
 
 def test_table() -> None:
-    """The table marks the largest part and says that an abandoned wait is a lower bound."""
-    lines = as_text(slow.grid(slow.compute(TURNS, SCOPE, 10))).splitlines()
-    assert [line[:85].rstrip() for line in lines] == [
-        "Slowest 3 of 4 turns",
-        "  turn         waited  endpointing     stt  llm first token  tts first audio  model",
-        "  call-2/1  >= 4.00 s            -       -                -                -  -",
-        "  call-1/2     2.40 s       500 ms       -          *1.60 s           200 ms  big",
-        "  call-1/1     800 ms      *500 ms  100 ms                -                -  rules",
-        "  * the largest measured part; parts overlap, so they need not add up to the wait",
+    """The table names the longest segment and its owner; a wait that was given up is a lower bound."""
+    turns, _ = slow.grids(found())
+    assert as_text(turns).splitlines() == [
+        "Slowest 4 of 4 turns",
+        "  turn         waited  longest segment    took   share  owner       outcome            error",
+        "  call-2/1  >= 4.00 s  unattributed     3.00 s  75.0 %  -           abandoned hung_up",
+        "  call-1/2     2.40 s  llm_first_token  1.50 s  62.5 %  openai/big  answered           timeout",
+        "  call-1/1     800 ms  endpointing      500 ms  62.5 %  min_delay   answered",
+        "  call-3/2     200 ms  -                     -       -  -           answered",
         "  >= the caller gave up before the bot answered: the wait was at least this long",
-    ]
-    assert [line[85:].split("  ") for line in lines[1:5]] == [
-        ["outcome", "", "", "", "", "", "error"],
-        ["abandoned hung_up", "timeout"],
-        ["answered"],
-        ["answered"],
+        "  - the wait could not be cut: its beginning is not known",
     ]
 
 
 def test_nothing_to_show() -> None:
-    """Without a turn that has a wait the table says so."""
-    assert as_text(slow.grid(slow.compute(turns(), SCOPE, 10))) == "Slowest 0 of 0 turns\n  no turn has a wait"
+    """Without a turn that has a wait the table says so, and nothing is compared."""
+    (grid,) = slow.grids(slow.compute(cut_turns(), SCOPE))
+    assert as_text(grid) == "Slowest 0 of 0 turns\n  no turn has a wait"
+
+
+def test_turns_of_an_older_version() -> None:
+    """Turns that were stored before there were segments are ranked all the same."""
+    old = TURNS.drop_columns(["segments"])
+    assert [row["turn"] for row in slow.compute(old, SCOPE).turns][:2] == ["call-2/1", "call-1/2"]
 
 
 def test_long_ids_are_shortened() -> None:
     """For people an id is as long as it takes to tell sessions apart (`trace` needs no more); JSON has all of it."""
     first, second = "0123456789" + "a" * 22, "0123456789" + "b" * 22
-    found = slow.compute(turns(turn(first, 1, response_gap_s=2.0), turn(second, 1, response_gap_s=1.0)), SCOPE, 10)
-    assert [row["_turn"] for row in slow.grid(found).rows] == ["0123456789a/1", "0123456789b/1"]
+    found = slow.compute(cut_turns(turn(first, 1, response_gap_s=2.0), turn(second, 1, response_gap_s=1.0)), SCOPE)
+    assert [row["_turn"] for row in slow.grids(found)[0].rows] == ["0123456789a/1", "0123456789b/1"]
     assert [row["turn"] for row in found.turns] == [f"{first}/1", f"{second}/1"]
 
 
-def test_speech_recognition_counts_from_the_caller_s_end_of_speech() -> None:
-    """Where its span lasts as long as the caller speaks, the delay after it is what the caller waited for."""
-    spoken = turns(turn("call-1", 1, response_gap_s=1.2, stt_s=3.1, transcription_delay_s=0.3, llm_first_token_s=0.5))
-    (row,) = slow.compute(spoken, SCOPE, 1).turns
-    assert row["largest_part"] == "llm first token"
-    lines = as_text(slow.grid(slow.compute(spoken, SCOPE, 1))).splitlines()
-    (line,) = [line for line in lines if "call-1" in line]
-    assert "300 ms" in line
-    assert "3.10 s" not in line
+def test_equal_waits_by_name() -> None:
+    """Of turns that waited equally long the first by name are shown, whatever the order they came in."""
+    rows = [turn(f"call-{number:03}", 1, response_gap_s=1.0) for number in range(200)]
+    shuffled = np.random.default_rng(3).permutation(200)
+    turns = slow.compute(cut_turns(*(rows[at] for at in shuffled)), SCOPE, slow.Choice(limit=3)).turns
+    assert [row["turn"] for row in turns] == ["call-000/1", "call-001/1", "call-002/1"]
+
+
+def test_what_slow_turns_have_in_common() -> None:
+    """Where one provider's voice is slow, its name, its segment and the two together stand out; nothing else does."""
+    answer = slow.compute(period("a", 1, flash_s=1.1), SCOPE, slow.Choice(threshold_s=1.7))
+    assert answer.common is not None
+    named = {(one.kind, one.value) for one in answer.common.features}
+    assert named == {("tts", FLASH), ("owner", f"tts_first_audio by {FLASH}"), ("segment", "tts_first_audio")}
+    (tts,) = [one for one in answer.common.features if one.kind == "tts"]
+    assert (tts.slow, tts.slow + tts.rest) == (tts.slow_share * answer.common.slow, FLASH_TURNS)
+    assert tts.lift == tts.slow_share / tts.rest_share
+    assert tts.slow_share > 0.8
+    assert tts.rest_share < 0.1
+    text = as_text(slow.grids(answer)[1])
+    assert FLASH in text
+    assert "segment, owner: of the longest segment; what goes together need not be the cause" in text
+
+
+FLASH_TURNS = int(pc.sum(pc.equal(period("a", 1, flash_s=1.1)["tts_provider"], "acme")).as_py())
+
+
+def test_nothing_stands_out_by_chance() -> None:
+    """Where providers are equally fast nothing is named: in 40 draws of 60 calls at most as often as 5 % allows."""
+    named = [
+        seed
+        for seed in range(40)
+        if any(
+            feature.kind == "tts"
+            for feature in slow.compute(period("a", seed), SCOPE, slow.Choice(limit=20)).common.features  # type: ignore[union-attr]
+        )
+    ]
+    assert len(named) <= 4, named
+    text = as_text(slow.grids(slow.compute(period("a", 0), SCOPE, slow.Choice(limit=20)))[1])
+    assert "nothing stands out beyond chance among" in text
+
+
+def test_turns_of_one_call_are_one_observation() -> None:
+    """A bot that had one bad call of many turns isn't named: its turns are no independent evidence."""
+    rows = [turn("bad", index, response_gap_s=5.0, variant="B") for index in range(1, 31)]
+    rows += [turn(f"b-{n}", 1, response_gap_s=1.0, variant="B") for n in range(10)]
+    rows += [turn(f"a-{n}", 1, response_gap_s=1.0 + n / 100, variant="A") for n in range(200)]
+    answer = slow.compute(cut_turns(*rows), SCOPE, slow.Choice(threshold_s=2.5))
+    assert answer.common is not None
+    assert answer.common.slow > 30
+    assert "variant" not in {feature.kind for feature in answer.common.features}
+
+
+def test_all_are_slow() -> None:
+    """Where every turn is slow there is nothing to compare with, and the table says that."""
+    grid = slow.grids(slow.compute(TURNS, SCOPE, slow.Choice(threshold_s=0.1)))[1]
+    assert "all turns are slow" in as_text(grid)
+
+
+@pytest.mark.parametrize(("both", "chosen", "having", "of"), [(3, 4, 5, 9), (1, 3, 2, 8), (4, 4, 6, 7), (0, 3, 3, 6)])
+def test_tail_is_what_counting_gives(both: int, chosen: int, having: int, of: int) -> None:
+    """The hypergeometric tail is the share of all draws in which so many, or more, have it."""
+    draws = list(combinations(range(of), chosen))
+    expected = sum(sum(one < having for one in draw) >= both for draw in draws) / len(draws)
+    assert math.isclose(hypergeometric_tail(both, chosen, having, of), expected, rel_tol=1e-12)
+
+
+def test_tail_of_large_numbers() -> None:
+    """Among a million turns the tail is still a number between 0 and 1, and falls as more are seen."""
+    tails = [hypergeometric_tail(both, 50_000, 200_000, 1_000_000) for both in (9_000, 10_000, 10_300, 12_000, 50_000)]
+    assert tails == sorted(tails, reverse=True)
+    assert tails[0] == pytest.approx(1, abs=1e-9)
+    assert tails[1] == pytest.approx(0.5, abs=0.01)
+    assert 0 <= tails[-1] < 1e-300
+
+
+def test_segments_make_up_the_wait() -> None:
+    """What ``waits`` holds of an answered turn adds up to its response gap, to the nanosecond."""
+    held = waits(period("a", 5))
+    answered = held.answered & held.has()
+    assert answered.sum() == 300
+    assert (held.cut_ns()[answered] == held.waited_ns[answered]).all()

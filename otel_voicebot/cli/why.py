@@ -1,0 +1,119 @@
+"""``otel-voicebot why``."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from otel_voicebot.cli import output as out
+from otel_voicebot.cli.asking import exchanges, finish, nothing
+from otel_voicebot.cli.options import (
+    Bot,
+    Channel,
+    Csv,
+    Data,
+    Environment,
+    Json,
+    Output,
+    Question,
+    Since,
+    Until,
+    Variant,
+    chosen_format,
+    moment,
+)
+from otel_voicebot.errors import UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from otel_voicebot.reports.scope import Scope
+
+__all__ = ["why"]
+
+Format = Annotated[
+    Literal["table", "json", "csv", "jsonl", "parquet", "md", "html"] | None,
+    typer.Option("--format", help="How to write it. Default: table.", show_default=False),
+]
+_DAY = timedelta(days=1)
+
+
+def why(
+    *,
+    data: Data = None,
+    since: Since = None,
+    until: Until = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against",
+            metavar="SINCE..UNTIL",
+            help="The period to compare with. Default: as long a time, just before.",
+            show_default=False,
+        ),
+    ] = None,
+    bot: Bot = None,
+    channel: Channel = None,
+    variant: Variant = None,
+    environment: Environment = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the draws that tell changes from noise.")] = 0,
+    format_: Format = None,
+    json: Json = False,
+    csv: Csv = False,
+    output: Output = None,
+) -> int:
+    """Why callers wait longer, or shorter, than in the period before.
+
+    The change of the mean response gap, split exactly by segment and owner, each with what is noise and three turns to
+    look at. Default: the last 24 hours against the 24 hours before.
+    """
+    kind = chosen_format(format_, "table", json=json, csv=csv)
+    now = datetime.now(UTC)
+    this, before = _periods(since, until, against, now)
+    from otel_voicebot.reports import changes  # noqa: PLC0415 - not for --help
+    from otel_voicebot.reports.why import compute  # noqa: PLC0415
+
+    labels = Question(data, None, None, bot, channel, variant, environment)
+    found = [_read(replace(labels, since=begin, until=end), now) for begin, end in (before, this)]
+    (old, old_scope), (new, new_scope) = found
+    answer = compute(old, new, (old_scope, new_scope), seed)
+    if kind == "json":
+        out.write_json(changes.document(answer), output)
+    elif kind == "table":
+        out.write_table(changes.head(answer), changes.grids(answer), output)
+    else:
+        tables = changes.grids(answer) if kind in ("md", "html") else [changes.table(answer)]
+        out.write(out.grids_as(kind, "Why waits changed", changes.head(answer), tables), output)
+    return max(finish(scope) for _, scope in found)
+
+
+def _read(question: Question, now: datetime) -> "tuple[pa.Table, Scope]":
+    turns, scope = exchanges(question, now, lambda found: (found.turns, found.scope))
+    from otel_voicebot.reports.why import answered  # noqa: PLC0415 - not for --help
+
+    if not answered(turns):
+        raise nothing(scope, "answered turns")
+    return turns, scope
+
+
+def _periods(
+    since: str | None, until: str | None, against: str | None, now: datetime
+) -> tuple[tuple[str, str], tuple[str, str]]:
+    """This period and the one that it is compared with, both as ISO 8601."""
+    end = moment(until, now, "--until") or now
+    begin = moment(since, now, "--since") or end - _DAY
+    if begin >= end:
+        msg = f"the window is empty: --since {begin.isoformat()} is not before --until {end.isoformat()}"
+        raise UsageError(msg)
+    first, last = begin - (end - begin), begin
+    if against is not None:
+        left, dots, right = against.partition("..")
+        if not dots:
+            msg = f"--against {against!r} is no period: write SINCE..UNTIL, such as 2026-03-01..2026-03-02, or 2d..1d"
+            raise UsageError(msg)
+        first, last = moment(left, now, "--against") or now, moment(right, now, "--against") or now
+        if first >= last:
+            msg = f"--against {against!r} is empty: its beginning is not before its end"
+            raise UsageError(msg)
+    return (begin.isoformat(), end.isoformat()), (first.isoformat(), last.isoformat())

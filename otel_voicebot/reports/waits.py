@@ -1,0 +1,192 @@
+"""Exchanges and the segments of their waits as columns: what slow, why and the report's section compute from.
+
+The segments of one wait never overlap and add up to it, so times may be summed, by segment and owner, over any turns.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+__all__ = ["COLUMNS", "NOT_CUT", "Key", "Waits", "combined", "waits"]
+
+COLUMNS: Final = (
+    *("kind", "session_id", "turn_index", "bot", "channel", "variant", "environment", "outcome", "abandon_reason"),
+    *("response_gap_s", "wait_s", "error_type", "stt_provider", "stt_model", "llm_provider", "llm_model"),
+    *("tts_provider", "tts_model", "segments"),
+)
+"""Columns of turns that ``waits`` reads."""
+
+_CELLS: Final = 4_000_000
+"""Turns times keys that are held at once: 32 MB."""
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+
+class Key(NamedTuple):
+    """A segment and who owns it; None where nobody does, or nothing of the kind is known."""
+
+    segment: str
+    owner: str | None = None
+    owner_kind: str | None = None
+    provider: str | None = None
+    model: str | None = None
+
+    def document(self) -> dict[str, object]:
+        """As it stands in JSON and CSV."""
+        return self._asdict()
+
+    @property
+    def label(self) -> str:
+        """In words: ``tts_first_audio by elevenlabs/flash``."""
+        return f"{self.segment} by {self.owner}" if self.owner else self.segment
+
+
+NOT_CUT: Final = Key("not_cut")
+"""What a wait has beyond its segments: all of one that could not be cut, a rounding of the framework's figure else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """Exchanges with a known wait, and the segments of these waits.
+
+    Attributes:
+        table: one row per exchange, with ``COLUMNS``.
+        waited_ns: how long the caller waited: the response gap of an answered exchange; of an abandoned one at least so
+            long.
+        answered: whether the bot answered.
+        keys: segments and owners that occur, the one with the most time first.
+        turn: of each segment, the row of its exchange; ascending.
+        key: of each segment, its place in ``keys``.
+        ns: of each segment, how long it lasted.
+    """
+
+    table: pa.Table
+    waited_ns: Ints
+    answered: Bools
+    keys: tuple[Key, ...]
+    turn: Ints
+    key: Ints
+    ns: Ints
+
+    def __len__(self) -> int:
+        return len(self.waited_ns)
+
+    def sessions(self) -> tuple[Ints, int]:
+        """Each exchange's call as a number from 0, and how many calls there are."""
+        coded = self.table["session_id"].combine_chunks().dictionary_encode()
+        return coded.indices.to_numpy(zero_copy_only=False).astype(np.int64), len(coded.dictionary)
+
+    def totals(self) -> Iterator[tuple[int, Ints]]:
+        """The nanoseconds by exchange and key, in pieces: (first exchange, exchanges x keys)."""
+        width = max(len(self.keys), 1)
+        step = max(_CELLS // width, 1)
+        for first in range(0, len(self), step):
+            rows = min(step, len(self) - first)
+            left, right = np.searchsorted(self.turn, (first, first + rows))
+            place = (self.turn[left:right] - first) * width + self.key[left:right]
+            # doubles hold whole nanoseconds of up to 104 days
+            sums = np.bincount(place, weights=self.ns[left:right], minlength=rows * width)
+            yield first, sums.astype(np.int64).reshape(rows, width)
+
+    def cut_ns(self) -> Ints:
+        """How much of each wait its segments make up."""
+        return np.bincount(self.turn, weights=self.ns, minlength=len(self)).astype(np.int64)
+
+    def has(self) -> Bools:
+        """Whether each wait has segments at all."""
+        return np.bincount(self.turn, minlength=len(self)) > 0
+
+    def largest(self) -> tuple[Ints, Ints]:
+        """Of each wait the key with the most time, -1 where it was not cut, and that time in nanoseconds."""
+        key, time = np.full(len(self), -1, np.int64), np.zeros(len(self), np.int64)
+        if self.keys:
+            for first, sums in self.totals():
+                place = sums.argmax(axis=1)
+                time[first : first + len(sums)] = sums[np.arange(len(sums)), place]
+                key[first : first + len(sums)] = place
+            key[~self.has()] = -1
+        return key, time
+
+    def where(self, chosen: Bools) -> "Waits":
+        """Only the chosen exchanges; keys keep their places."""
+        number = np.cumsum(chosen) - 1
+        kept = chosen[self.turn]
+        return Waits(
+            self.table.filter(pa.array(chosen)),
+            self.waited_ns[chosen],
+            self.answered[chosen],
+            self.keys,
+            number[self.turn[kept]],
+            self.key[kept],
+            self.ns[kept],
+        )
+
+    def segments_of(self, row: int) -> list[dict[str, object]]:
+        """The segments of one exchange, by start, as they are stored."""
+        found = self.table["segments"][row].as_py()
+        return found if isinstance(found, list) else []
+
+
+def waits(turns: pa.Table) -> Waits:
+    """The exchanges among ``turns`` (form TURNS; of its columns only ``COLUMNS``) of which the wait is known."""
+    if "segments" not in turns.column_names:
+        turns = turns.append_column("segments", pa.nulls(len(turns), pa.list_(_SEGMENT)))
+    waited = pc.coalesce(turns["response_gap_s"], turns["wait_s"])
+    known = pc.and_(pc.equal(turns["kind"], "exchange"), pc.is_valid(waited))
+    table = turns.append_column("waited_s", waited).filter(known).combine_chunks()
+    seconds = table["waited_s"].to_numpy()
+    answered = pc.is_valid(table["response_gap_s"]).to_numpy()
+    turn, key, ns, keys = _segments(table["segments"])
+    return Waits(table, _nano(seconds), answered, keys, turn, key, ns)
+
+
+_SEGMENT: Final = pa.struct(
+    [
+        *((name, pa.string()) for name in ("segment", "owner", "owner_kind", "provider", "model")),
+        ("duration_s", pa.float64()),
+    ]
+)
+
+
+def _nano(seconds: NDArray[np.float64]) -> Ints:
+    return np.rint(seconds * 1e9).astype(np.int64)
+
+
+def _segments(column: pa.ChunkedArray) -> tuple[Ints, Ints, Ints, tuple[Key, ...]]:
+    lists = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+    turn = np.repeat(np.arange(len(lists), dtype=np.int64), lengths)
+    flat = lists.flatten()
+    if not len(flat):
+        empty = np.array([], np.int64)
+        return empty, empty, empty, ()
+    code, values = combined([pc.struct_field(flat, name) for name in Key._fields])
+    ns = _nano(pc.struct_field(flat, "duration_s").to_numpy(zero_copy_only=False))
+    order = np.argsort(-np.bincount(code, weights=ns), kind="stable")
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    return turn, place[code], ns, tuple(Key(*values[at]) for at in order.tolist())
+
+
+def combined(columns: Sequence[pa.Array]) -> tuple[Ints, list[tuple[str | None, ...]]]:
+    """Of each row the number of its combination of values, and the combinations."""
+    coded = [column.cast(pa.string()).dictionary_encode() for column in columns]
+    code = np.zeros(len(columns[0]), np.int64)
+    for one in coded:
+        places = pc.fill_null(one.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+        code = _renumbered(code * (len(one.dictionary) + 1) + places + 1)
+    firsts = np.empty(int(code.max(initial=-1)) + 1, np.int64)
+    firsts[code[::-1]] = np.arange(len(code))[::-1]
+    return code, [tuple(one[at].as_py() for one in coded) for at in firsts.tolist()]
+
+
+def _renumbered(code: Ints) -> Ints:
+    """The same with the numbers that occur counted from 0. They are few and small: no need to sort millions."""
+    occurs = np.bincount(code) > 0
+    return (np.cumsum(occurs) - 1)[code]

@@ -129,3 +129,12 @@ def test_it_ends_while_it_is_asked(tmp_path: Path) -> None:
         for thread in threads:
             thread.join()
     assert not {500, 404, 400} & {status for status in seen if isinstance(status, int)}
+
+
+def test_questions_are_counted_by_their_outcome(tmp_path: Path) -> None:
+    """`/metrics` says how many were answered, found nothing, or were wrong."""
+    with Served(tmp_path / "data") as served:
+        for path in ("/api/services", "/api/services", f"/api/traces/{'a' * 32}", "/api/traces/x"):
+            get(served.where["web"], path)
+        found = {labels: n for (name, labels), n in served.metrics().items() if name == "voicebot_web_questions_total"}
+    assert found == {(("outcome", "answered"),): 2, (("outcome", "not_found"),): 1, (("outcome", "wrong"),): 1}

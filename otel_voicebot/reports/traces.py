@@ -5,9 +5,10 @@ many threads; each question has its own cursor, memory is bounded for all togeth
 long is stopped.
 """
 
+import os
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -69,11 +70,18 @@ class Traces:
         self._open = ExitStack()
         # By itself DuckDB would put what doesn't fit into memory beside the user: in the working directory.
         overflow = self._open.enter_context(TemporaryDirectory(prefix="otel-voicebot-", ignore_cleanup_errors=True))
-        self._connection = duckdb.connect(config={"memory_limit": _MEMORY, "temp_directory": overflow})
+        # Half of the cores: the others take spans in. Every thread that asks works on its question beside these.
+        limits: dict[str, str | bool | int | float | list[str]] = {
+            "memory_limit": _MEMORY,
+            "threads": max(1, (os.cpu_count() or 1) // 2),
+            "temp_directory": overflow,
+        }
+        self._connection = duckdb.connect(config=limits)
         self._open.callback(self._connection.close)
         self._connection.execute("SET TimeZone = 'UTC'")
         self._connection.execute("SET enable_progress_bar = false")  # it would go to stdout
         self._running: set[duckdb.DuckDBPyConnection] = set()
+        self._stopped = False
         self._seen: dict[Path, frozenset[Operation]] = {}
         """What was in each file that was looked through; files that were looked through together share it."""
         self._erased = Erased()
@@ -93,7 +101,7 @@ class Traces:
             return Found(spans.slice(0, MOST_SPANS), spans.num_rows > MOST_SPANS)
 
         nothing = Found(pa.table({"trace_id": pa.array([], pa.string())}), cut=False)
-        return self._reading(use, self._lookup.holding(wanted), nothing) if wanted else nothing
+        return self._reading(use, self._lookup.holding(wanted), nothing, thorough=True) if wanted else nothing
 
     def search(self, search: Search) -> list[str]:
         """Ids of the traces that match; those whose matching spans began last, the last first. Raises as ``by_id``."""
@@ -135,10 +143,14 @@ class Traces:
 
         return self._reading(use, self._lookup.between(first, last), [])
 
-    def close(self) -> None:
-        """Stop what is running, and free everything. Idempotent."""
+    def stop(self) -> None:
+        """Stop what is running; further questions are refused."""
+        self._stopped = True
         for cursor in list(self._running):
-            cursor.interrupt()
+            _interrupt(cursor)
+
+    def close(self) -> None:
+        """Free everything, once nobody asks any more. Idempotent."""
         self._open.close()
 
     def _look(self, source: Snapshot) -> tuple[Operation, ...]:
@@ -166,23 +178,29 @@ class Traces:
             :_MOST_OPERATIONS
         ]
 
-    def _reading(self, use: Callable[[Snapshot], Answer], choice: Choice, nothing: Answer) -> Answer:
+    def _reading(
+        self, use: Callable[[Snapshot], Answer], choice: Choice, nothing: Answer, *, thorough: bool = False
+    ) -> Answer:
         try:
-            return reading(self._data, use, choice=choice)
+            return reading(self._data, use, choice=choice, thorough=thorough)
         except NoDataError:
             return nothing
 
     def _ask(self, query: str, parameters: Sequence[object]) -> pa.Table:
         cursor = self._connection.cursor()  # DuckDB: one per thread
-        late = threading.Timer(self._timeout_s, cursor.interrupt)
+        late = threading.Timer(self._timeout_s, _interrupt, [cursor])
         late.daemon = True
         self._running.add(cursor)
         try:
             late.start()
+            if self._stopped:
+                raise TooSlowError("shutting down")
             return cursor.sql(query, params=list(parameters)).to_arrow_table()
         except duckdb.InterruptException as error:
             msg = f"the question takes longer than {self._timeout_s:g} s; ask about less time"
             raise TooSlowError(msg) from error
+        except duckdb.OutOfMemoryException as error:
+            raise TooSlowError(f"the question needs more than {_MEMORY} of memory; ask about less time") from error
         except duckdb.Error as error:
             first_line = str(error).partition("\n")[0]
             raise UnreadableDataError(f"reading spans in {self._data} failed: {first_line}") from error
@@ -190,6 +208,11 @@ class Traces:
             late.cancel()
             self._running.discard(cursor)
             cursor.close()
+
+
+def _interrupt(cursor: duckdb.DuckDBPyConnection) -> None:
+    with suppress(duckdb.Error):  # it has just been closed
+        cursor.interrupt()
 
 
 def _ordered(spans: pa.Table, traces: Sequence[str]) -> pa.Table:

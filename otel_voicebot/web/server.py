@@ -50,5 +50,6 @@ class WebServer:
     def stop(self, grace_s: float) -> None:
         """Take nothing new, stop questions that take longer than so many seconds, and end. Idempotent."""
         self._server.stop(grace_s)
-        self._traces.close()
+        self._traces.stop()
         self._asking.close()
+        self._traces.close()

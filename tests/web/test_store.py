@@ -16,7 +16,7 @@ from otel_voicebot.receivers.security import Security
 from otel_voicebot.reports import traces
 from otel_voicebot.reports.matching import Search
 from otel_voicebot.reports.traces import Traces
-from otel_voicebot.store import SpanStore
+from otel_voicebot.store import SpanStore, reader
 from otel_voicebot.store.erase import erase
 from otel_voicebot.store.layout import HOUR_NS, hour_of, table_directory
 from otel_voicebot.store.marks import move_horizon
@@ -236,8 +236,43 @@ def test_a_question_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
     with pytest.raises(TooSlowError, match="less time"):
         asked._ask("SELECT count(*) FROM range(10_000_000_000) a, range(?) b WHERE a.range % 7 = b.range % 5", [10**9])
     assert asked.search(Search(0, START * 2, 5)) == [trace_of("one").hex()]
+    asked.stop()
+    with pytest.raises(TooSlowError, match="shutting down"):
+        asked.search(Search(0, START * 2, 5))
     asked.close()
     asked.close()
+
+
+def test_a_question_that_needs_too_much_memory_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told to ask about less, and no file is suspected for it."""
+    monkeypatch.setattr(traces, "_MEMORY", "20MB")
+    put(tmp_path, call("one"))
+    asked = Traces(tmp_path)
+    asked._connection.execute("SET temp_directory = ''")
+    with pytest.raises(TooSlowError, match="memory"):
+        asked._ask("SELECT list(range) FROM range(?)", [20_000_000])
+    asked.close()
+
+
+def test_damage_inside_a_file_is_told_and_others_are_not_read_in_full_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A search over damaged pages is an error with a sentence; a trace by its id is shown from what can be read."""
+    put(tmp_path, call("whole", 300), call("torn", 300))
+    torn = max(tmp_path.rglob("*.parquet"))
+    content = bytearray(torn.read_bytes())
+    content[4 : len(content) // 2] = bytes(len(content) // 2 - 4)
+    torn.write_bytes(content)
+    checked: list[Path] = []
+    real = reader._check_pages
+    monkeypatch.setattr(reader, "_check_pages", lambda path: checked.append(path) or real(path))
+    with web(tmp_path) as where:
+        status, document = get(where, "/api/traces", **SEARCH)
+        assert (status, document["errors"][0]["code"]) == (500, 500)
+        assert checked == []
+        assert get(where, f"/api/traces/{trace_of('whole').hex()}")[0] == 200
+        assert get(where, f"/api/traces/{trace_of('torn').hex()}")[0] in (404, 500)
+        assert set(checked) == {torn}
 
 
 def test_too_many_questions_are_sent_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

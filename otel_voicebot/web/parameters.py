@@ -4,6 +4,7 @@ import json
 import re
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -13,7 +14,17 @@ from otel_voicebot.errors import UsageError
 from otel_voicebot.reports.matching import Search
 from otel_voicebot.reports.traces import canonical
 
-__all__ = ["duration_ns", "instant_ns", "integer", "required", "search", "trace_id", "window_ms"]
+__all__ = [
+    "attributes",
+    "checked",
+    "duration_ns",
+    "instant_ns",
+    "integer",
+    "required",
+    "search",
+    "trace_id",
+    "window_ms",
+]
 
 _UNITS: Final = {
     "ns": 1,
@@ -118,17 +129,7 @@ def checked(wanted: Search) -> Search:
         raise UsageError("the longest duration must not be below the shortest")
     if len(wanted.tags) > _MOST_TAGS:
         raise UsageError(f"{len(wanted.tags)} tags are too many: at most {_MOST_TAGS}")
-    limit = min(wanted.limit, _MOST_TRACES)
-    return Search(
-        wanted.first,
-        wanted.last,
-        limit,
-        wanted.service,
-        wanted.operation,
-        wanted.tags,
-        wanted.shortest_ns,
-        wanted.longest_ns,
-    )
+    return replace(wanted, limit=min(wanted.limit, _MOST_TRACES))
 
 
 def attributes(text: str, name: str) -> Mapping[str, str]:

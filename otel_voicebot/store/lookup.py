@@ -26,13 +26,15 @@ class Lookup:
     its identity too, as an hour that is merged or rewritten takes the former's name.
 
     Args:
-        most_bytes: memory that this may take; beyond, what was read the longest time ago is forgotten.
+        most_bytes: memory that this may take; what is beyond is read again every time. (Every question goes through all
+            files: whichever were forgotten instead, the next question would read them all again.)
     """
 
     def __init__(self, most_bytes: int = _MOST_BYTES) -> None:
         self._most = most_bytes
         self._known: dict[str, Known] = {}
         self._bytes = 0
+        self._full = False
         self._lock = threading.Lock()
 
     def holding(self, names: Collection[str]) -> Choice:
@@ -46,7 +48,10 @@ class Lookup:
 
     def _choice(self, wanted: Callable[[Contents], bool]) -> Choice:
         def choose(hot: list[str], history: list[str]) -> tuple[list[str], list[str]]:
-            return self._picked(hot, wanted), self._picked(history, wanted, disk.identity)
+            picked = self._picked(hot, wanted), self._picked(history, wanted, disk.identity)
+            if self._full:
+                self._forget_all_but({*hot, *history})
+            return picked
 
         return choose
 
@@ -72,13 +77,23 @@ class Lookup:
         except FileNotFoundError:  # the reader finds that out, too
             return (None, None)
         with self._lock:
-            if (former := self._known.pop(path, None)) is not None:
-                self._bytes -= _cost(former)
-            self._known[path] = known
-            self._bytes += _cost(known)
-            while self._bytes > self._most:
-                self._bytes -= _cost(self._known.pop(next(iter(self._known))))
+            self._forget(path)
+            if self._bytes + _cost(known) > self._most:
+                self._full = True
+            else:
+                self._known[path] = known
+                self._bytes += _cost(known)
         return known
+
+    def _forget_all_but(self, listed: set[str]) -> None:
+        with self._lock:
+            self._full = False
+            for path in self._known.keys() - listed:
+                self._forget(path)
+
+    def _forget(self, path: str) -> None:
+        if (former := self._known.pop(path, None)) is not None:
+            self._bytes -= _cost(former)
 
 
 def _cost(known: Known) -> int:

@@ -191,16 +191,21 @@ def test_what_a_sender_calls_a_session_can_not_hide_another(tmp_path: Path) -> N
 
 
 def test_memory_is_bounded(tmp_path: Path) -> None:
-    """A small cache forgets, and finds the same; a rewritten file of the same name is read anew."""
+    """A small one finds the same and forgets files that are gone; a rewritten file of the same name is read anew."""
     fill(tmp_path, files=8)
     small = Lookup(most_bytes=1500)
     for _ in range(2):
         for n in (0, 50, 200):
             assert len(snapshot(tmp_path, choice=small.holding([trace_id(n).hex()])).files) == 1
-    assert small._bytes <= 1500
-    assert len(small._known) <= 3
-    large = Lookup()
+    assert 0 < small._bytes <= 1500
+    before = set(small._known)
+    assert len(before) == 2
     maintain(tmp_path)
+    assert len(snapshot(tmp_path, choice=small.holding([trace_id(0).hex()])).files) == 1
+    assert len(snapshot(tmp_path, choice=small.holding([trace_id(0).hex()])).files) == 1
+    assert small._known
+    assert not before & set(small._known)
+    large = Lookup()
     assert len(snapshot(tmp_path, choice=large.holding([trace_id(0).hex()])).files) == 1
     fill(tmp_path, first=5000, files=1)  # comes late, and is merged into the same file
     maintain(tmp_path)

@@ -135,7 +135,10 @@ class _Call:
     def greet(self) -> None:
         """The bot speaks first: no exchange."""
         turn, stamps = self.name(), self.stamps()
-        events = [(self.at + 300 * MS, s.BOT_SPEECH_START, {}), (self.at + 2000 * MS, s.BOT_SPEECH_END, {})]
+        events: list[wire.Event] = [
+            (self.at + 300 * MS, s.BOT_SPEECH_START, {}),
+            (self.at + 2000 * MS, s.BOT_SPEECH_END, {}),
+        ]
         end = self.at + 2000 * MS
         self.write(BOT, wire.Span(self.trace, turn, self.root, s.SPAN_TURN, 1, self.at, end, stamps, events))
         self.stage(Stage("greeting", "tts", 0, 400 * MS, 290 * MS), turn, self.at)
@@ -150,7 +153,7 @@ class _Call:
         t0 = self.at - exchange.spoke
         turn = self.name()
         stages = {self.stage(stage, turn, t0): stage for stage in exchange.stages}
-        events = [(self.at, s.USER_SPEECH_START, {}), (t0, s.USER_SPEECH_END, {})]
+        events: list[wire.Event] = [(self.at, s.USER_SPEECH_START, {}), (t0, s.USER_SPEECH_END, {})]
         attributes: dict[str, wire.Value] = self.stamps()
         if exchange.reason:
             known = {"error": "spoke_again"}

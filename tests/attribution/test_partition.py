@@ -86,7 +86,7 @@ class Chaos:
         trace = (session + 1).to_bytes(16)
         stamps: dict[str, wire.Value] = {s.SESSION_ID: f"s{session}", s.TURN_INDEX: index}
         names = any_.choices((s.USER_SPEECH_START, s.USER_SPEECH_END, s.BOT_SPEECH_START, s.BOT_SPEECH_END), k=6)
-        events = [(self.time(at), name, {}) for name in names]
+        events: list[wire.Event] = [(self.time(at), name, {}) for name in names]
         ids = [(session * 1000 + index * 50 + n + 1).to_bytes(8) for n in range(any_.randrange(14))]
         root = (session * 1000 + index * 50 + 49).to_bytes(8)
         end = at + any_.randrange(1, 15_000) * MS

@@ -5,7 +5,7 @@ import pytest
 from bench.truth.draws import Draw, draws
 from bench.truth.exchange import INCOMPLETE, build
 from bench.truth.faults import CULPRITS, STAGES
-from bench.truth.measure import Judged, cut, judged, largest, shares, spent, summary
+from bench.truth.measure import Judged, blamed, cut, judged, largest, shares, spent, summary
 from bench.truth.native import OWNERS, world
 from tests.attribution.conftest import SKEW_MS, Seen
 
@@ -147,12 +147,8 @@ def test_no_stage_could_save_more_than_its_segment(plain: Seen, drawn: list[Draw
             if "preemptive" in instead.traits:
                 continue
             saved = one.exchange.end - instead.end
-            blamed = sum(
-                part.end - part.start
-                for part in one.parts
-                if any(part.segment == segment and stage in (None, part.stage) for segment, stage in causes)
-            )
-            assert saved <= blamed + MS, f"{time}: {saved / MS} ms saved, {blamed / MS} blamed\n{told(one)}"
+            its = blamed(one, causes)
+            assert saved <= its + MS, f"{time}: {saved / MS} ms saved, {its / MS} its segment's\n{told(one)}"
             compared += saved > 0
     assert compared > 10_000
 

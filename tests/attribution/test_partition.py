@@ -148,15 +148,14 @@ def test_nonsense_is_cut_without_gap_or_overlap(seed: int) -> None:
 
 def _shifted(made: World, by: int) -> World:
     spans = [
-        (
-            service,
-            span._replace(
-                start=span.start + by,
-                end=span.end + by,
-                events=[(at + by, name, attributes) for at, name, attributes in span.events],
-            ),
+        written._replace(
+            span=written.span._replace(
+                start=written.span.start + by,
+                end=written.span.end + by,
+                events=[(at + by, name, attributes) for at, name, attributes in written.span.events],
+            )
         )
-        for service, span in made.spans
+        for written in made.spans
     ]
     return World(spans, made.told)
 
@@ -177,7 +176,7 @@ def test_neither_order_nor_clock_nor_company_matters() -> None:
     for by in (-400 * 86_400_000 * MS - 7, 12_345_678_901):
         assert _by_clock(cut(_shifted(made, by)), by) == rows
     alone: dict[tuple[str, int], list[Row]] = {}
-    traces = sorted({span.trace_id for _, span in made.spans})
+    traces = sorted({written.span.trace_id for written in made.spans})
     for trace in traces[:12]:
         alone |= cut(made, lambda span, only=trace: span.trace_id == only)  # type: ignore[misc]
     assert len(alone) > 20

@@ -5,7 +5,7 @@
 -- b, e: start and end, e never before b; a span without an end lasts as long as the wait. chunk: its first token or audio; null
 --   where it is unknown, or lies outside the span. Unix nanoseconds.
 -- hidden: marked as work that nobody waited for. outer_e: the end of the stage that holds it, null where none does.
--- own: the clock is the turn's. owner: service, tool, bot or framework.
+-- own: the clock is the turn's; tol: how far theirs may be apart, 5 ms within a process, 100 ms between two. owner: service, tool, bot or framework.
 -- LiveKit: a model call is its llm_node; TTS begins when the text reaches it, the wait's first audio less node_audio_s, and
 --   where text was streamed to it the span doesn't tell its first audio.
 WITH seen AS MATERIALIZED (
@@ -62,9 +62,9 @@ tools AS (
     WHERE after_tool AND b < e
 )
 SELECT
-    row_number() OVER (ORDER BY wait, b, span_id NULLS FIRST) AS stage, *
+    row_number() OVER (ORDER BY wait, b, hash(span_id)) AS stage, *
 FROM (
-    SELECT wait, kind, b, greatest(e, b) AS e, chunk, failed, hidden, outer_e, own, setting_ns, span_id,
+    SELECT wait, kind, b, greatest(e, b) AS e, chunk, failed, hidden, outer_e, own, CASE WHEN own THEN 5000000 ELSE 100000000 END AS tol, setting_ns, span_id,
         CASE WHEN kind IN ('stt', 'llm', 'tts', 'nlu', 'rag') THEN provider END AS provider,
         CASE WHEN kind IN ('stt', 'llm', 'tts', 'nlu', 'rag') THEN model END AS model,
         CASE
@@ -82,6 +82,6 @@ FROM (
         END AS owner_kind
     FROM timed
     UNION ALL
-    SELECT wait, 'tool', b, e, NULL, false, false, NULL, true, NULL, NULL, NULL, NULL, 'bot code', 'bot'
+    SELECT wait, 'tool', b, e, NULL, false, false, NULL, true, 5000000, NULL, NULL, NULL, NULL, 'bot code', 'bot'
     FROM tools
 )

@@ -1,36 +1,52 @@
 -- walked: the pieces of each wait between its milestones: in three windows by walking back from their ends.
--- inputs: milestones
+-- inputs: stages, milestones
 -- grain: one row per piece, of some length. stage: number of the stage that it is put down to, null of a hole.
 -- Of the stages that had ended at a point the one that ended last owns from its start; one that still runs there is not what was
 --   waited for. Two passes settle where each begins, the third cuts; any subset of the rows would give an exact partition.
 -- win: 1 the decision to the model call (any work but TTS), 2 its first token to the text at TTS (what began since, and the call
 --   itself, while it writes), 3 the text to the TTS operation that spoke (attempts that failed).
+-- A wait's first 1,000 stages count: the passes take quadratic time where the live state runs them.
 -- open: the piece was a hole while the stage was open: a model call, or what encloses the one that fed the speech.
-WITH windowed AS (
-    SELECT *,
+WITH asked AS (
+    -- the tool that a model call asked for: the next, unless another call begins before
+    SELECT stage, next_tool
+    FROM (
+        SELECT stage, kind,
+            lead(CASE WHEN kind = 'tool' THEN b END IGNORE NULLS) OVER along AS next_tool,
+            lead(CASE WHEN kind = 'llm' THEN b END IGNORE NULLS) OVER along AS next_llm
+        FROM stages
+        WHERE kind IN ('llm', 'tool')
+        WINDOW along AS (PARTITION BY wait ORDER BY stage)
+    )
+    WHERE kind = 'llm' AND (next_llm IS NULL OR next_tool <= next_llm)
+),
+windowed AS (
+    SELECT
+        s.wait, s.stage, s.kind, s.b, s.tol, m.decided, m.called, m.token, m.text, m.spoken,
+        coalesce(s.stage = m.llm_stage, false) AS feeds,
+        -- a call counts until the tool starts that it asked for
+        CASE WHEN a.next_tool < s.e AND s.stage IS DISTINCT FROM m.llm_stage THEN greatest(a.next_tool, s.b) ELSE s.e END AS e,
+        s.kind = 'llm' OR (m.llm_stage IS NOT NULL AND s.b <= m.called AND s.e >= m.token) AS opens,
         CASE
-            WHEN kind IN ('wait', 'endpointing', 'playout') OR hidden THEN NULL
-            WHEN feeds THEN CASE WHEN first_text IS NOT NULL THEN 2 END
-            WHEN outer_e IS NOT NULL THEN NULL
-            WHEN kind = 'tts' THEN CASE WHEN failed THEN 3 END
+            WHEN s.stage = m.llm_stage THEN CASE WHEN m.has_text THEN 2 END
+            WHEN s.outer_e IS NOT NULL THEN NULL
+            WHEN s.kind = 'tts' THEN CASE WHEN s.failed THEN 3 END
             -- begun before the decision: speculation that came to nothing
-            WHEN kind = 'llm' AND b < decided AND NOT failed AND (next_tool IS NULL OR next_llm < next_tool) THEN NULL
-            WHEN llm_stage IS NOT NULL AND b >= token THEN 2
-            WHEN llm_stage IS NOT NULL AND kind = 'stt' AND e > token AND e >= text - 20000000 - tol THEN 2
+            WHEN s.kind = 'llm' AND s.b < m.decided AND NOT s.failed AND a.next_tool IS NULL THEN NULL
+            WHEN m.llm_stage IS NOT NULL AND s.b >= m.token THEN 2
+            WHEN m.llm_stage IS NOT NULL AND s.kind = 'stt' AND s.e > m.token AND s.e >= m.text - 20000000 - s.tol THEN 2
             ELSE 1
         END AS win
-    FROM milestones
-    WHERE kind <> 'wait'
+    FROM stages s
+    JOIN milestones m ON m.wait = s.wait
+    LEFT JOIN asked a ON a.stage = s.stage
+    WHERE s.kind NOT IN ('endpointing', 'playout') AND NOT s.hidden AND s.stage < m.first_stage + 1000
 ),
 candidates AS (
     SELECT wait, win, stage,
         CASE win WHEN 1 THEN decided WHEN 2 THEN token ELSE text END AS low,
         CASE win WHEN 1 THEN called WHEN 2 THEN text ELSE spoken END AS high,
-        CASE WHEN feeds THEN token ELSE b END AS b,
-        -- a call counts until the tool starts that it asked for
-        CASE WHEN kind = 'llm' AND NOT feeds AND next_tool < e AND (next_llm IS NULL OR next_tool <= next_llm) THEN greatest(next_tool, b) ELSE e END AS e,
-        tol,
-        kind = 'llm' OR (win = 1 AND llm_stage IS NOT NULL AND b <= called AND e >= token) AS opens
+        CASE WHEN feeds THEN token ELSE b END AS b, e, tol, opens
     FROM windowed
     WHERE win IS NOT NULL
 ),
@@ -47,14 +63,13 @@ entered AS (
             CASE n.win WHEN 1 THEN m.called WHEN 2 THEN m.text ELSE m.spoken END AS high
         FROM milestones m
         CROSS JOIN (VALUES (1), (2), (3)) n(win)
-        WHERE m.kind = 'wait'
     )
     WHERE high > low
 ),
 first_pass AS (
     SELECT *, coalesce(min(CASE WHEN e <= high + tol THEN b END) OVER before, high) AS settled
     FROM entered
-    WINDOW before AS (PARTITION BY wait, win ORDER BY e DESC, b, stage NULLS LAST ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+    WINDOW before AS (PARTITION BY wait, win ORDER BY e DESC, stage ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
 ),
 second_pass AS (
     SELECT * EXCLUDE (settled),
@@ -62,13 +77,13 @@ second_pass AS (
         min(CASE WHEN opens THEN b END) OVER before AS open_b,
         min(CASE WHEN opens THEN stage END) OVER before AS open_stage
     FROM first_pass
-    WINDOW before AS (PARTITION BY wait, win ORDER BY e DESC, b, stage NULLS LAST ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+    WINDOW before AS (PARTITION BY wait, win ORDER BY e DESC, stage ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
 ),
 cut AS (
     SELECT *, coalesce(min(b) OVER before, high) AS point
     FROM second_pass
     WHERE e <= settled + tol
-    WINDOW before AS (PARTITION BY wait, win ORDER BY e DESC, b, stage NULLS LAST ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+    WINDOW before AS (PARTITION BY wait, win ORDER BY e DESC, stage ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
 ),
 pieces AS (
     -- each row: its own piece, the hole behind it, and what of the hole an open stage takes

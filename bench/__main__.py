@@ -21,11 +21,12 @@ BENCHMARKS: Final = {
     "faults": "a real Collector and the service under load, with faults: what is lost, what is counted twice",
     "loop": "real Pipecat calls with and without us: the event loop's delay, the caller's gaps",
     "attribution": "generated exchanges whose causes are known: how much of the wait is given to a wrong one",
+    "lookup": "a trace by its id in a store of 100 M spans, over the web port; what the index takes and costs",
     "report": "time and memory of `otel-voicebot report` over 1 M spans",
 }
 
-LONG: Final = frozenset({"faults", "loop"})
-"""Run only when named: 20 minutes each."""
+LONG: Final = frozenset({"faults", "lookup", "loop"})
+"""Run only when named: 20 minutes each; `lookup` 10, and 5 GB of disk."""
 
 
 def main() -> int:
@@ -37,7 +38,10 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help="which: " + ", ".join(BENCHMARKS) + " (all but faults and loop)"
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="which: " + ", ".join(BENCHMARKS) + " (all but faults, lookup and loop)",
     )
     parser.add_argument("--quick", action="store_true", help="fewer and shorter repetitions, for a first look")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")

@@ -2,7 +2,7 @@
 
 ``python -m bench.lookup_child fill SPANS DIRECTORY`` makes a store: hours of history up to now, written as the
 compactor writes them, and the next two hours in hot files of a second each. It tells some trace ids of each.
-``find DIRECTORY IDS`` looks traces up one after the other in this process, with an index that is cold at first.
+``cost`` tells what a file's note costs when it is written, beside the rest of ingest, in microseconds a span.
 """
 
 import json
@@ -134,6 +134,35 @@ def fill(spans: int, directory: Path) -> dict[str, object]:
     }
 
 
+def cost() -> dict[str, float]:
+    """The same requests through decode, normalise, rows and encoding; and their notes alone. CPU time."""
+    from otel_voicebot.processors import normalise, withhold
+    from otel_voicebot.spans import decode
+    from otel_voicebot.store import writer
+    from otel_voicebot.store.contents import NOTE, Gathered
+
+    payloads = list(generate.requests(400_000, seed=3))
+    spent = {"ingest": 0.0, "note": 0.0}
+    rows = size = notes = 0
+    for payload in payloads:
+        began = time.process_time()
+        table = pa.Table.from_batches([withhold(normalise(decode(payload)), ()).rows(0)])
+        size += writer._encode("spans", table).size  # noqa: SLF001
+        middle = time.process_time()
+        gathered = Gathered()
+        gathered.add(table)
+        notes += len(gathered.note()[NOTE])
+        spent["note"] += time.process_time() - middle
+        spent["ingest"] += middle - began
+        rows += table.num_rows
+    return {
+        "ingest_us": spent["ingest"] / rows * 1e6,
+        "note_us": spent["note"] / rows * 1e6,
+        "file_bytes": size / rows,
+        "note_bytes": notes / rows,
+    }
+
+
 def _some(rows: pa.Table, random: np.random.Generator, count: int) -> list[str]:
     return [rows["trace_id"][int(at)].as_py().hex() for at in random.integers(0, len(rows), count)]
 
@@ -143,6 +172,8 @@ def main() -> None:
     match sys.argv[1:]:
         case ["fill", spans, directory]:
             found = fill(int(spans), Path(directory))
+        case ["cost"]:
+            found = dict(cost())
         case _:
             sys.exit(__doc__)
     json.dump(found, sys.stdout)

@@ -42,6 +42,7 @@ class Server:
     ) -> None:
         self.data = data
         self.grpc, self.http, self.metrics = grpc or free_address(), free_address(), free_address()
+        self.web = free_address()
         self.process: subprocess.Popen[str] | None = None
         self.log = data.parent / f"{data.name}-serve.log"
         self._program = program
@@ -61,6 +62,7 @@ class Server:
         """Start it without waiting."""
         self.data.parent.mkdir(parents=True, exist_ok=True)
         addresses = ["--grpc", self.grpc, "--http", self.http, "--metrics", self.metrics]
+        addresses += ["--web", self.web]
         command = [sys.executable, "-c", self._program, "serve", "--data", str(self.data), *addresses, *self._options]
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("OTEL_")}
         with self.log.open("a") as log:

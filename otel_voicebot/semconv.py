@@ -508,6 +508,13 @@ SELF_MERGED: Final = _metric(
 SELF_REMOVED: Final = _metric(
     "voicebot.hours.removed", "counter", "{hour}", "reason", "Hours of data removed: retention, disk_cap."
 )
+SELF_QUESTIONS: Final = _metric(
+    "voicebot.web.questions",
+    "counter",
+    "{request}",
+    "outcome",
+    "Requests at the web port: answered, not_found, wrong, unauthenticated, later (busy, or it took too long), failed.",
+)
 SELF_QUEUE: Final = _metric("voicebot.queue.depth", "gauge", "{span}", "", "Spans waiting for the worker.")
 SELF_EVICTED: Final = _metric(
     "voicebot.sessions.evicted",

@@ -60,8 +60,8 @@ class Addresses:
     web: str | None = None
 
 
-Web = Callable[[Path, str, Security], _Door]
-"""Makes the web port, which stands above this layer: of the data directory, its address, and who may ask."""
+Web = Callable[[Path, str, Security, SelfMetrics], _Door]
+"""Makes the web port, which stands above this layer: of the data directory, its address, who may ask, and counters."""
 
 
 class Service:
@@ -185,7 +185,7 @@ class Service:
     def _start_web(self, address: str) -> str | None:
         if not address or self._web is None:
             return None
-        return self._start(self._web(self._store.data, address, self._security), address)
+        return self._start(self._web(self._store.data, address, self._security, self.metrics), address)
 
     def _start(self, door: _Door, address: str) -> str:
         self._open.callback(door.stop, _GRACE_S)

@@ -8,9 +8,11 @@ import typer
 from otel_voicebot.cli import output as out
 from otel_voicebot.cli.asking import ask, finish
 from otel_voicebot.cli.options import Data, Json, Output, Question
-from otel_voicebot.errors import UsageError
+from otel_voicebot.errors import NoDataError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from otel_voicebot.reports.source import Opened
     from otel_voicebot.reports.trace import Trace
 
@@ -51,7 +53,7 @@ def trace(
         turns = opened.engine.turns_of([session])
         return compute(opened.spans_of(session), opened.scope, session, named if turn is None else turn, turns)
 
-    found = ask(Question(data), datetime.now(UTC), look, brief=True)
+    found = _found(name, Question(data), look)
     if json:
         out.write_json(document(found), output)
     elif html:
@@ -61,6 +63,19 @@ def trace(
     else:
         show(found)
     return finish(found.scope)
+
+
+def _found(name: str, question: Question, look: "Callable[[Opened], Trace]") -> "Trace":
+    """By a name in full, from the few files that may hold it; by the beginning of one, from all."""
+    from otel_voicebot.reports.source import ask_about  # noqa: PLC0415 - not for --help
+
+    now, (session, slash, turn) = datetime.now(UTC), name.rpartition("/")
+    for whole in (name, session) if slash and turn.isdecimal() else (name,):
+        try:
+            return ask_about(whole, question.settings().data, now, look)
+        except NoDataError:  # what there is instead, the other way knows
+            continue
+    return ask(question, now, look, brief=True)
 
 
 def show(found: "Trace") -> None:

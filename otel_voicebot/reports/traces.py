@@ -5,9 +5,10 @@ many threads; each question has its own cursor, memory is bounded for all togeth
 long is stopped.
 """
 
+import os
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +16,7 @@ from typing import Final, TypeVar
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from otel_voicebot.errors import NoDataError, TooSlowError, UnreadableDataError
 from otel_voicebot.reports.matching import MATCHED, UNKNOWN_SERVICE, Search, matching
@@ -68,11 +70,18 @@ class Traces:
         self._open = ExitStack()
         # By itself DuckDB would put what doesn't fit into memory beside the user: in the working directory.
         overflow = self._open.enter_context(TemporaryDirectory(prefix="otel-voicebot-", ignore_cleanup_errors=True))
-        self._connection = duckdb.connect(config={"memory_limit": _MEMORY, "temp_directory": overflow})
+        # Half of the cores: the others take spans in. Every thread that asks works on its question beside these.
+        limits: dict[str, str | bool | int | float | list[str]] = {
+            "memory_limit": _MEMORY,
+            "threads": max(1, (os.cpu_count() or 1) // 2),
+            "temp_directory": overflow,
+        }
+        self._connection = duckdb.connect(config=limits)
         self._open.callback(self._connection.close)
         self._connection.execute("SET TimeZone = 'UTC'")
         self._connection.execute("SET enable_progress_bar = false")  # it would go to stdout
         self._running: set[duckdb.DuckDBPyConnection] = set()
+        self._stopped = False
         self._seen: dict[Path, frozenset[Operation]] = {}
         """What was in each file that was looked through; files that were looked through together share it."""
         self._erased = Erased()
@@ -85,20 +94,14 @@ class Traces:
             TooSlowError, UnreadableDataError: as their names say.
         """
         wanted = list(dict.fromkeys(traces))
-        listed = ", ".join(f"'{one}'" for one in wanted)
 
         def use(source: Snapshot) -> Found:
-            first = "row_number() OVER (PARTITION BY trace_id, span_id ORDER BY ingest_time, start_unix_nano) = 1"
-            query = (
-                f"SELECT * FROM ({source.of_traces(wanted).sql()}) QUALIFY {first} "  # noqa: S608 - hex digits only
-                f"ORDER BY list_position([{listed}], trace_id), start_unix_nano, end_unix_nano DESC, span_id "
-                f"LIMIT {MOST_SPANS + 1}"
-            )
-            spans = self._ask(query, [])
+            # What is repeated is few: more rows than may be shown are read, so that they don't take others' places.
+            spans = _ordered(self._ask(f"{source.of_traces(wanted).sql()} LIMIT {2 * MOST_SPANS}", []), wanted)
             return Found(spans.slice(0, MOST_SPANS), spans.num_rows > MOST_SPANS)
 
         nothing = Found(pa.table({"trace_id": pa.array([], pa.string())}), cut=False)
-        return self._reading(use, self._lookup.holding(wanted), nothing) if wanted else nothing
+        return self._reading(use, self._lookup.holding(wanted), nothing, thorough=True) if wanted else nothing
 
     def search(self, search: Search) -> list[str]:
         """Ids of the traces that match; those whose matching spans began last, the last first. Raises as ``by_id``."""
@@ -127,11 +130,11 @@ class Traces:
 
         def use(source: Snapshot) -> list[tuple[str, str, int]]:
             columns = ("trace_id", "span_id", "parent_span_id", "service_name", "start_unix_nano")
-            query = f"""WITH some AS (
+            query = f"""WITH inside AS (
                     SELECT trace_id, span_id, parent_span_id, coalesce(service_name, '{UNKNOWN_SERVICE}') AS service
                     FROM ({source.sql(columns)}) WHERE start_unix_nano BETWEEN ? AND ?
-                ), several AS (SELECT trace_id FROM some GROUP BY trace_id HAVING min(service) <> max(service)),
-                theirs AS MATERIALIZED (SELECT DISTINCT * FROM some SEMI JOIN several USING (trace_id))
+                ), several AS (SELECT trace_id FROM inside GROUP BY trace_id HAVING min(service) <> max(service)),
+                theirs AS MATERIALIZED (SELECT DISTINCT * FROM inside SEMI JOIN several USING (trace_id))
                 SELECT p.service AS parent, c.service AS child, count(*) AS calls
                 FROM theirs c JOIN theirs p ON p.trace_id = c.trace_id AND p.span_id = c.parent_span_id
                 WHERE p.service <> c.service GROUP BY ALL ORDER BY ALL"""  # noqa: S608 - names are the schema's
@@ -140,10 +143,14 @@ class Traces:
 
         return self._reading(use, self._lookup.between(first, last), [])
 
-    def close(self) -> None:
-        """Stop what is running, and free everything. Idempotent."""
+    def stop(self) -> None:
+        """Stop what is running; further questions are refused."""
+        self._stopped = True
         for cursor in list(self._running):
-            cursor.interrupt()
+            _interrupt(cursor)
+
+    def close(self) -> None:
+        """Free everything, once nobody asks any more. Idempotent."""
         self._open.close()
 
     def _look(self, source: Snapshot) -> tuple[Operation, ...]:
@@ -171,23 +178,29 @@ class Traces:
             :_MOST_OPERATIONS
         ]
 
-    def _reading(self, use: Callable[[Snapshot], Answer], choice: Choice, nothing: Answer) -> Answer:
+    def _reading(
+        self, use: Callable[[Snapshot], Answer], choice: Choice, nothing: Answer, *, thorough: bool = False
+    ) -> Answer:
         try:
-            return reading(self._data, use, choice=choice)
+            return reading(self._data, use, choice=choice, thorough=thorough)
         except NoDataError:
             return nothing
 
     def _ask(self, query: str, parameters: Sequence[object]) -> pa.Table:
         cursor = self._connection.cursor()  # DuckDB: one per thread
-        late = threading.Timer(self._timeout_s, cursor.interrupt)
+        late = threading.Timer(self._timeout_s, _interrupt, [cursor])
         late.daemon = True
         self._running.add(cursor)
         try:
             late.start()
+            if self._stopped:
+                raise TooSlowError("shutting down")
             return cursor.sql(query, params=list(parameters)).to_arrow_table()
         except duckdb.InterruptException as error:
             msg = f"the question takes longer than {self._timeout_s:g} s; ask about less time"
             raise TooSlowError(msg) from error
+        except duckdb.OutOfMemoryException as error:
+            raise TooSlowError(f"the question needs more than {_MEMORY} of memory; ask about less time") from error
         except duckdb.Error as error:
             first_line = str(error).partition("\n")[0]
             raise UnreadableDataError(f"reading spans in {self._data} failed: {first_line}") from error
@@ -195,6 +208,25 @@ class Traces:
             late.cancel()
             self._running.discard(cursor)
             cursor.close()
+
+
+def _interrupt(cursor: duckdb.DuckDBPyConnection) -> None:
+    with suppress(duckdb.Error):  # it has just been closed
+        cursor.interrupt()
+
+
+def _ordered(spans: pa.Table, traces: Sequence[str]) -> pa.Table:
+    """By trace in this order and start, parents first; of a span that is there twice the one that came in first."""
+    ranks = pc.index_in(spans["trace_id"], pa.array(traces, pa.string()))
+    keys = spans.select(["start_unix_nano", "end_unix_nano", "span_id", "ingest_time"]).append_column("rank", ranks)
+    came = pc.sort_indices(keys, sort_keys=[("ingest_time", "ascending"), ("start_unix_nano", "ascending")]).to_pylist()
+    ids = list(zip(ranks.to_pylist(), spans["span_id"].to_pylist(), strict=True))
+    kept: dict[object, int] = {}
+    for at in came:
+        kept.setdefault(ids[at], at)
+    rows = pa.array(kept.values(), pa.int64())
+    order = [("rank", "ascending"), ("start_unix_nano", "ascending"), ("end_unix_nano", "descending")]
+    return spans.take(rows.take(pc.sort_indices(keys.take(rows), sort_keys=[*order, ("span_id", "ascending")])))
 
 
 def canonical(trace: str) -> str | None:

@@ -144,7 +144,7 @@ def make_one(directory: Path) -> bool:
     return True
 
 
-def names(directory: Path) -> list[str]:
+def names(directory: Path | str) -> list[str]:
     """The names in a directory, sorted; none when it is not there, or no longer, or is a file."""
     try:
         return sorted(os.listdir(directory))  # noqa: PTH208 - names, not paths
@@ -167,7 +167,7 @@ def modified_ns(path: Path) -> int | None:
     return found.st_mtime_ns if found else None
 
 
-def identity(path: Path) -> tuple[int, int] | None:
+def identity(path: Path | str) -> tuple[int, int] | None:
     """What changes when a file is replaced or written (inode and time of change); None when it is gone."""
     found = _stat(path)
     return (found.st_ino, found.st_mtime_ns) if found else None
@@ -193,9 +193,9 @@ def free_bytes(directory: Path) -> int:
     return found.f_bavail * found.f_frsize
 
 
-def _stat(path: Path) -> os.stat_result | None:
+def _stat(path: Path | str) -> os.stat_result | None:
     try:
-        return path.stat()
+        return os.stat(path)  # noqa: PTH116 - a text too
     except (FileNotFoundError, NotADirectoryError):
         return None
 

@@ -1,8 +1,7 @@
 """Finds the few files that may hold a trace or a session, or spans of a time, by what each says about itself."""
 
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +14,9 @@ __all__ = ["Lookup"]
 _MOST_BYTES: Final = 64 << 20
 _ENTRY_BYTES: Final = 500
 
-Known = tuple[tuple[int, int] | None, Contents | None]
+Identity = tuple[int, int]
+Known = tuple[Identity | None, Contents | None]
+"""What a file is known by, and what it said."""
 
 
 class Lookup:
@@ -25,12 +26,12 @@ class Lookup:
     its identity too, as an hour that is merged or rewritten takes the former's name.
 
     Args:
-        most_bytes: memory that this may take; beyond, what was needed the longest time ago is read again.
+        most_bytes: memory that this may take; beyond, what was read the longest time ago is forgotten.
     """
 
     def __init__(self, most_bytes: int = _MOST_BYTES) -> None:
         self._most = most_bytes
-        self._known: OrderedDict[str, Known] = OrderedDict()
+        self._known: dict[str, Known] = {}
         self._bytes = 0
         self._lock = threading.Lock()
 
@@ -44,41 +45,42 @@ class Lookup:
         return self._choice(lambda contents: contents.overlaps(first, last))
 
     def _choice(self, wanted: Callable[[Contents], bool]) -> Choice:
-        def picked(paths: list[str], *, replaced: bool) -> list[str]:
-            return [
-                path
-                for path in paths
-                if (contents := self._contents(path, replaced=replaced)) is None or wanted(contents)
-            ]
+        def choose(hot: list[str], history: list[str]) -> tuple[list[str], list[str]]:
+            return self._picked(hot, wanted), self._picked(history, wanted, disk.identity)
 
-        return lambda hot, history: (picked(hot, replaced=False), picked(history, replaced=True))
+        return choose
 
-    def _contents(self, path: str, *, replaced: bool) -> Contents | None:
-        """None: it may hold anything; so does a file that is gone, which the reader finds out."""
-        identity = disk.identity(Path(path)) if replaced else None
-        with self._lock:
-            found = self._known.get(path)
-            if found is not None and found[0] == identity:
-                self._known.move_to_end(path)
-                return found[1]
+    def _picked(
+        self,
+        paths: Iterable[str],
+        wanted: Callable[[Contents], bool],
+        identify: Callable[[str], Identity | None] = lambda _: None,
+    ) -> list[str]:
+        picked = []
+        for path in paths:
+            identity = identify(path)
+            known = self._known.get(path)  # without the lock: one step of the interpreter
+            if known is None or known[0] != identity:
+                known = self._read(path, identity)
+            if known[1] is None or wanted(known[1]):
+                picked.append(path)
+        return picked
+
+    def _read(self, path: str, identity: Identity | None) -> Known:
         try:
-            contents = contents_of(Path(path))
-        except FileNotFoundError:
-            return None
-        self._remember(path, (identity, contents))
-        return contents
-
-    def _remember(self, path: str, known: Known) -> None:
+            known = (identity, contents_of(Path(path)))
+        except FileNotFoundError:  # the reader finds that out, too
+            return (None, None)
         with self._lock:
             if (former := self._known.pop(path, None)) is not None:
                 self._bytes -= _cost(former)
             self._known[path] = known
             self._bytes += _cost(known)
             while self._bytes > self._most:
-                _, oldest = self._known.popitem(last=False)
-                self._bytes -= _cost(oldest)
+                self._bytes -= _cost(self._known.pop(next(iter(self._known))))
+        return known
 
 
 def _cost(known: Known) -> int:
     contents = known[1]
-    return _ENTRY_BYTES + (contents.keys.nbytes if contents is not None and contents.keys is not None else 0)
+    return _ENTRY_BYTES + (contents.keys.itemsize * len(contents.keys) if contents and contents.keys else 0)

@@ -168,6 +168,7 @@ def reading(
     *,
     since: datetime | None = None,
     choice: Choice | None = None,
+    thorough: bool = True,
 ) -> Answer:
     """What ``use`` makes of a snapshot: asked again where a file vanished meanwhile, and without what is damaged.
 
@@ -177,6 +178,8 @@ def reading(
         table: as in ``snapshot``.
         since: as in ``snapshot``.
         choice: as in ``snapshot``; asked again with every listing.
+        thorough: find out which files are damaged, by reading all in full, and go on without them. It takes as long as
+            there is data; otherwise damage deep inside a file is an error.
 
     Raises:
         NoDataError, UnreadableDataError: as ``snapshot``.
@@ -188,7 +191,7 @@ def reading(
         except UnreadableDataError:
             if not all(disk.exists(path) for path in found.files):
                 found = snapshot(data, table, since=since, choice=choice)
-            elif in_full:
+            elif in_full or not thorough:
                 raise
             else:
                 found, in_full = found.without_unreadable(), True
@@ -246,7 +249,7 @@ def _hours(directory: Path, first: str) -> Iterator[tuple[str, Paths]]:
             name = f"{date}/{hour}"
             if name < first or hour.endswith(".sealed"):
                 continue
-            inside = directory / date / hour
+            inside = f"{directory}/{name}"
             if paths := [f"{inside}/{file}" for file in disk.names(inside) if file.endswith(".parquet")]:
                 yield name, paths
 

@@ -9,22 +9,33 @@ from starlette.exceptions import HTTPException
 from otel_voicebot.errors import NoDataError, TooSlowError, UsageError, VoicebotError
 from otel_voicebot.receivers.security import Security
 from otel_voicebot.reports.traces import Traces
+from otel_voicebot.selfmetrics import SelfMetrics
+from otel_voicebot.semconv import SELF_QUESTIONS
 from otel_voicebot.web import jaeger, jaeger_v3
 from otel_voicebot.web.answers import problem
 from otel_voicebot.web.asking import Asking
 
 __all__ = ["application"]
 
+_OUTCOMES: Final = {
+    200: "answered",
+    400: "wrong",
+    401: "unauthenticated",
+    404: "not_found",
+    405: "wrong",
+    503: "later",
+}
 _RETRY_AFTER: Final = {"retry-after": "5"}
 
 
-def application(traces: Traces, asking: Asking, security: Security) -> FastAPI:
+def application(traces: Traces, asking: Asking, security: Security, metrics: SelfMetrics) -> FastAPI:
     """The application.
 
     Args:
         traces: answers questions.
         asking: runs them.
         security: every request needs its token, where there is one.
+        metrics: counts requests by outcome.
     """
     # No pages of documentation: they load scripts from elsewhere.
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
@@ -32,15 +43,20 @@ def application(traces: Traces, asking: Asking, security: Security) -> FastAPI:
     app.include_router(jaeger.router(traces, asking))
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(VoicebotError, _failed)
-    app.add_exception_handler(Exception, _defect)
 
     @app.middleware("http")
     async def admit(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
-        if not security.admits(request.headers.get("authorization")):
-            message = "the bearer token is wrong or missing"
-            return problem(request, 401, message, {"www-authenticate": "Bearer"})
-        response = await answer(request)
+        if security.admits(request.headers.get("authorization")):
+            try:
+                response = await answer(request)
+            except Exception as error:  # noqa: BLE001 - who asks gets an answer
+                metrics.contained("web", error)
+                response = problem(request, 500, f"a defect of otel-voicebot: {type(error).__name__}")
+        else:
+            bearer = {"www-authenticate": "Bearer"}
+            response = problem(request, 401, "the bearer token is wrong or missing", bearer)
         response.headers["x-content-type-options"] = "nosniff"  # texts of senders are in it
+        metrics.add(SELF_QUESTIONS, 1, _OUTCOMES.get(response.status_code, "failed"))
         return response
 
     return app
@@ -60,7 +76,3 @@ async def _failed(request: Request, error: Exception) -> Response:
     if isinstance(error, TooSlowError):
         return problem(request, 503, str(error), _RETRY_AFTER)
     return problem(request, 500, str(error))
-
-
-async def _defect(request: Request, error: Exception) -> Response:
-    return problem(request, 500, f"a defect of otel-voicebot: {type(error).__name__}")

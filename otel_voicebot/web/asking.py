@@ -22,13 +22,16 @@ class Asking:
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="otel-voicebot-web-question")
         self._asked = 0
+        self._closed = False
 
     async def run(self, question: Callable[[], Answer]) -> Answer:
         """The answer; what the question raises is raised.
 
         Raises:
-            TooSlowError: too many wait already.
+            TooSlowError: too many wait already, or it is closed.
         """
+        if self._closed:
+            raise TooSlowError("shutting down")
         if self._asked >= _THREADS + _WAITING:
             raise TooSlowError("too many questions at once; try again")
         self._asked += 1
@@ -38,5 +41,6 @@ class Asking:
             self._asked -= 1
 
     def close(self) -> None:
-        """Take no more. What runs is stopped by the one who answers it."""
+        """Take no more, and wait for what runs: it is stopped by the one who answers it. Idempotent."""
+        self._closed = True
         self._pool.shutdown(wait=True, cancel_futures=True)

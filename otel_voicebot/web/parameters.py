@@ -4,6 +4,7 @@ import json
 import re
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -13,7 +14,17 @@ from otel_voicebot.errors import UsageError
 from otel_voicebot.reports.matching import Search
 from otel_voicebot.reports.traces import canonical
 
-__all__ = ["duration_ns", "instant_ns", "integer", "required", "search", "trace_id", "window_ms"]
+__all__ = [
+    "attributes",
+    "checked",
+    "duration_ns",
+    "instant_ns",
+    "integer",
+    "required",
+    "search",
+    "trace_id",
+    "window_ms",
+]
 
 _UNITS: Final = {
     "ns": 1,
@@ -84,9 +95,8 @@ def instant_ns(text: str, name: str) -> int:
 
 def search(given: QueryParams) -> Search:
     """The query of ``/api/traces``: times in microseconds."""
-    last = _time(given, "end")
-    first = _time(given, "start")
-    last = time.time_ns() if last is None else last
+    first, last = _time(given, "start"), _time(given, "end")
+    last = time.time_ns() if last is None else last + 999  # the whole of its last microsecond
     if first is None:
         first = last - (duration_ns(given["lookback"], "lookback") if given.get("lookback") else _DEFAULT_LOOKBACK_NS)
     shortest, longest = (duration_ns(given[name], name) if given.get(name) else None for name in _DURATIONS)
@@ -119,17 +129,7 @@ def checked(wanted: Search) -> Search:
         raise UsageError("the longest duration must not be below the shortest")
     if len(wanted.tags) > _MOST_TAGS:
         raise UsageError(f"{len(wanted.tags)} tags are too many: at most {_MOST_TAGS}")
-    limit = min(wanted.limit, _MOST_TRACES)
-    return Search(
-        wanted.first,
-        wanted.last,
-        limit,
-        wanted.service,
-        wanted.operation,
-        wanted.tags,
-        wanted.shortest_ns,
-        wanted.longest_ns,
-    )
+    return replace(wanted, limit=min(wanted.limit, _MOST_TRACES))
 
 
 def attributes(text: str, name: str) -> Mapping[str, str]:
@@ -153,7 +153,7 @@ def _time(given: QueryParams, name: str) -> int | None:
 
 
 def _bounded(nanoseconds: int) -> int:
-    return max(-_LAST_NS, min(_LAST_NS, nanoseconds))
+    return max(-_LAST_NS, min(_LAST_NS - 999, nanoseconds))
 
 
 def _pairs(texts: Iterable[str]) -> Iterable[tuple[str, str]]:

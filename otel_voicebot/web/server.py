@@ -7,6 +7,7 @@ from otel_voicebot.receivers.connection import BoundedConnection
 from otel_voicebot.receivers.security import Security
 from otel_voicebot.receivers.serving import HttpServer, Named
 from otel_voicebot.reports.traces import Traces
+from otel_voicebot.selfmetrics import SelfMetrics
 from otel_voicebot.web.application import application
 from otel_voicebot.web.asking import Asking
 
@@ -24,12 +25,13 @@ class WebServer:
         data: the directory.
         address: HOST:PORT; port 0 picks a free one.
         security: as of the doors for senders: with a certificate TLS only, with a token only who says it.
+        metrics: counts questions by how they were answered.
     """
 
-    def __init__(self, data: Path, address: str, security: Security) -> None:
+    def __init__(self, data: Path, address: str, security: Security, metrics: SelfMetrics | None = None) -> None:
         self._traces = Traces(data)
         self._asking = Asking()
-        app = application(self._traces, self._asking, security)
+        app = application(self._traces, self._asking, security, metrics or SelfMetrics())
         self._server = HttpServer(app, address, _NAMED, security, BoundedConnection.within(_REQUEST_S, _CONNECTIONS))
 
     def start(self) -> int:
@@ -48,5 +50,6 @@ class WebServer:
     def stop(self, grace_s: float) -> None:
         """Take nothing new, stop questions that take longer than so many seconds, and end. Idempotent."""
         self._server.stop(grace_s)
-        self._traces.close()
+        self._traces.stop()
         self._asking.close()
+        self._traces.close()

@@ -138,11 +138,12 @@ def _look(settings: "Settings", began: datetime) -> _Found:
     """The report of this run, its slowest turn and the picture: read from the files, as anyone would."""
     from otel_voicebot.models import Selection  # noqa: PLC0415 - not for --help
     from otel_voicebot.reports import charts, report, slow, trace  # noqa: PLC0415
+    from otel_voicebot.reports.exchanges import InMemory  # noqa: PLC0415
     from otel_voicebot.reports.source import ask  # noqa: PLC0415
 
     def look(opened: "Opened") -> _Found:
         turns = opened.engine.table("turns")
-        slowest = slow.compute(turns, opened.scope, slow.Choice(limit=1)).turns
+        slowest = slow.compute(InMemory(turns, opened.scope), slow.Choice(limit=1)).turns
         worst = None
         if slowest:
             session, turn = str(slowest[0]["session_id"]), slowest[0]["turn_index"]

@@ -1,6 +1,6 @@
 """The slowest turns: how long the caller waited, for whom longest, and what such turns have in common."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Final
 
@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from otel_voicebot.reports.common import FEWEST, FEWEST_CALLS, Common, common
+from otel_voicebot.reports.exchanges import Exchanges
 from otel_voicebot.reports.grid import Column, Grid
 from otel_voicebot.reports.scope import Scope
 from otel_voicebot.reports.values import duration, plain, quantity
@@ -31,6 +32,8 @@ COLUMNS: Final = (
 )
 _SLOWEST: Final = 0.05
 """Share of the turns that count as slow where no threshold is given."""
+_COMPARED: Final = 100_000
+"""Turns, about, that are compared: of more, those of every second, third, ... call."""
 _SERVICES: Final = ("stt", "llm", "tts")
 
 
@@ -80,37 +83,55 @@ class Slow:
     id_length: int
 
 
-def compute(
-    turns: pa.Table,
-    scope: Scope,
-    choice: Choice | None = None,
-    turns_of: Callable[[Sequence[str]], pa.Table] | None = None,
-) -> Slow:
+def compute(exchanges: Exchanges, choice: Choice | None = None) -> Slow:
     """The exchanges in which the caller waited longest.
 
-    An abandoned exchange counts with the wait until it was given up: the caller waited at least that long.
+    An abandoned exchange counts with the wait until it was given up: the caller waited at least that long. Where no
+    filter asks for segments, those of many turns are read of a sample of the calls only: enough to compare.
 
     Args:
-        turns: all turns (form TURNS); the columns ``waits.COLUMNS`` do where ``turns_of`` is given.
-        scope: what they are of.
+        exchanges: all turns.
         choice: which are looked at, and how many are shown.
-        turns_of: gives the turns of some sessions with ``COLUMNS``; all columns of all turns cost much more.
     """
     choice = choice or Choice()
-    found = waits(turns)
-    largest, time = found.largest()
-    chosen = _chosen(found, choice, largest)
-    if not chosen.all():
-        found, largest, time = found.where(chosen), largest[chosen], time[chosen]
-    slow, order = _slow(found, choice)
-    shown = order[: choice.limit]
+    narrowed = any((choice.component, choice.provider, choice.model, choice.cause))
+    found = waits(exchanges.turns() if narrowed else exchanges.ranking())
+    if narrowed:
+        found = found.where(_chosen(found, choice, found.largest()[0]))
+    least, order = _slowest(found, choice)
     known = {str(name) for name in found.table["session_id"].unique().to_pylist()}
-    rows = _full([_row(found, at) for at in shown.tolist()], turns_of)
-    told = [
-        _told(found, row, at, int(largest[at]), int(time[at])) for row, at in zip(rows, shown.tolist(), strict=True)
-    ]
-    scope = replace(scope, filters={**scope.filters, **choice.filters()})
-    return Slow(scope, len(found), tuple(told), common(found, slow, largest) if len(found) else None, _id_length(known))
+    scope = exchanges.scope
+    return Slow(
+        replace(scope, filters={**scope.filters, **choice.filters()}),
+        len(found),
+        _shown_turns(exchanges, [_row(found, at) for at in order.tolist()]),
+        _common(exchanges, found if narrowed else None, len(found), least),
+        _id_length(known),
+    )
+
+
+def _common(exchanges: Exchanges, found: Waits | None, turns: int, least: int) -> Common | None:
+    """Compare the turns that waited ``least`` nanoseconds or longer with the others."""
+    if not turns:
+        return None
+    if found is None:
+        found = waits(exchanges.turns(-(-turns // _COMPARED)))
+    return common(found, found.waited_ns >= least, found.largest()[0], turns)
+
+
+def _shown_turns(exchanges: Exchanges, rows: list[dict[str, object]]) -> tuple[dict[str, object], ...]:
+    """Turns as they are shown: what each was, where most of its wait went, and all its segments."""
+    if not rows:
+        return ()
+    whole = exchanges.whole(sorted({str(row["session_id"]) for row in rows}))
+    found = waits(whole)
+    largest, time = found.largest()
+    places = {label(row): at for at, row in enumerate(found.table.select(["session_id", "turn_index"]).to_pylist())}
+    return tuple(
+        _told(found, {**_row(found, at), **row}, at, int(largest[at]), int(time[at]))
+        for row in rows
+        for at in [places[label(row)]]
+    )
 
 
 def _chosen(found: Waits, choice: Choice, largest: Ints) -> Bools:
@@ -141,26 +162,23 @@ def _equals(found: Waits, column: str, value: str) -> Bools:
     return has
 
 
-def _slow(found: Waits, choice: Choice) -> tuple[Bools, Ints]:
-    """Which exchanges are slow, and the longest waits: by wait, then session and turn, so that answers repeat."""
+def _slowest(found: Waits, choice: Choice) -> tuple[int, Ints]:
+    """From which wait on a turn is slow, ns; and the turns to show: by wait, then by name, so that answers repeat."""
     waited = found.waited_ns
     if choice.threshold_s is not None:
-        slow = waited > choice.threshold_s * 1e9
-        place = np.flatnonzero(slow)
+        least = int(choice.threshold_s * 1e9) + 1
     else:
         wanted = min(max(choice.limit, int(len(found) * _SLOWEST)), len(found))
-        place = np.argpartition(-waited, wanted - 1)[:wanted] if 0 < wanted < len(found) else np.arange(len(found))
-        slow = np.zeros(len(found), np.bool_)
-        slow[place] = True
-    shown = min(choice.limit, len(place))
-    if 0 < shown < len(place):  # equal waits all come along, and the names decide
-        least = np.partition(waited[place], len(place) - shown)[len(place) - shown]
-        place = np.flatnonzero(waited >= least)
+        least = int(np.partition(waited, len(found) - wanted)[len(found) - wanted]) if wanted else 0
+    place = np.flatnonzero(waited >= least)
+    if len(place) > choice.limit:  # equal waits all come along, and the names decide
+        last = np.partition(waited[place], len(place) - choice.limit)[len(place) - choice.limit]
+        place = place[waited[place] >= last]
     names = found.table.select(["session_id", "turn_index"]).take(pa.array(place)).to_pylist()
     order = sorted(
         range(len(place)), key=lambda at: (-waited[place[at]], names[at]["session_id"], names[at]["turn_index"])
     )
-    return slow, place[order].astype(np.int64)
+    return least, place[order[: choice.limit]].astype(np.int64)
 
 
 def _row(found: Waits, at: int) -> dict[str, object]:
@@ -168,18 +186,7 @@ def _row(found: Waits, at: int) -> dict[str, object]:
     return row
 
 
-def _full(
-    longest: list[dict[str, object]], turns_of: Callable[[Sequence[str]], pa.Table] | None
-) -> list[dict[str, object]]:
-    if turns_of is None or not longest:
-        return longest
-    found = turns_of(sorted({str(row["session_id"]) for row in longest})).to_pylist()
-    whole = {(row["session_id"], row["turn_index"]): row for row in found}
-    return [{**whole.get((row["session_id"], row["turn_index"]), {}), **row} for row in longest]
-
-
 def _told(found: Waits, row: Mapping[str, object], at: int, place: int, time: int) -> dict[str, object]:
-    """A turn as it is shown: what it was, where most of the wait went, and all segments."""
     waited = int(found.waited_ns[at])
     largest = None
     if place >= 0:
@@ -230,6 +237,7 @@ def document(slow: Slow) -> dict[str, object]:
         "common": None
         if found is None
         else {
+            "turns": found.turns,
             "slow": found.slow,
             "rest": found.rest,
             "slower_than_s": found.slower_than_s,
@@ -311,6 +319,9 @@ def _in_common(found: Common | None) -> Iterator[Grid]:
         Column("_p", "by chance", right=True),
     )
     what = f"{found.slow} slow turns (waits from {_seconds(found.slower_than_s)}) against {found.rest} others"
+    compared = found.slow + found.rest
+    if compared < found.turns:
+        what += f", in a sample of calls: {compared} of {found.turns} turns"
     nothing = f"nothing stands out beyond chance among {found.looked_at} features looked at"
     if not found.looked_at:
         nothing = f"too few to tell: nothing was seen in {FEWEST} slow turns of {FEWEST_CALLS} calls"

@@ -166,12 +166,16 @@ def _segments(column: pa.ChunkedArray) -> tuple[Ints, Ints, Ints, tuple[Key, ...
     if not len(flat):
         empty = np.array([], np.int64)
         return empty, empty, empty, ()
-    code, values = combined([pc.struct_field(flat, name) for name in Key._fields])
+    # an owner's kind, provider and model are always the same: two of the five tell the keys apart, in half the time
+    code, values = combined([pc.struct_field(flat, name) for name in ("segment", "owner")])
+    firsts = np.empty(len(values), np.int64)
+    firsts[code[::-1]] = np.arange(len(code))[::-1]
+    told = flat.take(pa.array(firsts)).to_pylist()
     ns = _nano(pc.struct_field(flat, "duration_s").to_numpy(zero_copy_only=False))
     order = np.argsort(-np.bincount(code, weights=ns), kind="stable")
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
-    return turn, place[code], ns, tuple(Key(*values[at]) for at in order.tolist())
+    return turn, place[code], ns, tuple(Key(*(told[at][name] for name in Key._fields)) for at in order.tolist())
 
 
 def combined(columns: Sequence[pa.Array]) -> tuple[Ints, list[tuple[str | None, ...]]]:

@@ -102,10 +102,9 @@ def test_rows_that_stand_twice(data: Path) -> None:
 def test_missing_row(tmp_path: Path) -> None:
     """A call that lacks the row of a turn in its middle (the disk refused it) is computed."""
     for turn in (1, 3, 2):
+        spans = call("call-1", "a", 1.0, 20.0 * turn)[1:]
         own = {"turn_index": turn, "parent_span_id": None}
-        commit(tmp_path, *(
-            {**row, **own, "span_id": f"{turn}{row['span_id'][1:]}"} for row in call("call-1", "a", 1.0, 20.0 * turn)[1:]
-        ))  # fmt: skip
+        commit(tmp_path, *({**row, **own, "span_id": f"{turn}{row['span_id'][1:]}"} for row in spans))
         if turn == 3:
             store_rows(tmp_path, response_gap_s=7.0)
     assert [row["turn_index"] for row in read(tmp_path)] == [1, 2, 3]

@@ -19,7 +19,7 @@ TURNS = cut_turns(
 
 
 def test_shares() -> None:
-    """Each segment and owner has its turns, its time, and its share of the answered waits; abandoned ones don't count."""
+    """Each segment and owner has its turns, its time, and its share of the answered waits."""
     found = {row["segment"]: row for row in shares(TURNS)}
     assert list(found) == ["endpointing", "not_cut", "unattributed", "tool", "llm_first_token"]
     assert found["endpointing"] == {

@@ -194,7 +194,11 @@ def _conditions(held: "DemoResult") -> str:
 def _next(found: _Found) -> list[str]:
     data = "" if found.data == Path("voicebot-data") else f" --data {found.data}"
     commands = [f"report{data}", f"slow{data}", f"export turns --format csv{data} --output turns.csv"]
-    return commands if found.slowest is None else [*commands, f"trace {found.slowest.session_id}{data}"]
+    return (
+        commands
+        if found.slowest is None
+        else [*commands, f"trace {found.slowest.session_id}{data} --html --output call.html"]
+    )
 
 
 def _document(held: "DemoResult", found: _Found, url: str | None, *, texts: bool) -> dict[str, object]:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from otel_voicebot.models import Engine, Selection
 from otel_voicebot.reports.scope import Scope
 from otel_voicebot.reports.source import scope_of
-from otel_voicebot.reports.stored import Stored
+from otel_voicebot.reports.stored import Stored, sampled
 from otel_voicebot.reports.waits import COLUMNS
 from otel_voicebot.store.reader import Snapshot, reading
 
@@ -37,12 +37,11 @@ class Exchanges(Protocol):
         """All turns with the columns ``RANKING``."""
         ...
 
-    def turns(self, one_in: int = 1) -> pa.Table:
-        """All turns with ``waits.COLUMNS``, or those of about every ``one_in``-th call, drawn by the hash of its id."""
-        ...
+    def turns(self, columns: Sequence[str] = COLUMNS, one_in: int = 1, beside: Sequence[str] = ()) -> pa.Table:
+        """All turns with these columns of TURNS, or those of a sample of the calls and of the calls ``beside``.
 
-    def whole(self, sessions: Sequence[str]) -> pa.Table:
-        """The turns of some calls with all columns."""
+        About every ``one_in``-th call is ``drawn`` (a further column), by the hash of its id.
+        """
         ...
 
 
@@ -57,50 +56,30 @@ class InMemory:
         """All of them."""
         return self.table
 
-    def turns(self, one_in: int = 1) -> pa.Table:
+    def turns(self, columns: Sequence[str] = COLUMNS, one_in: int = 1, beside: Sequence[str] = ()) -> pa.Table:
         """All of them, or those of every ``one_in``-th call by name."""
-        if one_in == 1:
-            return self.table
-        names = sorted(self.table["session_id"].unique().to_pylist())
-        return self.whole(names[::one_in])
-
-    def whole(self, sessions: Sequence[str]) -> pa.Table:
-        """The rows of these calls."""
-        return self.table.filter(pc.is_in(self.table["session_id"], pa.array(sessions, pa.string())))
+        names = sorted(self.table["session_id"].unique().to_pylist())[::one_in]
+        table = self.table.select([name for name in columns if name in self.table.column_names])
+        table = table.append_column("drawn", pc.is_in(self.table["session_id"], pa.array(names, pa.string())))
+        return table.filter(pc.or_(table["drawn"], pc.is_in(table["session_id"], pa.array(beside, pa.string()))))
 
 
 @dataclass(frozen=True, slots=True)
 class _OnDisk:
-    """Stored rows, and rows computed from spans of calls that have none."""
+    """Stored rows, and rows computed from spans of calls that have none; one of the two is there."""
 
     scope: Scope
     stored: Stored | None
     engine: Engine | None
 
     def ranking(self) -> pa.Table:
-        return self._read(RANKING, 1)
+        return self.turns(RANKING)
 
-    def turns(self, one_in: int = 1) -> pa.Table:
-        return self._read(COLUMNS, one_in)
-
-    def _read(self, columns: Sequence[str], one_in: int) -> pa.Table:
-        parts = [self.stored.rows(columns, one_in)] if self.stored is not None else []
+    def turns(self, columns: Sequence[str] = COLUMNS, one_in: int = 1, beside: Sequence[str] = ()) -> pa.Table:
+        parts = [self.stored.rows(columns, one_in, beside)] if self.stored is not None else []
         if self.engine is not None:
-            sample = f" WHERE hash(session_id) % {one_in} = 0" if one_in > 1 else ""
-            query = f"SELECT {', '.join(columns)} FROM turns{sample}"  # noqa: S608 - names of ours
-            parts.append(self.engine.sql(query))
+            parts.append(self.engine.sql(sampled("turns", columns, one_in, beside)))
         return pa.concat_tables(parts, promote_options="permissive")
-
-    def whole(self, sessions: Sequence[str]) -> pa.Table:
-        if self.stored is None:
-            assert self.engine is not None  # noqa: S101 - one of the two is there
-            return self.engine.turns_of(sessions)
-        stale = set(self.stored.stale)
-        parts = [self.stored.of_sessions([name for name in sessions if name not in stale])]
-        if self.engine is not None:
-            parts.append(self.engine.turns_of([name for name in sessions if name in stale]))
-        common = [name for name in parts[0].column_names if all(name in part.column_names for part in parts)]
-        return pa.concat_tables([part.select(common) for part in parts], promote_options="permissive")
 
 
 def ask(data: Path, selection: Selection, now: datetime, compute: Callable[[Exchanges], Answer]) -> Answer:

@@ -13,6 +13,7 @@ from otel_voicebot.reports.exchanges import Exchanges
 from otel_voicebot.reports.grid import Column, Grid
 from otel_voicebot.reports.scope import Scope
 from otel_voicebot.reports.values import duration, plain, quantity
+from otel_voicebot.reports.waits import COLUMNS as WAITS
 from otel_voicebot.reports.waits import Bools, Ints, Waits, waits
 
 __all__ = ["COLUMNS", "PARTS", "Choice", "Slow", "compute", "document", "grids", "head", "label"]
@@ -30,6 +31,7 @@ COLUMNS: Final = (
     *("start_time", "outcome", "abandon_reason", "response_gap_s", "wait_s", *PARTS, "transcription_delay_s"),
     *("llm_s", "tts_s", "stt_model", "llm_model", "tts_model", "errors", "error_type", "interrupted"),
 )
+_READ: Final = tuple(dict.fromkeys((*WAITS, *COLUMNS)))
 _SLOWEST: Final = 0.05
 """Share of the turns that count as slow where no threshold is given."""
 _COMPARED: Final = 100_000
@@ -95,43 +97,40 @@ def compute(exchanges: Exchanges, choice: Choice | None = None) -> Slow:
     """
     choice = choice or Choice()
     narrowed = any((choice.component, choice.provider, choice.model, choice.cause))
-    found = waits(exchanges.turns() if narrowed else exchanges.ranking())
+    ranked = waits(exchanges.turns(_READ) if narrowed else exchanges.ranking())
     if narrowed:
-        found = found.where(_chosen(found, choice, found.largest()[0]))
-    least, order = _slowest(found, choice)
-    known = {str(name) for name in found.table["session_id"].unique().to_pylist()}
+        ranked = ranked.where(_chosen(ranked, choice, ranked.largest()[0]))
+    least, order = _slowest(ranked, choice)
+    rows = ranked.table.select(["session_id", "turn_index"]).take(pa.array(order)).to_pylist()
+    found = ranked
+    if not narrowed and len(ranked):  # segments are read of a sample, and of the calls that are shown
+        beside = sorted({str(row["session_id"]) for row in rows})
+        found = waits(exchanges.turns(_READ, -(-len(ranked) // _COMPARED), beside))
+    largest, time = found.largest()
     scope = exchanges.scope
     return Slow(
         replace(scope, filters={**scope.filters, **choice.filters()}),
-        len(found),
-        _shown_turns(exchanges, [_row(found, at) for at in order.tolist()]),
-        _common(exchanges, found if narrowed else None, len(found), least),
-        _id_length(known),
+        len(ranked),
+        tuple(_told(found, at, int(largest[at]), int(time[at])) for at in _places(found, rows)),
+        _compared(found, largest, least, len(ranked)) if len(found) else None,
+        _id_length(ranked.table["session_id"].unique()),
     )
 
 
-def _common(exchanges: Exchanges, found: Waits | None, turns: int, least: int) -> Common | None:
-    """Compare the turns that waited ``least`` nanoseconds or longer with the others."""
-    if not turns:
-        return None
-    if found is None:
-        found = waits(exchanges.turns(-(-turns // _COMPARED)))
-    return common(found, found.waited_ns >= least, found.largest()[0], turns)
+def _compared(found: Waits, largest: Ints, least: int, turns: int) -> Common:
+    """The comparison of the turns that were drawn: those that are only shown are slow by choice."""
+    drawn = found.table["drawn"].to_numpy()
+    sample = found.where(drawn)
+    return common(sample, sample.waited_ns >= least, largest[drawn], turns)
 
 
-def _shown_turns(exchanges: Exchanges, rows: list[dict[str, object]]) -> tuple[dict[str, object], ...]:
-    """Turns as they are shown: what each was, where most of its wait went, and all its segments."""
-    if not rows:
-        return ()
-    whole = exchanges.whole(sorted({str(row["session_id"]) for row in rows}))
-    found = waits(whole)
-    largest, time = found.largest()
-    places = {label(row): at for at, row in enumerate(found.table.select(["session_id", "turn_index"]).to_pylist())}
-    return tuple(
-        _told(found, {**_row(found, at), **row}, at, int(largest[at]), int(time[at]))
-        for row in rows
-        for at in [places[label(row)]]
-    )
+def _places(found: Waits, rows: list[dict[str, object]]) -> list[int]:
+    """Where these turns stand."""
+    sessions = pa.array(sorted({str(row["session_id"]) for row in rows}), pa.string())
+    near = np.flatnonzero(pc.is_in(found.table["session_id"], sessions).to_numpy())
+    named = found.table.select(["session_id", "turn_index"]).take(pa.array(near)).to_pylist()
+    places = {label(row): int(at) for row, at in zip(named, near, strict=True)}
+    return [places[label(row)] for row in rows]
 
 
 def _chosen(found: Waits, choice: Choice, largest: Ints) -> Bools:
@@ -181,12 +180,9 @@ def _slowest(found: Waits, choice: Choice) -> tuple[int, Ints]:
     return least, place[order[: choice.limit]].astype(np.int64)
 
 
-def _row(found: Waits, at: int) -> dict[str, object]:
+def _told(found: Waits, at: int, place: int, time: int) -> dict[str, object]:
+    """A turn as it is shown: what it was, where most of its wait went, and all its segments."""
     row: dict[str, object] = found.table.slice(at, 1).to_pylist()[0]
-    return row
-
-
-def _told(found: Waits, row: Mapping[str, object], at: int, place: int, time: int) -> dict[str, object]:
     waited = int(found.waited_ns[at])
     largest = None
     if place >= 0:
@@ -202,10 +198,14 @@ def _told(found: Waits, row: Mapping[str, object], at: int, place: int, time: in
     }
 
 
-def _id_length(sessions: set[str]) -> int:
+def _id_length(sessions: pa.Array) -> int:
     """At least 8: shorter ones look like words. Ids that are hardly longer stay whole."""
-    longest = max(map(len, sessions), default=0)
-    enough = (n for n in range(8, longest - 4) if len({name[:n] for name in sessions}) == len(sessions))
+    longest: int = pc.max(pc.utf8_length(sessions)).as_py() or 0
+    enough = (
+        n
+        for n in range(8, longest - 4)
+        if pc.count_distinct(pc.utf8_slice_codeunits(sessions, 0, n)).as_py() == len(sessions)
+    )
     return next(enough, longest)
 
 

@@ -65,19 +65,16 @@ def test_largest_segment_is_a_sum() -> None:
 
 
 def test_few_columns_do() -> None:
-    """Turns are ranked by few columns; only the calls that are shown are read whole."""
+    """Turns are ranked by few columns; segments are read of a sample, and of the calls that are shown."""
     asked: list[list[str]] = []
 
     class Recorded(InMemory):
         def ranking(self) -> pa.Table:
             return self.table.select(RANKING)
 
-        def turns(self, one_in: int = 1) -> pa.Table:
-            return super().turns(one_in).select(COLUMNS)
-
-        def whole(self, sessions: Sequence[str]) -> pa.Table:
-            asked.append(list(sessions))
-            return super().whole(sessions)
+        def turns(self, columns: Sequence[str] = COLUMNS, one_in: int = 1, beside: Sequence[str] = ()) -> pa.Table:
+            asked.append(list(beside))
+            return super().turns(columns, one_in, beside)
 
     two = slow.Choice(limit=2)
     assert slow.compute(Recorded(TURNS, SCOPE), two) == slow.compute(InMemory(TURNS, SCOPE), two)

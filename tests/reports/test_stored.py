@@ -25,7 +25,12 @@ def read(data: Path, selection: Selection = ALL) -> list[dict[str, object]]:
     """Every exchange, as questions about waits see it."""
 
     def rows(found: exchanges.Exchanges) -> list[dict[str, object]]:
-        return found.turns().sort_by([("session_id", "ascending"), ("turn_index", "ascending")]).to_pylist()
+        return (
+            found.turns()
+            .select(COLUMNS)
+            .sort_by([("session_id", "ascending"), ("turn_index", "ascending")])
+            .to_pylist()
+        )
 
     return [row for row in exchanges.ask(data, selection, LATER, rows) if row["kind"] == "exchange"]
 

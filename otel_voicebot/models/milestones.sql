@@ -4,6 +4,7 @@
 -- decided (D): the bot may speak. called, token (L, F): start and first token of the model call that fed the speech. text (T): text
 --   reaches TTS. spoken, audio (C, A): start and first audio of the TTS operation that was heard.
 -- endpointing_stage, stt_stage, llm_stage, tts_stage: numbers of the stages that give them; null where nothing does.
+-- llm_token, llm_e: the call's own first token and end, wherever they lie. failed_early: a model call failed before the decision.
 -- is_decided: something tells D; else it is the start of the first stage. has_text: there is a TTS operation.
 -- waited: end of the silence that a setting asked for. transcribed: the final transcript. by_client: a player's span gives t1.
 WITH told AS (
@@ -50,14 +51,15 @@ based AS (
     LEFT JOIN marked m ON m.wait = w.wait
 ),
 tooled AS (
-    SELECT s.wait, max(s.e) AS tool_e
+    SELECT s.wait,
+        max(CASE WHEN s.kind IN ('tool', 'api') AND NOT s.hidden AND s.e <= w.texted THEN s.e END) AS tool_e,
+        bool_or(s.kind = 'llm' AND s.failed AND s.e <= w.decided) AS failed_early
     FROM stages s
     JOIN based w ON w.wait = s.wait
-    WHERE s.kind IN ('tool', 'api') AND NOT s.hidden AND s.e <= w.texted
     GROUP BY s.wait
 ),
 calls AS (
-    SELECT s.wait, s.stage, s.b, s.hidden, s.failed, s.outer_e, s.tol, w.answered, w.has_text, w.texted, w.finish_nano, w.tts_chunk, t.tool_e,
+    SELECT s.wait, s.stage, s.b, s.e, s.outer_e, w.texted, w.finish_nano, w.tts_chunk, t.tool_e,
         coalesce(s.chunk, greatest(s.b, least(s.e, w.texted))) AS token,
         -- of two calls at once the one that gave nothing lost
         s.chunk IS NOT NULL OR s.e <= w.texted + s.tol AS told
@@ -65,22 +67,24 @@ calls AS (
     JOIN based w ON w.wait = s.wait
     LEFT JOIN tooled t ON t.wait = s.wait
     WHERE s.kind = 'llm' AND NOT s.failed AND NOT s.hidden
+        AND NOT (s.cancelled AND s.chunk IS NULL AND w.answered)  -- it was stopped before it gave anything
         AND (w.answered OR w.has_text)  -- of an abandoned wait without speech no call fed any
 ),
 chosen AS (
     -- the call with the latest first token, of those that could have fed the speech: else of all
-    SELECT wait, stage, b, token, row_number() OVER (PARTITION BY wait ORDER BY fits DESC, told DESC, token DESC, stage) AS place
+    SELECT wait, stage, b, e, token, row_number() OVER (PARTITION BY wait ORDER BY fits DESC, told DESC, token DESC, stage) AS place
     FROM (
-        SELECT *, b <= texted + tol AND (tool_e IS NULL OR token >= tool_e) AND (outer_e IS NULL OR outer_e >= texted) AS fits
+        SELECT *, b <= texted AND (tool_e IS NULL OR token >= tool_e) AND (outer_e IS NULL OR outer_e >= texted) AS fits
         FROM calls
-        WHERE token <= coalesce(tts_chunk, finish_nano) + tol
+        WHERE token <= coalesce(tts_chunk, finish_nano)
     )
 ),
 called AS (
-    SELECT w.*, c.stage AS llm_stage, c.token AS llm_token,
+    SELECT w.*, c.stage AS llm_stage, c.token AS llm_token, c.e AS llm_e, coalesce(t.failed_early, false) AS failed_early,
         least(greatest(coalesce(c.b, w.texted), w.decided), w.finish_nano) AS called
     FROM based w
     LEFT JOIN chosen c ON c.wait = w.wait AND c.place = 1
+    LEFT JOIN tooled t ON t.wait = w.wait
 ),
 written AS (
     SELECT *, least(greatest(coalesce(llm_token, texted), called), finish_nano) AS token
@@ -96,7 +100,7 @@ spoken AS (
 )
 SELECT
     wait, answered, begin_nano, finish_nano, is_decided, has_text, waited, transcribed, by_client,
-    first_stage, endpointing_stage, stt_stage, llm_stage, tts_stage,
+    first_stage, endpointing_stage, stt_stage, llm_stage, tts_stage, llm_token, llm_e, failed_early,
     decided, called, token, text, spoken,
     least(greatest(coalesce(tts_chunk, finish_nano), spoken), finish_nano) AS audio
 FROM spoken

@@ -91,6 +91,7 @@ judged_holes AS (
         CASE
             WHEN a.segment IS NOT NULL THEN a.segment
             WHEN a.part = 1 THEN 'unattributed'
+            WHEN m.failed_early AND a.start_nano = m.decided AND a.behind = 'llm' THEN 'orchestration'
             WHEN a.before_failed AND a.before = a.behind AND a.before IN ('llm', 'tts') THEN 'orchestration'
             WHEN NOT w.answered AND a.end_nano = w.finish_nano THEN 'unattributed'
             WHEN NOT m.has_text AND m.llm_stage IS NOT NULL AND a.start_nano >= m.token THEN 'unattributed'

@@ -5,7 +5,8 @@
 -- b, e: start and end, e never before b; a span without an end lasts as long as the wait. chunk: its first token or audio; null
 --   where it is unknown, or lies outside the span. Unix nanoseconds.
 -- hidden: marked as work that nobody waited for. outer_e: the end of the stage that holds it, null where none does.
--- own: the clock is the turn's; tol: how far theirs may be apart, 5 ms within a process, 100 ms between two. owner: service, tool, bot or framework.
+-- own: the clock is the turn's; tol: how far clocks may be apart, 5 ms where all of the wait's stages ran in the turn's process, else 100 ms.
+-- cancelled: stopped before it was done. owner: service, tool, bot or framework.
 -- LiveKit: a model call is its llm_node; TTS begins when the text reaches it, the wait's first audio less node_audio_s, and
 --   where text was streamed to it the span doesn't tell its first audio.
 WITH seen AS MATERIALIZED (
@@ -26,7 +27,7 @@ WITH seen AS MATERIALIZED (
             s.start_unix_nano
         ) AS e,
         CASE WHEN s.time_to_first_chunk_s BETWEEN 0 AND 86400 THEN s.start_unix_nano + (s.time_to_first_chunk_s * 1e9)::BIGINT END AS chunk,
-        coalesce(s.background, false) AS hidden,
+        coalesce(s.background, false) AS hidden, coalesce(s.cancelled, false) AS cancelled,
         coalesce(s.service_instance, s.service_name) IS NOT DISTINCT FROM coalesce(w.process, s.service_instance, s.service_name) AS own
     FROM steps s
     JOIN waits w ON w.session_id = s.session_id AND w.turn_index = s.turn_index
@@ -67,9 +68,10 @@ tools AS (
     WHERE after_tool AND b < e
 )
 SELECT
-    row_number() OVER (ORDER BY wait, b, hash(span_id)) AS stage, *
+    row_number() OVER (ORDER BY wait, b, hash(span_id)) AS stage, *,
+    CASE WHEN bool_and(own) OVER (PARTITION BY wait) THEN 5000000 ELSE 100000000 END AS tol
 FROM (
-    SELECT wait, kind, b, greatest(e, b) AS e, chunk, failed, hidden, outer_e, own, CASE WHEN own THEN 5000000 ELSE 100000000 END AS tol, setting_ns, span_id,
+    SELECT wait, kind, b, greatest(e, b) AS e, chunk, failed, hidden, cancelled, outer_e, own, setting_ns, span_id,
         CASE WHEN kind IN ('stt', 'llm', 'tts', 'nlu', 'rag') THEN provider END AS provider,
         CASE WHEN kind IN ('stt', 'llm', 'tts', 'nlu', 'rag') THEN model END AS model,
         CASE
@@ -87,6 +89,6 @@ FROM (
         END AS owner_kind
     FROM timed
     UNION ALL
-    SELECT wait, 'tool', b, e, NULL, false, false, NULL, true, 5000000, NULL, NULL, NULL, NULL, 'bot code', 'bot'
+    SELECT wait, 'tool', b, e, NULL, false, false, false, NULL, true, NULL, NULL, NULL, NULL, 'bot code', 'bot'
     FROM tools
 )

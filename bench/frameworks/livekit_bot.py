@@ -24,7 +24,7 @@ from livekit.agents.voice.agent_session import SessionConnectOptions
 from livekit.agents.voice.io import AudioInput, AudioOutput, AudioOutputCapabilities
 from livekit.plugins import openai
 
-from bench.frameworks.script import GREETING, SCRIPTS, Step
+from bench.frameworks.script import GREETING, SCRIPTS, STT_SLOWER, TOOL_SLOWER, Step
 
 _RATE: Final = 16_000
 _FRAME_S: Final = 0.02
@@ -84,7 +84,7 @@ class _EarsStream(VADStream):
 
 
 class _Recogniser(STT):
-    """Hears the script, an utterance after each 0.25 s of silence."""
+    """Hears the script, an utterance after each 0.25 s of silence, or as much later as the environment says."""
 
     def __init__(self, steps: tuple[Step, ...]) -> None:
         super().__init__(capabilities=STTCapabilities(streaming=True, interim_results=True))
@@ -109,6 +109,7 @@ class _Hearing(RecognizeStream):
     async def _run(self) -> None:
         heard, silence = 0.0, 0.0
         texts: list[str] = self._stt.texts  # type: ignore[attr-defined]
+        needed = 0.25 + float(os.environ.get(STT_SLOWER, "0"))
         async for frame in self._input_ch:
             if not isinstance(frame, rtc.AudioFrame):
                 continue
@@ -118,7 +119,7 @@ class _Hearing(RecognizeStream):
                     self._send(SpeechEventType.INTERIM_TRANSCRIPT, texts[0].split()[0])
             elif heard:
                 silence += frame.duration
-                if silence >= 0.25 and texts:
+                if silence >= needed and texts:
                     self._send(SpeechEventType.FINAL_TRANSCRIPT, texts.pop(0))
                     heard = 0.0
 
@@ -208,7 +209,7 @@ class _Front(Agent):
     @function_tool
     async def get_weather(self, _context: RunContext, city: str) -> dict[str, Any]:  # noqa: ARG002 - the model's
         """Get the weather in a city."""
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.2 + float(os.environ.get(TOOL_SLOWER, "0")))
         return {"temperature_c": 18, "sky": "sunny"}
 
     @function_tool

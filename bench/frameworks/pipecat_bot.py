@@ -1,13 +1,14 @@
 """A Pipecat bot that knows nothing of us: ``python -m bench.frameworks.pipecat_bot [SCRIPT] [--loop]``.
 
 Recogniser, model and voice are Pipecat's OpenAI services (OPENAI_BASE_URL says where); microphone, speaker and voice
-activity are this machine's clock. It prints one JSON object: the gaps as the caller saw them and, with ``--loop``,
-how late the event loop was.
+activity are this machine's clock. It prints one JSON object: the gaps as the caller saw them, Pipecat's own breakdown
+of each (key, owner's kind, seconds) and, with ``--loop``, how late the event loop was.
 """
 
 import asyncio
 import json
 import math
+import os
 import struct
 import sys
 import time
@@ -26,6 +27,7 @@ from pipecat.frames.frames import (
     TTSSpeakFrame,
 )
 from pipecat.observers.base_observer import BaseObserver, FramePushed
+from pipecat.observers.user_bot_latency_observer import LatencyBreakdown, MeasuredFrom, UserBotLatencyObserver
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.processors.aggregators.llm_context import LLMContext
@@ -41,7 +43,7 @@ from pipecat.turns.user_stop.speech_timeout_user_turn_stop_strategy import Speec
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 from pipecat.workers.runner import WorkerRunner
 
-from bench.frameworks.script import GREETING, SCRIPTS, Step
+from bench.frameworks.script import GREETING, SCRIPTS, TOOL_SLOWER, Step
 
 _RATE: Final = 16_000
 _FRAME_S: Final = 0.02
@@ -152,7 +154,7 @@ async def get_weather(params: FunctionCallParams, city: str) -> None:  # noqa: A
         params: Pipecat's own.
         city: City name.
     """
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(0.2 + float(os.environ.get(TOOL_SLOWER, "0")))
     await params.result_callback({"temperature_c": 18, "sky": "sunny"})
 
 
@@ -181,6 +183,20 @@ def _bot() -> tuple[PipelineWorker, _Microphone]:
     return PipelineWorker(Pipeline(processors), params=PipelineParams(audio_in_sample_rate=_RATE)), microphone
 
 
+def _breakdowns(worker: PipelineWorker) -> list[list[tuple[str, str, float]]]:
+    """Pipecat's own breakdowns of the call's answers: they are put into the list as they are made."""
+    found: list[list[tuple[str, str, float]]] = []
+    observer = UserBotLatencyObserver()
+
+    async def keep(_: UserBotLatencyObserver, breakdown: LatencyBreakdown) -> None:
+        if breakdown.measured_from is MeasuredFrom.USER_SILENCE:
+            found.append([(part.key, part.owner_kind.value, part.duration_secs) for part in breakdown.contributions])
+
+    observer.add_event_handler("on_latency_breakdown", keep)
+    worker.add_observer(observer)
+    return found
+
+
 async def _lateness(late: list[float]) -> None:
     """How much later than asked for the loop came back, again and again."""
     loop = asyncio.get_running_loop()
@@ -195,6 +211,7 @@ async def main(script: str, *, probe: bool) -> dict[str, Any]:
     worker, microphone = _bot()
     caller = _Caller(microphone, worker)
     worker.add_observer(caller)
+    breakdowns = _breakdowns(worker)
     runner = WorkerRunner(handle_sigint=False)
     late: list[float] = []
     watch = asyncio.create_task(_lateness(late)) if probe else None
@@ -202,7 +219,7 @@ async def main(script: str, *, probe: bool) -> dict[str, Any]:
     await asyncio.gather(runner.run(), caller.call(SCRIPTS[script]))
     if watch is not None:
         watch.cancel()
-    return {"gaps": caller.gaps, "late": late}
+    return {"gaps": caller.gaps, "breakdowns": breakdowns, "late": late}
 
 
 if __name__ == "__main__":

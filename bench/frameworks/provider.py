@@ -5,7 +5,7 @@ import json
 import math
 import struct
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -29,6 +29,7 @@ class Provider:
 
     Args:
         transcripts: what the recogniser hears, in turn.
+        slower: seconds more that `stt`, `llm` (each call's first token) and `tts` (first audio) take.
 
     Attributes:
         url: base URL for OPENAI_BASE_URL.
@@ -36,12 +37,13 @@ class Provider:
         failures: requests that were answered with an error.
     """
 
-    def __init__(self, transcripts: Iterable[str] = ()) -> None:
+    def __init__(self, transcripts: Iterable[str] = (), slower: Mapping[str, float] | None = None) -> None:
         self.url = ""
         self.completions = 0
         self._asked = 0
         self.failures = 0
         self._transcripts = list(transcripts)
+        self._slower = {"stt": 0.0, "llm": 0.0, "tts": 0.0, **(slower or {})}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
@@ -76,7 +78,7 @@ class Provider:
         self._asked += 1
         stream = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await stream.prepare(request)
-        await asyncio.sleep(_FIRST_TOKEN_S)
+        await asyncio.sleep(_FIRST_TOKEN_S + self._slower["llm"])
         head = {"id": f"chatcmpl-{self._asked}", "object": "chat.completion.chunk", "created": 1}
         head["model"] = body["model"]
         for delta, finish in _deltas(answer, self._asked):
@@ -91,7 +93,7 @@ class Provider:
 
     async def _speech(self, request: web.Request) -> web.StreamResponse:
         text = (await request.json())["input"]
-        await asyncio.sleep(_FIRST_AUDIO_S)
+        await asyncio.sleep(_FIRST_AUDIO_S + self._slower["tts"])
         stream = web.StreamResponse(headers={"Content-Type": "audio/pcm"})
         await stream.prepare(request)
         samples = int(_RATE * max(0.4, len(text) * _SPEECH_S_PER_CHARACTER))
@@ -103,7 +105,7 @@ class Provider:
 
     async def _transcribe(self, request: web.Request) -> web.Response:
         await request.post()
-        await asyncio.sleep(_TRANSCRIPT_S)
+        await asyncio.sleep(_TRANSCRIPT_S + self._slower["stt"])
         return web.json_response({"text": self._transcripts.pop(0) if self._transcripts else ""})
 
 

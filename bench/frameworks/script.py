@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
-__all__ = ["AGENTS", "CALL", "GREETING", "PLAIN", "SCRIPTS", "Step"]
+__all__ = ["AGENTS", "CALL", "GREETING", "PLAIN", "SCRIPTS", "SHORT", "STT_SLOWER", "TOOL_SLOWER", "Step"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,4 +41,10 @@ PLAIN: Final = (
 )
 AGENTS: Final = (*CALL[:-1], Step("transfer me to billing", 1.0), CALL[-1])
 """The same, with another agent that takes over before the end."""
-SCRIPTS: Final = {"call": CALL, "agents": AGENTS, "plain": PLAIN}
+SHORT: Final = CALL[:2]
+"""A plain turn and one with a tool."""
+SCRIPTS: Final = {"call": CALL, "agents": AGENTS, "plain": PLAIN, "short": SHORT}
+TOOL_SLOWER: Final = "BOT_TOOL_SLOWER_S"
+"""Environment of a bot: seconds more that its tool takes."""
+STT_SLOWER: Final = "BOT_STT_SLOWER_S"
+"""The same of a recogniser that stands in, which LiveKit's does."""

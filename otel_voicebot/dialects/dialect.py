@@ -122,6 +122,7 @@ STAMPS: Final[Mapping[str, tuple[str, ...]]] = {
     "synthetic": (semconv.SYNTHETIC,),
     "error_type": (semconv.ERROR_TYPE,),
     "endpointing_setting_s": (semconv.ENDPOINTING_DELAY,),
+    "cancelled": (semconv.CANCELLED,),
     "background": (semconv.BACKGROUND, semconv.DISCARDED),
     "csat": (semconv.CSAT,),
     "nps": (semconv.NPS,),

@@ -17,7 +17,7 @@ SPAN_COLUMNS: Final = (
     *("time_to_first_chunk_s", "input_tokens", "output_tokens", "cached_input_tokens", "audio_s", "characters"),
     *("user_words", "bot_words", "confidence", "intent", "intent_fallback", "interrupted", "end_reason", "outcome"),
     *("exchange_key", "reported_gap_s", "transcription_delay_s", "endpointing_delay_s", "endpointing_setting_s"),
-    *("after_tool", "background", "text_streamed", "service_name", "service_instance"),
+    *("after_tool", "background", "cancelled", "text_streamed", "service_name", "service_instance"),
     *("cache_name", "cache_level", "cache_hit", "wer_errors", "wer_words", "mos", "mos_kind", "csat", "nps"),
     *("handoff_target", "handoff_requested_by", "handoff_planned", "handoff_blocked"),
     *("user_speech_end_unix_nano", "bot_speech_start_unix_nano", "user_text", "bot_text", "quality", "ingest_time"),

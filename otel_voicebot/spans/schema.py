@@ -149,6 +149,7 @@ SPANS: Final = _schema(
         ),
         ("after_tool", _BOOL, "Of a model call: the last message of its input is a tool's result."),
         ("background", _BOOL, "Nobody waited for it: background work, or speculation that was thrown away."),
+        ("cancelled", _BOOL, "Stopped before it was done; no failure."),
         (
             "text_streamed",
             _BOOL,

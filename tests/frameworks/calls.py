@@ -54,9 +54,15 @@ def environment(**variables: str) -> dict[str, str]:
     return {**inherited, "PYTHONPATH": str(ROOT), "OPENAI_API_KEY": "none", **variables}
 
 
-def hold(bot: str, script: str, variables: Mapping[str, str], wrapper: Sequence[str] = ()) -> Call:
-    """Hold a call to its end, which must be a good one."""
-    with Provider(step.text for step in SCRIPTS[script]) as provider:
+def hold(
+    bot: str,
+    script: str,
+    variables: Mapping[str, str],
+    wrapper: Sequence[str] = (),
+    slower: Mapping[str, float] | None = None,
+) -> Call:
+    """Hold a call to its end, which must be a good one; parts of the provider may be `slower` by some seconds."""
+    with Provider((step.text for step in SCRIPTS[script]), slower) as provider:
         done = subprocess.run(
             [*wrapper, sys.executable, "-m", f"bench.frameworks.{bot}", script],
             env=environment(OPENAI_BASE_URL=provider.url, **variables),

@@ -2,7 +2,7 @@
 
 A turn row is computed when its turn is over, and again when a late span comes (a higher revision). So of most calls the
 rows on disk are what the models would compute from the spans again, and reading them is a hundred times cheaper. Which
-calls those are is asked of the spans each time (docs/decisions/007): a call's rows count when they number its turns
+calls those are is asked of the spans each time (docs/decisions/008): a call's rows count when they number its turns
 from 1 without a hole, one row each, and none of its spans of work came in after the last of them was computed.
 """
 

@@ -20,6 +20,8 @@ BENCHMARKS: Final = {
     "load": "the service beside a real Collector on the same OTLP load: spans per core-second, memory, time to an ack",
     "faults": "a real Collector and the service under load, with faults: what is lost, what is counted twice",
     "loop": "real Pipecat calls with and without us: the event loop's delay, the caller's gaps",
+    "slow": "time and memory of `otel-voicebot slow` and `why` over a day of 10 M spans",
+    "attribution": "generated exchanges whose causes are known: how much of the wait is given to a wrong one",
     "lookup": "a trace by its id in a store of 100 M spans, over the web port; what the index takes and costs",
     "report": "time and memory of `otel-voicebot report` over 1 M spans",
 }

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from bench.child import child
 from bench.figures import Figure, Section
 
-__all__ = ["run"]
+__all__ = ["Run", "command", "run"]
 
 _COMMANDS: Final = {
     "report --json": ("report", "--json"),
@@ -23,20 +23,22 @@ _COMMANDS: Final = {
 }
 
 
-class _Run(NamedTuple):
+class Run(NamedTuple):
+    """One command line as a process of its own."""
+
     wall_s: float
     cpu_s: float
     memory_mb: float
     output: bytes
 
 
-def _command(arguments: tuple[str, ...], data: Path) -> _Run:
+def command(arguments: tuple[str, ...], data: Path) -> Run:
     """Run the command line; its own peak of resident memory, not that of other children."""
     environment = {**os.environ, "OTEL_VOICEBOT_DATA": str(data)}
     start = time.perf_counter()
-    command = [sys.executable, "-c", "from otel_voicebot.cli import main; main()", *arguments]
+    words = [sys.executable, "-c", "from otel_voicebot.cli import main; main()", *arguments]
     with tempfile.TemporaryFile() as output:
-        process = subprocess.Popen(command, env=environment, stdout=output)
+        process = subprocess.Popen(words, env=environment, stdout=output)
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -45,7 +47,7 @@ def _command(arguments: tuple[str, ...], data: Path) -> _Run:
     if process.returncode:
         msg = f"otel-voicebot {' '.join(arguments)} ended with {process.returncode}: {text[-500:]!r}"
         raise RuntimeError(msg)
-    return _Run(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, text)
+    return Run(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, text)
 
 
 def run(*, quick: bool, tell: Callable[[str], None]) -> Section:
@@ -56,11 +58,11 @@ def run(*, quick: bool, tell: Callable[[str], None]) -> Section:
         data = Path(directory)
         tell(f"report: {spans:,} spans are generated and committed")
         child("ingest_child", spans, directory)
-        runs: dict[str, list[_Run]] = {name: [] for name in _COMMANDS}
+        runs: dict[str, list[Run]] = {name: [] for name in _COMMANDS}
         for number in range(1, rounds + 1):
             for name, arguments in _COMMANDS.items():
                 tell(f"report: {name}, round {number} of {rounds}")
-                runs[name].append(_command(arguments, data))
+                runs[name].append(command(arguments, data))
         files = sorted(data.rglob("*.parquet"))
         size = sum(file.stat().st_size for file in files)
     kpis = json.loads(runs["report --json"][-1].output)["kpis"]

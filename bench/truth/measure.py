@@ -131,6 +131,16 @@ def spent(parts: Iterable[Part]) -> dict[tuple[str, str | None], int]:
     return total
 
 
+def blamed(one: Judged, causes: Iterable[tuple[str, str | None]]) -> int:
+    """Nanoseconds that were put down to any of these segments and stages; None is any stage."""
+    named = set(causes)
+    return sum(
+        part.end - part.start
+        for part in one.parts
+        if (part.segment, part.stage) in named or (part.segment, None) in named
+    )
+
+
 def largest(parts: Iterable[Part]) -> tuple[str, str | None] | None:
     """The cause with the most time."""
     total = spent(parts)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from bench.truth.draws import MS, Draw
 from bench.truth.exchange import Exchange, Stage, build
 from otel_voicebot import semconv as s
 
-__all__ = ["BOT", "EPOCH", "OWNERS", "SERVICES", "Told", "World", "world"]
+__all__ = ["BOT", "EPOCH", "OWNERS", "SERVICES", "Told", "World", "Written", "world"]
 
 EPOCH: Final = 1_767_571_200_000_000_000
 BOT: Final = "bot"
@@ -67,22 +67,30 @@ class Told:
     stages: Mapping[bytes, Stage]
 
 
+class Written(NamedTuple):
+    """A span, the process that wrote it and the instrumentation scope that it wrote it in."""
+
+    service: str
+    scope: str
+    span: wire.Span
+
+
 @dataclass
 class World:
-    """Calls: their spans by the service that wrote them, and what is true."""
+    """Calls: their spans, and what is true."""
 
-    spans: list[tuple[str, wire.Span]] = field(default_factory=list)
+    spans: list[Written] = field(default_factory=list)
     told: list[Told] = field(default_factory=list)
 
     def request(self, keep: Callable[[wire.Span], bool] = lambda _: True) -> bytes:
         """The spans to keep, as OTLP; one resource a service."""
-        groups: dict[str, list[bytes]] = {}
-        for service, span in self.spans:
+        groups: dict[tuple[str, str], list[bytes]] = {}
+        for service, scope, span in self.spans:
             if keep(span):
-                groups.setdefault(service, []).append(wire.span(span))
+                groups.setdefault((service, scope), []).append(wire.span(span))
         resources = (
-            ({s.SERVICE_NAME: name, s.SERVICE_INSTANCE_ID: f"{name}-1"}, s.SCOPE_NAME, spans)
-            for name, spans in groups.items()
+            ({s.SERVICE_NAME: name, s.SERVICE_INSTANCE_ID: f"{name}-1"}, scope, spans)
+            for (name, scope), spans in groups.items()
         )
         return wire.request(resources)
 
@@ -130,12 +138,15 @@ class _Call:
         return self.trace[-4:] + self.spans.to_bytes(4)
 
     def write(self, service: str, span: wire.Span) -> None:
-        self.made.spans.append((service, span))
+        self.made.spans.append(Written(service, s.SCOPE_NAME, span))
 
     def greet(self) -> None:
         """The bot speaks first: no exchange."""
         turn, stamps = self.name(), self.stamps()
-        events = [(self.at + 300 * MS, s.BOT_SPEECH_START, {}), (self.at + 2000 * MS, s.BOT_SPEECH_END, {})]
+        events: list[wire.Event] = [
+            (self.at + 300 * MS, s.BOT_SPEECH_START, {}),
+            (self.at + 2000 * MS, s.BOT_SPEECH_END, {}),
+        ]
         end = self.at + 2000 * MS
         self.write(BOT, wire.Span(self.trace, turn, self.root, s.SPAN_TURN, 1, self.at, end, stamps, events))
         self.stage(Stage("greeting", "tts", 0, 400 * MS, 290 * MS), turn, self.at)
@@ -150,7 +161,7 @@ class _Call:
         t0 = self.at - exchange.spoke
         turn = self.name()
         stages = {self.stage(stage, turn, t0): stage for stage in exchange.stages}
-        events = [(self.at, s.USER_SPEECH_START, {}), (t0, s.USER_SPEECH_END, {})]
+        events: list[wire.Event] = [(self.at, s.USER_SPEECH_START, {}), (t0, s.USER_SPEECH_END, {})]
         attributes: dict[str, wire.Value] = self.stamps()
         if exchange.reason:
             known = {"error": "spoke_again"}

@@ -138,11 +138,12 @@ def _look(settings: "Settings", began: datetime) -> _Found:
     """The report of this run, its slowest turn and the picture: read from the files, as anyone would."""
     from otel_voicebot.models import Selection  # noqa: PLC0415 - not for --help
     from otel_voicebot.reports import charts, report, slow, trace  # noqa: PLC0415
+    from otel_voicebot.reports.exchanges import InMemory  # noqa: PLC0415
     from otel_voicebot.reports.source import ask  # noqa: PLC0415
 
     def look(opened: "Opened") -> _Found:
         turns = opened.engine.table("turns")
-        slowest = slow.compute(turns, opened.scope, slow.Choice(limit=1)).turns
+        slowest = slow.compute(InMemory(turns, opened.scope), slow.Choice(limit=1)).turns
         worst = None
         if slowest:
             session, turn = str(slowest[0]["session_id"]), slowest[0]["turn_index"]
@@ -193,7 +194,11 @@ def _conditions(held: "DemoResult") -> str:
 def _next(found: _Found) -> list[str]:
     data = "" if found.data == Path("voicebot-data") else f" --data {found.data}"
     commands = [f"report{data}", f"slow{data}", f"export turns --format csv{data} --output turns.csv"]
-    return commands if found.slowest is None else [*commands, f"trace {found.slowest.session_id}{data}"]
+    return (
+        commands
+        if found.slowest is None
+        else [*commands, f"trace {found.slowest.session_id}{data} --html --output call.html"]
+    )
 
 
 def _document(held: "DemoResult", found: _Found, url: str | None, *, texts: bool) -> dict[str, object]:

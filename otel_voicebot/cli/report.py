@@ -1,12 +1,13 @@
 """``otel-voicebot report``."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from otel_voicebot.cli import output as out
-from otel_voicebot.cli.asking import ask, finish, nothing
+from otel_voicebot.cli.asking import ask, exchanges, finish, nothing
 from otel_voicebot.cli.options import (
     Bot,
     Channel,
@@ -32,9 +33,12 @@ Format = Annotated[
     typer.Option("--format", help="How to write it. Default: table.", show_default=False),
 ]
 Section = Annotated[
-    Literal["kpis", "waits", "components", "outcomes", "errors"] | None,
+    Literal["kpis", "waits", "components", "outcomes", "errors", "segments"] | None,
     typer.Option(
-        "--section", help="Only this part. csv, jsonl and parquet hold one part: kpis unless told.", show_default=False
+        "--section",
+        help="Only this part. csv, jsonl and parquet hold one part: kpis unless told. segments (where the waits went) "
+        "is only computed when asked for.",
+        show_default=False,
     ),
 ]
 
@@ -62,9 +66,14 @@ def report(
     question = Question(data, since, until, bot, channel, variant, environment)
     from otel_voicebot.reports.report import compute  # noqa: PLC0415 - not for --help
 
-    found = ask(question, datetime.now(UTC), lambda opened: compute(opened.engine, opened.scope), brief=True)
+    now = datetime.now(UTC)
+    found = ask(question, now, lambda opened: compute(opened.engine, opened.scope), brief=True)
     if not found.value("sessions"):
         raise nothing(found.scope, "sessions")
+    if section == "segments":
+        from otel_voicebot.reports.shares import shares  # noqa: PLC0415 - not for --help
+
+        found = replace(found, segments=exchanges(question, now, lambda waits: shares(waits.turns())))
     write_report(found, kind, section, output)
     return finish(found.scope)
 

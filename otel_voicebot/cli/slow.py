@@ -1,7 +1,7 @@
 """``otel-voicebot slow``."""
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -21,10 +21,6 @@ from otel_voicebot.cli.options import (
     Variant,
     chosen_format,
 )
-
-if TYPE_CHECKING:
-    from otel_voicebot.reports.exchanges import Exchanges
-    from otel_voicebot.reports.slow import Slow
 
 __all__ = ["slow"]
 
@@ -92,10 +88,7 @@ def slow(
 
     choice = Choice(limit, threshold, component, provider, model, cause)
 
-    def look(found: "Exchanges") -> "Slow":
-        return compute(found.turns, found.scope, choice, found.whole)
-
-    found = exchanges(question, datetime.now(UTC), look)
+    found = exchanges(question, datetime.now(UTC), lambda found: compute(found, choice))
     if not found.turns:
         raise nothing(found.scope, "turns with a wait")
     if kind == "json":

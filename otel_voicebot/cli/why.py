@@ -89,7 +89,7 @@ def why(
 
 
 def _read(question: Question, now: datetime) -> "tuple[pa.Table, Scope]":
-    turns, scope = exchanges(question, now, lambda found: (found.turns, found.scope))
+    turns, scope = exchanges(question, now, lambda found: (found.turns(), found.scope))
     from otel_voicebot.reports.why import answered  # noqa: PLC0415 - not for --help
 
     if not answered(turns):

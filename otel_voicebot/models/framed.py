@@ -4,12 +4,13 @@ from typing import Final, Literal
 
 import pyarrow as pa
 
-from otel_voicebot.models.catalog import EMPTY, MODELS, PLACING, chain
+from otel_voicebot.models.catalog import EMPTY, MODELS, PLACING, SEGMENTS, chain
 from otel_voicebot.models.prepared import NARROW, as_arrow, begin_anew, connect
 
 __all__ = ["PreparedCalls"]
 
 _GIVEN: Final = frozenset({"once", "nested", "traces", "open_calls", *PLACING})
+_CUT: Final = (*SEGMENTS, "turns")
 
 
 class PreparedCalls:
@@ -32,10 +33,14 @@ class PreparedCalls:
         run(f"CREATE TEMP TABLE framed AS {MODELS['framed'].text}")
         for name, columns in EMPTY.items():
             run(f"CREATE TEMP TABLE {name} ({columns})")
-        run(f"CREATE TEMP TABLE turns AS {chain('turns', _GIVEN)}")
+        given = _GIVEN
+        for name in _CUT:  # each reads those before it
+            run(f"CREATE TEMP TABLE {name} AS {chain(name, given)}")
+            given |= {name}
         for name in ("nested", "traces", *PLACING):
             run(f"PREPARE {name} AS INSERT INTO {name} {MODELS[name].text}")
-        run(f"PREPARE turns AS INSERT INTO turns {chain('turns', _GIVEN)}")
+        for name in _CUT:
+            run(f"PREPARE {name} AS INSERT INTO {name} {chain(name, given - {name})}")
         for name in ("operations", "sessions"):
             run(f"PREPARE {name} AS {chain(name, _GIVEN | {'turns'})}")
 
@@ -50,7 +55,7 @@ class PreparedCalls:
         begin_anew(self._connection)
         run("INSERT INTO once FROM rows")
         run("INSERT INTO open_calls SELECT unnest(?::VARCHAR[])", [under_way])
-        for name in ("nested", "traces", *PLACING, "turns"):
+        for name in ("nested", "traces", *PLACING, *_CUT):
             run(f"EXECUTE {name}")
 
     def run(self, model: Literal["operations", "turns", "sessions", "placed", "exchanges"]) -> pa.Table:

@@ -80,14 +80,18 @@ class Prepared:
         run("CREATE TEMP TABLE traces AS SELECT trace_id, session_id AS trace_session_id FROM once")
         for name, columns in EMPTY.items():  # spans that have to be placed are another's
             run(f"CREATE TEMP TABLE {name} ({columns})")
-        for name in ("texts", "turns"):
-            run(f"CREATE TEMP TABLE {name} AS {chain(name, _GIVEN, {'known': 'unplaced'})}")
+        given = _GIVEN
+        for name in ("texts", *SEGMENTS, "turns"):  # each reads those before it
+            run(f"CREATE TEMP TABLE {name} AS {chain(name, given, {'known': 'unplaced'})}")
+            given |= {name}
         run(f"PREPARE nested AS INSERT INTO nested {MODELS['nested'].text}")
         run(f"PREPARE texts AS INSERT INTO texts {chain('texts', _GIVEN)}")
-        for name in ("turns", "sessions"):
-            given = (_GIVEN | {"texts", "turns"}) - {name}
+        for name in (*SEGMENTS, "sessions"):
+            into = "" if name == "sessions" else f"INSERT INTO {name} "
             for steps in ("plain", "steps"):
-                run(f"PREPARE {name}_{steps} AS {chain(name, given, {'steps': steps, 'known': 'unplaced'})}")
+                query = chain(name, given - {name}, {"steps": steps, "known": "unplaced"})
+                run(f"PREPARE {name}_{steps} AS {into}{query}")
+        run(f"PREPARE turns AS {chain('turns', given - {'turns'})}")
         self._steps = "plain"
         self._many: pa.Table | None = None
         turns = self.run("turns").schema
@@ -119,10 +123,14 @@ class Prepared:
             run(f"INSERT INTO turns ({', '.join(self.summed.names)}) FROM finished")
 
     def run(self, model: Literal["turns", "sessions"]) -> pa.Table:
-        """A model over the rows that were loaded last."""
-        if self._many is not None and model == "turns":
+        """A model over the rows that were loaded last; ``turns`` once for each time that rows were loaded."""
+        if model == "sessions":
+            return as_arrow(self._connection.execute(f"EXECUTE sessions_{self._steps}"))
+        if self._many is not None:
             return as_arrow(self._plan(_PLANNED[self._steps]))
-        return as_arrow(self._connection.execute(f"EXECUTE {model}_{self._steps}"))
+        for name in SEGMENTS:
+            self._connection.execute(f"EXECUTE {name}_{self._steps}")
+        return as_arrow(self._connection.execute("EXECUTE turns"))
 
     def _plan(self, query: str) -> duckdb.DuckDBPyConnection:
         """A query over the many rows, which it knows as ``many``."""

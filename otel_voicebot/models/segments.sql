@@ -5,31 +5,17 @@
 -- owner: a service (provider/model), a setting, a tool, the bot's code, the framework, transport or network; null where nobody
 --   is known (unattributed). detail: of a hole, the stages before and after it.
 -- A hole of at most 100 ms is orchestration, and so is any pause between a call that failed and the next of its kind.
-WITH waited AS (
+WITH tailed AS (
     SELECT *,
-        -- the deliberate wait ends: by the setting, else where the endpointing's own span does
-        coalesce(begin_nano + setting_ns, CASE WHEN framework IS NULL THEN ended END) AS waited_nano
+        -- the transcript that the decision had to wait for: what lies behind the wait that was meant; where nobody knows that, all of it,
+        -- if the decision came at once with the transcript
+        CASE WHEN waited IS NOT NULL THEN least(greatest(waited, begin_nano), decided) ELSE begin_nano END AS tail_b,
+        CASE WHEN is_decided AND transcribed IS NOT NULL AND (waited IS NOT NULL OR transcribed >= decided - 20000000)
+            THEN least(transcribed, decided) END AS tail_e
     FROM milestones
-    WHERE kind = 'wait'
-),
-tailed AS (
-    SELECT m.*,
-        -- the transcript that the decision had to wait for
-        CASE
-            WHEN NOT m.is_decided THEN m.begin_nano
-            WHEN m.waited_nano IS NOT NULL THEN least(greatest(m.waited_nano, m.begin_nano), m.decided)
-            ELSE m.begin_nano
-        END AS tail_b,
-        CASE
-            WHEN NOT m.is_decided THEN m.begin_nano
-            WHEN m.waited_nano IS NOT NULL OR coalesce(w.transcribed_nano, m.stt_e) >= m.decided - 20000000
-                THEN least(coalesce(w.transcribed_nano, m.stt_e), m.decided)
-        END AS tail_e
-    FROM waited m
-    JOIN waits w ON w.wait = m.wait
 ),
 fixed AS (
-    SELECT wait, part, 
+    SELECT wait, part,
         CASE part
             WHEN 1 THEN endpointing_stage WHEN 2 THEN stt_stage WHEN 3 THEN endpointing_stage WHEN 4 THEN llm_stage WHEN 5 THEN tts_stage
         END AS stage,
@@ -93,9 +79,10 @@ halved AS (
 around AS (
     SELECT *,
         row_number() OVER along AS position,
-        last_value(kind IGNORE NULLS) OVER (along ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before,
-        last_value(CASE WHEN kind IS NOT NULL THEN failed END IGNORE NULLS) OVER (along ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before_failed,
-        first_value(kind IGNORE NULLS) OVER (along ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS behind
+        -- two holes may meet
+        coalesce(lag(kind) OVER along, lag(kind, 2) OVER along) AS before,
+        coalesce(lead(kind) OVER along, lead(kind, 2) OVER along) AS behind,
+        lag(failed) OVER along AS before_failed
     FROM halved
     WINDOW along AS (PARTITION BY wait ORDER BY start_nano)
 ),
@@ -107,13 +94,13 @@ judged_holes AS (
             WHEN m.failed_early AND a.start_nano = m.decided AND a.behind = 'llm' THEN 'orchestration'
             WHEN a.before_failed AND a.before = a.behind AND a.before IN ('llm', 'tts') THEN 'orchestration'
             WHEN NOT w.answered AND a.end_nano = w.finish_nano THEN 'unattributed'
-            WHEN m.first_text IS NULL AND m.llm_stage IS NOT NULL AND a.start_nano >= m.token THEN 'unattributed'
+            WHEN NOT m.has_text AND m.llm_stage IS NOT NULL AND a.start_nano >= m.token THEN 'unattributed'
             WHEN a.end_nano - a.start_nano <= 100000000 THEN 'orchestration'
             ELSE 'unattributed'
         END AS named_segment
     FROM around a
     JOIN waits w ON w.wait = a.wait
-    JOIN waited m ON m.wait = a.wait
+    JOIN milestones m ON m.wait = a.wait
 )
 SELECT
     session_id, turn_index, position::INTEGER AS position,

@@ -1,60 +1,74 @@
 -- walked: the pieces of each wait between its milestones: in three windows by walking back from their ends.
--- inputs: milestones
+-- inputs: stages, milestones
 -- grain: one row per piece, of some length. stage: number of the stage that it is put down to, null of a hole.
 -- Of the stages that had ended at a point the one that ended last owns from its start; one that still runs there is not what was
 --   waited for. Two passes settle where each begins, the third cuts; any subset of the rows would give an exact partition.
 -- win: 1 the decision to the model call (any work but TTS), 2 its first token to the text at TTS (what began since; what that leaves
 --   is the call's own, while it writes), 3 the text to the TTS operation that spoke (attempts that failed).
+-- A wait's first 1,000 stages count: the passes take quadratic time where the live state runs them.
 -- open: the piece was a hole while the stage was open: a model call, or what encloses the one that fed the speech.
-WITH windowed AS (
-    SELECT *,
+WITH asked AS (
+    -- the tool that a model call asked for: the next, unless another call begins before
+    SELECT stage, next_tool
+    FROM (
+        SELECT stage, kind,
+            lead(CASE WHEN kind = 'tool' THEN b END IGNORE NULLS) OVER along AS next_tool,
+            lead(CASE WHEN kind = 'llm' THEN b END IGNORE NULLS) OVER along AS next_llm
+        FROM stages
+        WHERE kind IN ('llm', 'tool')
+        WINDOW along AS (PARTITION BY wait ORDER BY stage)
+    )
+    WHERE kind = 'llm' AND (next_llm IS NULL OR next_tool <= next_llm)
+),
+windowed AS (
+    SELECT
+        s.wait, s.stage, s.kind, s.b, s.e AS real_e, s.tol, m.decided, m.called, m.token, m.text, m.spoken, m.has_text, m.llm_stage, m.llm_e,
+        -- a call counts until the tool starts that it asked for
+        CASE WHEN a.next_tool < s.e THEN greatest(a.next_tool, s.b) ELSE s.e END AS e,
+        s.kind = 'llm' OR (m.llm_stage IS NOT NULL AND s.b <= m.called AND s.e >= m.token) AS opens,
         CASE
-            WHEN kind IN ('wait', 'endpointing', 'playout') OR hidden OR feeds THEN NULL
-            WHEN outer_e IS NOT NULL THEN NULL
-            WHEN kind = 'tts' THEN CASE WHEN failed THEN 3 END
+            WHEN s.stage = m.llm_stage OR s.outer_e IS NOT NULL THEN NULL
+            WHEN s.kind = 'tts' THEN CASE WHEN s.failed THEN 3 END
             -- begun before the decision: speculation that came to nothing
-            WHEN kind = 'llm' AND b < decided AND NOT failed AND (next_tool IS NULL OR next_llm < next_tool) THEN NULL
+            WHEN s.kind = 'llm' AND s.b < m.decided AND NOT s.failed AND a.next_tool IS NULL THEN NULL
             -- its own time, not the milestone: of pre-emptive generation both lie before the decision
-            WHEN llm_stage IS NOT NULL AND (b >= least(token, llm_token) OR (b >= least(token, llm_token) - tol AND e > token)) THEN 2
-            WHEN llm_stage IS NOT NULL AND kind = 'stt' AND e > token AND e >= text - 20000000 - tol THEN 2
+            WHEN s.b >= least(m.token, m.llm_token) - CASE WHEN s.e > m.token THEN s.tol ELSE 0 END AND m.llm_stage IS NOT NULL THEN 2
+            WHEN m.llm_stage IS NOT NULL AND s.kind = 'stt' AND s.e > m.token AND s.e >= m.text - 20000000 - s.tol THEN 2
             ELSE 1
         END AS win
-    FROM milestones
-    WHERE kind <> 'wait'
+    FROM stages s
+    JOIN milestones m ON m.wait = s.wait
+    LEFT JOIN asked a ON a.stage = s.stage
+    WHERE s.kind NOT IN ('endpointing', 'playout') AND NOT s.hidden AND s.stage < m.first_stage + 1000
 ),
 candidates AS (
     SELECT wait, win, stage,
         CASE win WHEN 1 THEN decided WHEN 2 THEN token ELSE text END AS low,
         CASE win WHEN 1 THEN called WHEN 2 THEN text ELSE spoken END AS high,
-        b,
-        -- a call counts until the tool starts that it asked for
-        CASE WHEN kind = 'llm' AND NOT feeds AND next_tool < e AND (next_llm IS NULL OR next_tool <= next_llm) THEN greatest(next_tool, b) ELSE e END AS e,
-        e AS real_e, tol, CASE WHEN win = 2 AND first_text IS NOT NULL THEN llm_e END AS fill_e, llm_stage AS fill_stage,
-        kind = 'llm' OR (win = 1 AND llm_stage IS NOT NULL AND b <= called AND e >= token) AS opens
+        b, e, real_e, tol, opens, CASE WHEN win = 2 AND has_text THEN llm_e END AS fill_e, llm_stage
     FROM windowed
     WHERE win IS NOT NULL
 ),
 entered AS (
-    SELECT wait, win, stage, low, high, greatest(b, low) AS b, e, real_e, tol, fill_e, fill_stage, opens
+    SELECT wait, win, stage, low, high, greatest(b, low) AS b, e, real_e, tol, opens, fill_e, llm_stage
     FROM candidates
     WHERE high > low AND b < high AND e > low
     UNION ALL
     -- one at each window's start, for the hole before the first stage
-    SELECT wait, win, NULL, low, high, low, low, low, 0, fill_e, fill_stage, false
+    SELECT wait, win, NULL, low, high, low, low, low, 0, false, fill_e, llm_stage
     FROM (
-        SELECT m.wait, n.win, CASE WHEN n.win = 2 AND m.first_text IS NOT NULL THEN m.llm_e END AS fill_e, m.llm_stage AS fill_stage,
+        SELECT m.wait, n.win, m.llm_stage, CASE WHEN n.win = 2 AND m.has_text THEN m.llm_e END AS fill_e,
             CASE n.win WHEN 1 THEN m.decided WHEN 2 THEN m.token ELSE m.text END AS low,
             CASE n.win WHEN 1 THEN m.called WHEN 2 THEN m.text ELSE m.spoken END AS high
         FROM milestones m
         CROSS JOIN (VALUES (1), (2), (3)) n(win)
-        WHERE m.kind = 'wait'
     )
     WHERE high > low
 ),
 first_pass AS (
     SELECT *, coalesce(min(CASE WHEN e <= high + tol THEN b END) OVER before, high) AS settled
     FROM entered
-    WINDOW before AS (PARTITION BY wait, win ORDER BY e DESC, b, stage NULLS LAST ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+    WINDOW before AS (PARTITION BY wait, win ORDER BY e DESC, stage ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
 ),
 second_pass AS (
     SELECT * EXCLUDE (settled),
@@ -62,7 +76,7 @@ second_pass AS (
         min(CASE WHEN opens THEN b END) OVER before AS open_b,
         min(CASE WHEN opens THEN stage END) OVER before AS open_stage
     FROM first_pass
-    WINDOW before AS (PARTITION BY wait, win ORDER BY e DESC, b, stage NULLS LAST ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+    WINDOW before AS (PARTITION BY wait, win ORDER BY e DESC, stage ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
 ),
 shifted AS (
     -- what seems to end a little after the point ran by another clock: it ended there, and took as long as it says
@@ -72,19 +86,23 @@ shifted AS (
 cut AS (
     SELECT *, coalesce(min(b) OVER before, high) AS point
     FROM shifted
-    WINDOW before AS (PARTITION BY wait, win ORDER BY e DESC, b, stage NULLS LAST ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+    WINDOW before AS (PARTITION BY wait, win ORDER BY e DESC, stage ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
 ),
 holes AS (
     -- behind each stage, up to the point where the next begins: what of it is an open stage's
-    SELECT *,
+    SELECT wait, win, stage, b, point,
         least(e, point) AS hole_b,
-        CASE win WHEN 2 THEN CASE WHEN fill_e > least(e, point) THEN least(e, point) END ELSE CASE WHEN open_b < point THEN greatest(least(e, point), open_b) END END AS open_from,
+        CASE win WHEN 2 THEN llm_stage ELSE open_stage END AS open_stage,
+        CASE
+            WHEN win = 2 THEN CASE WHEN fill_e > least(e, point) THEN least(e, point) END
+            WHEN open_b < point THEN greatest(least(e, point), open_b)
+        END AS open_from,
         CASE win WHEN 2 THEN least(fill_e, point) ELSE point END AS open_to
     FROM cut
 ),
 pieces AS (
     SELECT h.wait, h.win,
-        CASE n.part WHEN 1 THEN h.stage WHEN 3 THEN CASE h.win WHEN 2 THEN h.fill_stage ELSE h.open_stage END END AS stage,
+        CASE n.part WHEN 1 THEN h.stage WHEN 3 THEN h.open_stage END AS stage,
         n.part = 3 AS open,
         CASE n.part WHEN 1 THEN h.b WHEN 2 THEN h.hole_b WHEN 3 THEN h.open_from ELSE h.open_to END AS start_nano,
         CASE n.part WHEN 1 THEN h.hole_b WHEN 2 THEN coalesce(h.open_from, h.point) WHEN 3 THEN h.open_to ELSE h.point END AS end_nano

@@ -69,13 +69,15 @@ class Common:
     """What was compared, and what stood out, the most telling first.
 
     Attributes:
-        slow: slow turns.
-        rest: other turns.
+        turns: turns that there are; of very many the calls of a sample are compared.
+        slow: slow turns that were compared.
+        rest: other turns that were.
         slower_than_s: the shortest wait of a slow turn, seconds; None where no turn is slow.
         looked_at: features that were tested.
         features: those over-represented beyond chance.
     """
 
+    turns: int
     slow: int
     rest: int
     slower_than_s: float | None
@@ -89,13 +91,14 @@ class _Candidate(NamedTuple):
     has: Bools
 
 
-def common(found: Waits, slow: Bools, largest: Ints) -> Common:
+def common(found: Waits, slow: Bools, largest: Ints, turns: int) -> Common:
     """Compare slow turns with all others.
 
     Args:
-        found: all turns.
+        found: the turns to compare.
         slow: which are slow.
         largest: of each its key with the most time, as ``Waits.largest`` gives it.
+        turns: how many there are, also those that are not compared.
     """
     calls, count = found.sessions()
     tested: list[tuple[float, Feature]] = []
@@ -110,7 +113,7 @@ def common(found: Waits, slow: Bools, largest: Ints) -> Common:
         tested.append((p, _feature(candidate, slow, both, in_calls)))
     features = tuple(_standing_out(tested))
     shortest = float(found.waited_ns[slow].min()) / 1e9 if slow.any() else None
-    return Common(int(slow.sum()), int((~slow).sum()), shortest, len(tested), features)
+    return Common(turns, int(slow.sum()), int((~slow).sum()), shortest, len(tested), features)
 
 
 def _feature(candidate: _Candidate, slow: Bools, both: int, calls: int) -> Feature:

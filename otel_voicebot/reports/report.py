@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from otel_voicebot.reports import censored
 from otel_voicebot.reports.grid import Column, Grid
 from otel_voicebot.reports.scope import Scope
+from otel_voicebot.reports.shares import Share
+from otel_voicebot.reports.shares import grid as segment_grid
 from otel_voicebot.reports.tables import Tables
 from otel_voicebot.reports.values import duration, plain, quantity
 
@@ -13,7 +15,7 @@ __all__ = ["SECTIONS", "Kpi", "Report", "compute", "document", "grids", "head"]
 
 Row = Mapping[str, object]
 
-SECTIONS = ("kpis", "waits", "components", "outcomes", "errors")
+SECTIONS = ("kpis", "waits", "components", "outcomes", "errors", "segments")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class Report:
     components: tuple[Row, ...]
     outcomes: tuple[Row, ...]
     errors: tuple[Row, ...]
+    segments: tuple[Share, ...] | None = None
+    """Where the waits went; None where nobody asked, as it takes longer than all the rest."""
 
     def value(self, name: str) -> float | None:
         """The value of one KPI; None when it is unknown or not computed."""
@@ -132,6 +136,7 @@ def document(report: Report) -> dict[str, object]:
             "components": [plain(dict(row)) for row in report.components],
             "outcomes": [plain(dict(row)) for row in report.outcomes],
             "errors": [plain(dict(row)) for row in report.errors],
+            **({} if report.segments is None else {"segments": [plain(dict(row)) for row in report.segments]}),
         },
         "notes": {"waits": list(censored.notes(report.waits))},
     }
@@ -151,6 +156,7 @@ def grids(report: Report) -> dict[str, Grid]:
         "components": Grid("components", "Components", _COMPONENTS, report.components, empty="no operation was seen"),
         "outcomes": Grid("outcomes", "Outcomes", _OUTCOMES, report.outcomes, empty="no session was seen"),
         "errors": Grid("errors", "Errors", _ERRORS, report.errors, empty="no operation failed"),
+        **({} if report.segments is None else {"segments": segment_grid(report.segments)}),
     }
 
 

@@ -1,6 +1,6 @@
 """The slowest turns: how long the caller waited, for whom longest, and what such turns have in common."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Final
 
@@ -9,9 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from otel_voicebot.reports.common import FEWEST, FEWEST_CALLS, Common, common
+from otel_voicebot.reports.exchanges import Exchanges
 from otel_voicebot.reports.grid import Column, Grid
 from otel_voicebot.reports.scope import Scope
 from otel_voicebot.reports.values import duration, plain, quantity
+from otel_voicebot.reports.waits import COLUMNS as WAITS
 from otel_voicebot.reports.waits import Bools, Ints, Waits, waits
 
 __all__ = ["COLUMNS", "PARTS", "Choice", "Slow", "compute", "document", "grids", "head", "label"]
@@ -29,8 +31,11 @@ COLUMNS: Final = (
     *("start_time", "outcome", "abandon_reason", "response_gap_s", "wait_s", *PARTS, "transcription_delay_s"),
     *("llm_s", "tts_s", "stt_model", "llm_model", "tts_model", "errors", "error_type", "interrupted"),
 )
+_READ: Final = tuple(dict.fromkeys((*WAITS, *COLUMNS)))
 _SLOWEST: Final = 0.05
 """Share of the turns that count as slow where no threshold is given."""
+_COMPARED: Final = 100_000
+"""Turns, about, that are compared: of more, those of every second, third, ... call."""
 _SERVICES: Final = ("stt", "llm", "tts")
 
 
@@ -80,37 +85,52 @@ class Slow:
     id_length: int
 
 
-def compute(
-    turns: pa.Table,
-    scope: Scope,
-    choice: Choice | None = None,
-    turns_of: Callable[[Sequence[str]], pa.Table] | None = None,
-) -> Slow:
+def compute(exchanges: Exchanges, choice: Choice | None = None) -> Slow:
     """The exchanges in which the caller waited longest.
 
-    An abandoned exchange counts with the wait until it was given up: the caller waited at least that long.
+    An abandoned exchange counts with the wait until it was given up: the caller waited at least that long. Where no
+    filter asks for segments, those of many turns are read of a sample of the calls only: enough to compare.
 
     Args:
-        turns: all turns (form TURNS); the columns ``waits.COLUMNS`` do where ``turns_of`` is given.
-        scope: what they are of.
+        exchanges: all turns.
         choice: which are looked at, and how many are shown.
-        turns_of: gives the turns of some sessions with ``COLUMNS``; all columns of all turns cost much more.
     """
     choice = choice or Choice()
-    found = waits(turns)
+    narrowed = any((choice.component, choice.provider, choice.model, choice.cause))
+    ranked = waits(exchanges.turns(_READ) if narrowed else exchanges.ranking())
+    if narrowed:
+        ranked = ranked.where(_chosen(ranked, choice, ranked.largest()[0]))
+    least, order = _slowest(ranked, choice)
+    rows = ranked.table.select(["session_id", "turn_index"]).take(pa.array(order)).to_pylist()
+    found = ranked
+    if not narrowed and len(ranked):  # segments are read of a sample, and of the calls that are shown
+        beside = sorted({str(row["session_id"]) for row in rows})
+        found = waits(exchanges.turns(_READ, -(-len(ranked) // _COMPARED), beside))
     largest, time = found.largest()
-    chosen = _chosen(found, choice, largest)
-    if not chosen.all():
-        found, largest, time = found.where(chosen), largest[chosen], time[chosen]
-    slow, order = _slow(found, choice)
-    shown = order[: choice.limit]
-    known = {str(name) for name in found.table["session_id"].unique().to_pylist()}
-    rows = _full([_row(found, at) for at in shown.tolist()], turns_of)
-    told = [
-        _told(found, row, at, int(largest[at]), int(time[at])) for row, at in zip(rows, shown.tolist(), strict=True)
-    ]
-    scope = replace(scope, filters={**scope.filters, **choice.filters()})
-    return Slow(scope, len(found), tuple(told), common(found, slow, largest) if len(found) else None, _id_length(known))
+    scope = exchanges.scope
+    return Slow(
+        replace(scope, filters={**scope.filters, **choice.filters()}),
+        len(ranked),
+        tuple(_told(found, at, int(largest[at]), int(time[at])) for at in _places(found, rows)),
+        _compared(found, largest, least, len(ranked)) if len(found) else None,
+        _id_length(ranked.table["session_id"].unique()),
+    )
+
+
+def _compared(found: Waits, largest: Ints, least: int, turns: int) -> Common:
+    """The comparison of the turns that were drawn: those that are only shown are slow by choice."""
+    drawn = found.table["drawn"].to_numpy()
+    sample = found.where(drawn)
+    return common(sample, sample.waited_ns >= least, largest[drawn], turns)
+
+
+def _places(found: Waits, rows: list[dict[str, object]]) -> list[int]:
+    """Where these turns stand."""
+    sessions = pa.array(sorted({str(row["session_id"]) for row in rows}), pa.string())
+    near = np.flatnonzero(pc.is_in(found.table["session_id"], sessions).to_numpy())
+    named = found.table.select(["session_id", "turn_index"]).take(pa.array(near)).to_pylist()
+    places = {label(row): int(at) for row, at in zip(named, near, strict=True)}
+    return [places[label(row)] for row in rows]
 
 
 def _chosen(found: Waits, choice: Choice, largest: Ints) -> Bools:
@@ -141,45 +161,28 @@ def _equals(found: Waits, column: str, value: str) -> Bools:
     return has
 
 
-def _slow(found: Waits, choice: Choice) -> tuple[Bools, Ints]:
-    """Which exchanges are slow, and the longest waits: by wait, then session and turn, so that answers repeat."""
+def _slowest(found: Waits, choice: Choice) -> tuple[int, Ints]:
+    """From which wait on a turn is slow, ns; and the turns to show: by wait, then by name, so that answers repeat."""
     waited = found.waited_ns
     if choice.threshold_s is not None:
-        slow = waited > choice.threshold_s * 1e9
-        place = np.flatnonzero(slow)
+        least = int(choice.threshold_s * 1e9) + 1
     else:
         wanted = min(max(choice.limit, int(len(found) * _SLOWEST)), len(found))
-        place = np.argpartition(-waited, wanted - 1)[:wanted] if 0 < wanted < len(found) else np.arange(len(found))
-        slow = np.zeros(len(found), np.bool_)
-        slow[place] = True
-    shown = min(choice.limit, len(place))
-    if 0 < shown < len(place):  # equal waits all come along, and the names decide
-        least = np.partition(waited[place], len(place) - shown)[len(place) - shown]
-        place = np.flatnonzero(waited >= least)
+        least = int(np.partition(waited, len(found) - wanted)[len(found) - wanted]) if wanted else 0
+    place = np.flatnonzero(waited >= least)
+    if len(place) > choice.limit:  # equal waits all come along, and the names decide
+        last = np.partition(waited[place], len(place) - choice.limit)[len(place) - choice.limit]
+        place = place[waited[place] >= last]
     names = found.table.select(["session_id", "turn_index"]).take(pa.array(place)).to_pylist()
     order = sorted(
         range(len(place)), key=lambda at: (-waited[place[at]], names[at]["session_id"], names[at]["turn_index"])
     )
-    return slow, place[order].astype(np.int64)
+    return least, place[order[: choice.limit]].astype(np.int64)
 
 
-def _row(found: Waits, at: int) -> dict[str, object]:
+def _told(found: Waits, at: int, place: int, time: int) -> dict[str, object]:
+    """A turn as it is shown: what it was, where most of its wait went, and all its segments."""
     row: dict[str, object] = found.table.slice(at, 1).to_pylist()[0]
-    return row
-
-
-def _full(
-    longest: list[dict[str, object]], turns_of: Callable[[Sequence[str]], pa.Table] | None
-) -> list[dict[str, object]]:
-    if turns_of is None or not longest:
-        return longest
-    found = turns_of(sorted({str(row["session_id"]) for row in longest})).to_pylist()
-    whole = {(row["session_id"], row["turn_index"]): row for row in found}
-    return [{**whole.get((row["session_id"], row["turn_index"]), {}), **row} for row in longest]
-
-
-def _told(found: Waits, row: Mapping[str, object], at: int, place: int, time: int) -> dict[str, object]:
-    """A turn as it is shown: what it was, where most of the wait went, and all segments."""
     waited = int(found.waited_ns[at])
     largest = None
     if place >= 0:
@@ -195,10 +198,14 @@ def _told(found: Waits, row: Mapping[str, object], at: int, place: int, time: in
     }
 
 
-def _id_length(sessions: set[str]) -> int:
+def _id_length(sessions: pa.Array) -> int:
     """At least 8: shorter ones look like words. Ids that are hardly longer stay whole."""
-    longest = max(map(len, sessions), default=0)
-    enough = (n for n in range(8, longest - 4) if len({name[:n] for name in sessions}) == len(sessions))
+    longest: int = pc.max(pc.utf8_length(sessions)).as_py() or 0
+    enough = (
+        n
+        for n in range(8, longest - 4)
+        if pc.count_distinct(pc.utf8_slice_codeunits(sessions, 0, n)).as_py() == len(sessions)
+    )
     return next(enough, longest)
 
 
@@ -230,6 +237,7 @@ def document(slow: Slow) -> dict[str, object]:
         "common": None
         if found is None
         else {
+            "turns": found.turns,
             "slow": found.slow,
             "rest": found.rest,
             "slower_than_s": found.slower_than_s,
@@ -311,6 +319,9 @@ def _in_common(found: Common | None) -> Iterator[Grid]:
         Column("_p", "by chance", right=True),
     )
     what = f"{found.slow} slow turns (waits from {_seconds(found.slower_than_s)}) against {found.rest} others"
+    compared = found.slow + found.rest
+    if compared < found.turns:
+        what += f", in a sample of calls: {compared} of {found.turns} turns"
     nothing = f"nothing stands out beyond chance among {found.looked_at} features looked at"
     if not found.looked_at:
         nothing = f"too few to tell: nothing was seen in {FEWEST} slow turns of {FEWEST_CALLS} calls"

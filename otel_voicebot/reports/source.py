@@ -16,7 +16,7 @@ from otel_voicebot.store.contents import is_trace
 from otel_voicebot.store.lookup import Lookup
 from otel_voicebot.store.reader import Snapshot, reading
 
-__all__ = ["Opened", "ask", "ask_about"]
+__all__ = ["Opened", "ask", "ask_about", "scope_of"]
 
 Answer = TypeVar("Answer")
 
@@ -134,8 +134,14 @@ def _told(source: Snapshot, wanted: str, *names: str) -> list[str | None]:
 def _answer(
     source: Snapshot, selection: Selection, now: datetime, compute: Callable[[Opened], Answer], *, brief: bool
 ) -> Answer:
+    with Engine(source, selection, brief=brief) as engine:
+        return compute(Opened(source, engine, scope_of(source, selection, now)))
+
+
+def scope_of(source: Snapshot, selection: Selection, now: datetime) -> Scope:
+    """What a question was asked of, as it stands in the answer."""
     named = {name: getattr(selection, name) for name in ("bot", "channel", "variant", "environment")}
-    scope = Scope(
+    return Scope(
         data=str(source.data),
         as_of=now,
         since=selection.since,
@@ -143,5 +149,3 @@ def _answer(
         filters={name: value for name, value in named.items() if value is not None},
         unreadable=tuple(Unreadable(str(path), reason) for path, reason in source.damaged),
     )
-    with Engine(source, selection, brief=brief) as engine:
-        return compute(Opened(source, engine, scope))

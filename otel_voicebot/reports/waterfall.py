@@ -218,9 +218,8 @@ def _waited(wait: Wait, axis: _Axis, glyphs: Glyphs, guides: tuple[int, ...]) ->
     colours = [""] * axis.columns
     for segment in wait.segments:
         left, right = max(axis.column(segment.start), 0), min(axis.column(segment.end), axis.columns)
-        for column in range(left, max(right, left + 1) if segment is wait.segments[-1] else right):
-            if column < axis.columns:
-                cells[column], colours[column] = letter(segment.name), style(segment.name)
+        for column in range(left, right):
+            cells[column], colours[column] = letter(segment.name), style(segment.name)
     name = "wait" if guides else f"wait of turn {wait.turn}"
     pieces = [("".join(cells[at] for at in run), colours[run[0]]) for run in _runs(colours)]
     return [(name.ljust(_NAME_WIDTH), "bold"), *pieces, (_right(duration(wait.seconds)), "bold")]

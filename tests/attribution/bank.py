@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,13 +15,13 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from otel_voicebot.demo.bank import CoreBanking, Tools
 from otel_voicebot.demo.bot import Bot, Equipment
 from otel_voicebot.demo.caller import Caller, Plan
-from otel_voicebot.demo.dialogue import Dialogue
+from otel_voicebot.demo.dialogue import Dialogue, Question
 from otel_voicebot.demo.ears import Ears
 from otel_voicebot.demo.knowledge import Knowledge, SemanticCache
 from otel_voicebot.demo.line import Line, Pace
 from otel_voicebot.demo.model import TemplateModel, passages
 from otel_voicebot.demo.recogniser import Recogniser
-from otel_voicebot.demo.recordings import load
+from otel_voicebot.demo.recordings import DATA, load
 from otel_voicebot.demo.understanding import Understanding
 from otel_voicebot.demo.voice import Espeak
 from otel_voicebot.instrument.runtime import runtime
@@ -33,10 +34,12 @@ from otel_voicebot.store.reader import snapshot
 
 __all__ = ["PARTS", "SLOWER_S", "calls", "segments"]
 
+Says = Mapping[Question, tuple[str, ...]]
+
 SLOWER_S: Final = 2.0
 PARTS: Final = ("endpointing", "stt", "nlu", "cache", "rag", "tool", "llm", "llm_text", "tts", "playout")
-_BALANCE: Final = {"need": ("balance",), "account": ("account",), "more": ("bye",)}
-_QUESTION: Final = {"need": ("faq_hours",), "more": ("bye",)}
+_BALANCE: Final[Says] = {"need": ("balance",), "account": ("account",), "more": ("bye",)}
+_QUESTION: Final[Says] = {"need": ("faq_hours",), "more": ("bye",)}
 
 Wrap = Callable[[Any, tuple[Any, ...], dict[str, Any]], Any]
 
@@ -109,12 +112,8 @@ def _hold(slow: str, shared: Equipment) -> str:
     return bot.hold(plan, lambda _: None).session_id
 
 
-def _questions() -> Mapping[str, list[str]]:
-    import tomllib
-
-    from otel_voicebot.demo.recordings import DATA
-
-    found: Mapping[str, list[str]] = tomllib.loads((DATA / "training.toml").read_text())["intents"]
+def _questions() -> dict[str, list[str]]:
+    found: dict[str, list[str]] = tomllib.loads((DATA / "training.toml").read_text())["intents"]
     return found
 
 
@@ -128,4 +127,6 @@ def segments(data: Path, spans: tuple[ReadableSpan, ...]) -> list[dict[str, Any]
     """The rows of `segments` over these spans, by session, turn and position."""
     SpanStore(data).commit([prepare(collect(spans), Policy(), SelfMetrics(), "sdk", 0)])
     with Engine(snapshot(data)) as engine:
-        return engine.sql("SELECT * FROM segments ORDER BY session_id, turn_index, position").to_pylist()
+        rows = engine.sql("SELECT * FROM segments ORDER BY session_id, turn_index, position")
+    found: list[dict[str, Any]] = rows.to_pylist()
+    return found

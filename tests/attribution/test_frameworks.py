@@ -21,11 +21,11 @@ SEGMENTS = {"stt": "stt_tail", "llm": "llm_first_token", "tool": "tool", "tts": 
 """The part that is slower, and the segment that has to be the largest."""
 CALLS = ("as ever", *SEGMENTS)
 PIPECAT_KEYS = {
-    "endpointing_wait": "hearing",
-    "transcription": "hearing",
-    "turn_detection": "hearing",
-    "endpointing": "hearing",
-    "stt_tail": "hearing",
+    "endpointing_wait": "stt",
+    "transcription": "stt",
+    "turn_detection": "stt",
+    "endpointing": "stt",
+    "stt_tail": "stt",
     "llm_inference": "llm",
     "llm_tool_call": "llm",
     "awaiting_speakable_text": "llm",
@@ -103,19 +103,23 @@ def _spent(turn: Mapping[str, Any]) -> dict[str, float]:
 
 @pytest.mark.parametrize("part", SEGMENTS)
 def test_the_slower_part_is_named(calls: dict[str, list[dict[str, Any]]], part: str) -> None:
-    """The part that takes two seconds longer has the largest segment in each exchange that has it, by its name."""
-    concerned = [turn for turn in calls[part] if part != "tool" or turn["tool_calls"]]
+    """Where an exchange has the slower part, its segment, by its owner's name, has the two seconds, and no other has.
+
+    Compared with the call as ever: on a busy machine another part may be slow of itself.
+    """
+    concerned = [number for number, turn in enumerate(calls[part]) if part != "tool" or turn["tool_calls"]]
     assert len(concerned) == (1 if part == "tool" else 2)
-    for turn in concerned:
-        spent = _spent(turn)
-        assert max(spent, key=lambda segment: spent[segment]) == SEGMENTS[part], spent
-        longest = max(turn["segments"], key=lambda segment: segment["duration_s"])
-        assert longest["segment"] == SEGMENTS[part]
-        if part != "tool":
-            assert longest["owner_kind"] == "service"
-            assert longest["owner"] == "/".join(filter(None, (turn[f"{part}_provider"], turn[f"{part}_model"])))
-        else:
-            assert longest["owner_kind"] in ("tool", "bot")
+    for number in concerned:
+        turn = calls[part][number]
+        spent, before = _spent(turn), _spent(calls["as ever"][number])
+        gained = {segment: seconds - before.get(segment, 0.0) for segment, seconds in spent.items()}
+        assert max(gained, key=lambda segment: gained[segment]) == SEGMENTS[part], (spent, before)
+        assert spent[SEGMENTS[part]] > 0.95 * SLOWER_S
+        named = [segment for segment in turn["segments"] if segment["segment"] == SEGMENTS[part]]
+        for segment in named if part != "tool" else ():
+            assert segment["owner_kind"] == "service"
+            assert segment["owner"] == f"{turn[f'{part}_provider']}/{turn[f'{part}_model']}"
+        assert part != "tool" or {segment["owner_kind"] for segment in named} <= {"tool", "bot"}
 
 
 @pytest.mark.parametrize("part", CALLS)
@@ -140,27 +144,14 @@ def test_the_gap_from_spans_is_the_frameworks(calls: dict[str, list[dict[str, An
             assert turn["response_gap_derived_s"] == pytest.approx(turn["response_gap_s"], abs=0.15)
 
 
-def _ours_and_pipecats(
-    ours: Mapping[str, float], theirs: list[tuple[str, str, float]]
-) -> dict[str, tuple[float, float]]:
-    total = {"hearing": [0.0, 0.0], "llm": [0.0, 0.0], "tool": [0.0, 0.0], "tts": [0.0, 0.0], "other": [0.0, 0.0]}
-    for segment, seconds in ours.items():
-        total[PIPECAT_KEYS.get(segment, "other")][0] += seconds
-    for key, _, seconds in theirs:
-        total[PIPECAT_KEYS.get(key, "other")][1] += seconds
-    return {part: (mine, other) for part, (mine, other) in total.items()}
-
-
-@pytest.mark.parametrize("part", CALLS)
+@pytest.mark.parametrize("part", SEGMENTS)
 def test_the_cut_is_pipecats_own(tmp_path_factory: pytest.TempPathFactory, part: str) -> None:
-    """What Pipecat says in process of where the time went, and what its spans say here, is the same but for 0.15 s.
-
-    Of the second exchange: in the first the model's client is set up, which Pipecat has in its turn detection, but its
-    span in the model's time.
-    """
+    """Of the part that is slower, Pipecat in process and its spans here tell the same time, but for half a second."""
     calls = _held(tmp_path_factory, "pipecat")
     breakdowns = json.loads(calls["said"][0][part])["breakdowns"]
     assert len(breakdowns) == len(calls[part]) == 2
     spent, theirs = _spent(calls[part][1]), breakdowns[1]
-    for name, (ours, pipecats) in _ours_and_pipecats(spent, theirs).items():
-        assert ours == pytest.approx(pipecats, abs=0.15), (name, spent, theirs)
+    ours = sum(seconds for segment, seconds in spent.items() if PIPECAT_KEYS.get(segment) == part)
+    pipecats = sum(seconds for key, _, seconds in theirs if PIPECAT_KEYS.get(key) == part)
+    assert ours > 0.95 * SLOWER_S
+    assert ours == pytest.approx(pipecats, abs=0.5), (spent, theirs)

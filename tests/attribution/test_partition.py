@@ -86,7 +86,7 @@ class Chaos:
         trace = (session + 1).to_bytes(16)
         stamps: dict[str, wire.Value] = {s.SESSION_ID: f"s{session}", s.TURN_INDEX: index}
         names = any_.choices((s.USER_SPEECH_START, s.USER_SPEECH_END, s.BOT_SPEECH_START, s.BOT_SPEECH_END), k=6)
-        events = [(self.time(at), name, {}) for name in names]
+        events: list[wire.Event] = [(self.time(at), name, {}) for name in names]
         ids = [(session * 1000 + index * 50 + n + 1).to_bytes(8) for n in range(any_.randrange(14))]
         root = (session * 1000 + index * 50 + 49).to_bytes(8)
         end = at + any_.randrange(1, 15_000) * MS
@@ -148,15 +148,14 @@ def test_nonsense_is_cut_without_gap_or_overlap(seed: int) -> None:
 
 def _shifted(made: World, by: int) -> World:
     spans = [
-        (
-            service,
-            span._replace(
-                start=span.start + by,
-                end=span.end + by,
-                events=[(at + by, name, attributes) for at, name, attributes in span.events],
-            ),
+        written._replace(
+            span=written.span._replace(
+                start=written.span.start + by,
+                end=written.span.end + by,
+                events=[(at + by, name, attributes) for at, name, attributes in written.span.events],
+            )
         )
-        for service, span in made.spans
+        for written in made.spans
     ]
     return World(spans, made.told)
 
@@ -177,7 +176,7 @@ def test_neither_order_nor_clock_nor_company_matters() -> None:
     for by in (-400 * 86_400_000 * MS - 7, 12_345_678_901):
         assert _by_clock(cut(_shifted(made, by)), by) == rows
     alone: dict[tuple[str, int], list[Row]] = {}
-    traces = sorted({span.trace_id for _, span in made.spans})
+    traces = sorted({written.span.trace_id for written in made.spans})
     for trace in traces[:12]:
         alone |= cut(made, lambda span, only=trace: span.trace_id == only)  # type: ignore[misc]
     assert len(alone) > 20

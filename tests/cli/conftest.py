@@ -25,7 +25,7 @@ def commit(data: Path, *rows: Mapping[str, object]) -> Path:
 
 def _stored(row: Mapping[str, object]) -> dict[str, object]:
     ids = {key: bytes.fromhex(str(row[key])) for key in ("trace_id", "span_id", "parent_span_id") if row[key]}
-    return {**row, **ids, "ingest_time": NOON, "schema_version": 1}
+    return {"ingest_time": NOON, "schema_version": 1, **row, **ids}
 
 
 def call(name: str, trace: str, gap: float, start: float = 0, **columns: object) -> list[dict[str, object]]:

@@ -11,6 +11,7 @@ import pytest
 
 from otel_voicebot.reports import slow
 from otel_voicebot.reports.common import hypergeometric_tail
+from otel_voicebot.reports.exchanges import RANKING, InMemory
 from otel_voicebot.reports.grid import as_text
 from otel_voicebot.reports.scope import Scope
 from otel_voicebot.reports.waits import COLUMNS, waits
@@ -34,7 +35,7 @@ TURNS = cut_turns(
 
 def found(**choice: object) -> slow.Slow:
     """The slowest of ``TURNS``."""
-    return slow.compute(TURNS, SCOPE, slow.Choice(**choice))  # type: ignore[arg-type]
+    return slow.compute(InMemory(TURNS, SCOPE), slow.Choice(**choice))  # type: ignore[arg-type]
 
 
 def test_longest_wait_first() -> None:
@@ -63,17 +64,35 @@ def test_largest_segment_is_a_sum() -> None:
     assert largest[3] is None
 
 
-def test_rest_of_a_row_comes_later() -> None:
-    """Found by few columns and completed session by session, the answer is the same."""
+def test_few_columns_do() -> None:
+    """Turns are ranked by few columns; segments are read of a sample, and of the calls that are shown."""
     asked: list[list[str]] = []
 
-    def turns_of(sessions: Sequence[str]) -> pa.Table:
-        asked.append(list(sessions))
-        return TURNS.filter(pc.is_in(TURNS["session_id"], pa.array(sessions)))
+    class Recorded(InMemory):
+        def ranking(self) -> pa.Table:
+            return self.table.select(RANKING)
+
+        def turns(self, columns: Sequence[str] = COLUMNS, one_in: int = 1, beside: Sequence[str] = ()) -> pa.Table:
+            asked.append(list(beside))
+            return super().turns(columns, one_in, beside)
 
     two = slow.Choice(limit=2)
-    assert slow.compute(TURNS.select(COLUMNS), SCOPE, two, turns_of) == slow.compute(TURNS, SCOPE, two)
+    assert slow.compute(Recorded(TURNS, SCOPE), two) == slow.compute(InMemory(TURNS, SCOPE), two)
     assert asked == [["call-1", "call-2"]]
+
+
+def test_many_turns_are_compared_in_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of very many turns a sample of the calls is compared, the same finding comes out, and the table says so."""
+    turns = InMemory(period("a", 1, calls=240, flash_s=1.1), SCOPE)
+    whole = slow.compute(turns, slow.Choice(threshold_s=1.7))
+    monkeypatch.setattr(slow, "_COMPARED", 400)
+    sampled = slow.compute(turns, slow.Choice(threshold_s=1.7))
+    assert sampled.turns == whole.turns
+    assert sampled.common is not None
+    assert whole.common is not None
+    assert (sampled.common.turns, sampled.common.slow + sampled.common.rest) == (1235, 313)
+    assert {one.value for one in sampled.common.features} == {one.value for one in whole.common.features}
+    assert "in a sample of calls: 313 of 1235 turns" in slow.grids(sampled)[1].title
 
 
 @pytest.mark.parametrize(
@@ -124,20 +143,22 @@ def test_table() -> None:
 
 def test_nothing_to_show() -> None:
     """Without a turn that has a wait the table says so, and nothing is compared."""
-    (grid,) = slow.grids(slow.compute(cut_turns(), SCOPE))
+    (grid,) = slow.grids(slow.compute(InMemory(cut_turns(), SCOPE)))
     assert as_text(grid) == "Slowest 0 of 0 turns\n  no turn has a wait"
 
 
 def test_turns_of_an_older_version() -> None:
     """Turns that were stored before there were segments are ranked all the same."""
     old = TURNS.drop_columns(["segments"])
-    assert [row["turn"] for row in slow.compute(old, SCOPE).turns][:2] == ["call-2/1", "call-1/2"]
+    assert [row["turn"] for row in slow.compute(InMemory(old, SCOPE)).turns][:2] == ["call-2/1", "call-1/2"]
 
 
 def test_long_ids_are_shortened() -> None:
     """For people an id is as long as it takes to tell sessions apart (`trace` needs no more); JSON has all of it."""
     first, second = "0123456789" + "a" * 22, "0123456789" + "b" * 22
-    found = slow.compute(cut_turns(turn(first, 1, response_gap_s=2.0), turn(second, 1, response_gap_s=1.0)), SCOPE)
+    found = slow.compute(
+        InMemory(cut_turns(turn(first, 1, response_gap_s=2.0), turn(second, 1, response_gap_s=1.0)), SCOPE)
+    )
     assert [row["_turn"] for row in slow.grids(found)[0].rows] == ["0123456789a/1", "0123456789b/1"]
     assert [row["turn"] for row in found.turns] == [f"{first}/1", f"{second}/1"]
 
@@ -146,13 +167,13 @@ def test_equal_waits_by_name() -> None:
     """Of turns that waited equally long the first by name are shown, whatever the order they came in."""
     rows = [turn(f"call-{number:03}", 1, response_gap_s=1.0) for number in range(200)]
     shuffled = np.random.default_rng(3).permutation(200)
-    turns = slow.compute(cut_turns(*(rows[at] for at in shuffled)), SCOPE, slow.Choice(limit=3)).turns
+    turns = slow.compute(InMemory(cut_turns(*(rows[at] for at in shuffled)), SCOPE), slow.Choice(limit=3)).turns
     assert [row["turn"] for row in turns] == ["call-000/1", "call-001/1", "call-002/1"]
 
 
 def test_what_slow_turns_have_in_common() -> None:
     """Where one provider's voice is slow, its name, its segment and the two together stand out; nothing else does."""
-    answer = slow.compute(period("a", 1, flash_s=1.1), SCOPE, slow.Choice(threshold_s=1.7))
+    answer = slow.compute(InMemory(period("a", 1, flash_s=1.1), SCOPE), slow.Choice(threshold_s=1.7))
     assert answer.common is not None
     named = {(one.kind, one.value) for one in answer.common.features}
     assert named == {("tts", FLASH), ("owner", f"tts_first_audio by {FLASH}"), ("segment", "tts_first_audio")}
@@ -176,11 +197,11 @@ def test_nothing_stands_out_by_chance() -> None:
         for seed in range(40)
         if any(
             feature.kind == "tts"
-            for feature in slow.compute(period("a", seed), SCOPE, slow.Choice(limit=20)).common.features  # type: ignore[union-attr]
+            for feature in slow.compute(InMemory(period("a", seed), SCOPE), slow.Choice(limit=20)).common.features  # type: ignore[union-attr]
         )
     ]
     assert len(named) <= 4, named
-    text = as_text(slow.grids(slow.compute(period("a", 0), SCOPE, slow.Choice(limit=20)))[1])
+    text = as_text(slow.grids(slow.compute(InMemory(period("a", 0), SCOPE), slow.Choice(limit=20)))[1])
     assert "nothing stands out beyond chance among" in text
 
 
@@ -189,7 +210,7 @@ def test_turns_of_one_call_are_one_observation() -> None:
     rows = [turn("bad", index, response_gap_s=5.0, variant="B") for index in range(1, 31)]
     rows += [turn(f"b-{n}", 1, response_gap_s=1.0, variant="B") for n in range(10)]
     rows += [turn(f"a-{n}", 1, response_gap_s=1.0 + n / 100, variant="A") for n in range(200)]
-    answer = slow.compute(cut_turns(*rows), SCOPE, slow.Choice(threshold_s=2.5))
+    answer = slow.compute(InMemory(cut_turns(*rows), SCOPE), slow.Choice(threshold_s=2.5))
     assert answer.common is not None
     assert answer.common.slow > 30
     assert "variant" not in {feature.kind for feature in answer.common.features}
@@ -197,7 +218,7 @@ def test_turns_of_one_call_are_one_observation() -> None:
 
 def test_all_are_slow() -> None:
     """Where every turn is slow there is nothing to compare with, and the table says that."""
-    grid = slow.grids(slow.compute(TURNS, SCOPE, slow.Choice(threshold_s=0.1)))[1]
+    grid = slow.grids(slow.compute(InMemory(TURNS, SCOPE), slow.Choice(threshold_s=0.1)))[1]
     assert "all turns are slow" in as_text(grid)
 
 

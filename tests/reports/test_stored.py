@@ -1,0 +1,169 @@
+"""Turn rows that were stored are read where they are up to date; the rest is computed from spans."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from otel_voicebot.cli import main
+from otel_voicebot.models import Selection
+from otel_voicebot.reports import exchanges, source, stored
+from otel_voicebot.reports.waits import COLUMNS
+from otel_voicebot.spans.schema import TURNS
+from otel_voicebot.store import SpanStore
+from otel_voicebot.store.erase import erase
+from tests.cli.conftest import call, commit
+from tests.reports.captures import CAPTURES
+from tests.reports.tables import NOON
+
+LATER = datetime(2026, 3, 1, 13, tzinfo=UTC)
+ALL = Selection()
+
+
+def read(data: Path, selection: Selection = ALL) -> list[dict[str, object]]:
+    """Every exchange, as questions about waits see it."""
+
+    def rows(found: exchanges.Exchanges) -> list[dict[str, object]]:
+        return (
+            found.turns()
+            .select(COLUMNS)
+            .sort_by([("session_id", "ascending"), ("turn_index", "ascending")])
+            .to_pylist()
+        )
+
+    return [row for row in exchanges.ask(data, selection, LATER, rows) if row["kind"] == "exchange"]
+
+
+def computed(data: Path, selection: Selection = ALL) -> list[dict[str, object]]:
+    """Every exchange, as the models compute it from the spans."""
+    query = f"SELECT {', '.join(COLUMNS)} FROM turns WHERE kind = 'exchange' ORDER BY session_id, turn_index"
+    return source.ask(data, selection, LATER, lambda opened: opened.engine.sql(query)).to_pylist()
+
+
+def store_rows(data: Path, at: datetime = LATER, revision: int = 1, **changed: object) -> None:
+    """Store the rows of all turns as if they had been computed at that time; ``changed`` shows where they are read."""
+    table = source.ask(data, ALL, LATER, lambda opened: opened.engine.table("turns"))
+    rows = [{**row, "revision": revision, "computed_at": at, "writer": "test", **changed} for row in table.to_pylist()]
+    known = [{name: row.get(name) for name in TURNS.names} for row in rows]
+    SpanStore(data).write_rows("turns", pa.Table.from_pylist(known, schema=TURNS))
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Two calls of one turn each, an hour apart; their spans came in at noon."""
+    commit(tmp_path, *call("call-1", "a", 1.0, bot="bank"))
+    commit(tmp_path, *call("call-2", "b", 3.0, timedelta(hours=1).total_seconds(), bot="shop"))
+    return tmp_path
+
+
+def gaps(data: Path, selection: Selection = ALL) -> dict[str, object]:
+    """Response gap by call."""
+    return {str(row["session_id"]): row["response_gap_s"] for row in read(data, selection)}
+
+
+def test_nothing_stored(data: Path) -> None:
+    """Without turn rows everything is computed."""
+    assert gaps(data) == {"call-1": 1.0, "call-2": 3.0}
+    assert read(data) == computed(data)
+
+
+def test_stored_rows_are_read(data: Path) -> None:
+    """Rows that were computed after the last span of work came in are read as they are."""
+    store_rows(data, response_gap_s=7.0)
+    assert gaps(data) == {"call-1": 7.0, "call-2": 7.0}
+
+
+def test_late_span(data: Path) -> None:
+    """A call of which a span came in after its rows were computed is computed again."""
+    store_rows(data, NOON + timedelta(minutes=5), response_gap_s=7.0)
+    late = call("call-1", "a", 1.0, bot="bank")[2] | {"span_id": "00000000000000ff"}
+    commit(data, late | {"ingest_time": NOON + timedelta(minutes=6)})
+    assert gaps(data) == {"call-1": 1.0, "call-2": 7.0}
+
+
+def test_late_session_span(data: Path) -> None:
+    """The call's own span, which comes last, makes no row out of date: it is no part of a turn."""
+    store_rows(data, NOON + timedelta(minutes=5), response_gap_s=7.0)
+    late = call("call-1", "a", 1.0, bot="bank")[0] | {"span_id": "00000000000000fe"}
+    commit(data, late | {"ingest_time": NOON + timedelta(minutes=6)})
+    assert gaps(data)["call-1"] == 7.0
+
+
+def test_highest_revision_wins(data: Path) -> None:
+    """Of a turn that was computed again the last row counts, in whatever order they were written."""
+    store_rows(data, revision=2, response_gap_s=7.0)
+    store_rows(data, revision=1, response_gap_s=8.0)
+    assert gaps(data) == {"call-1": 7.0, "call-2": 7.0}
+
+
+def test_rows_that_stand_twice(data: Path) -> None:
+    """A call with two rows of one revision for a turn is computed: neither can be told to be right."""
+    store_rows(data, response_gap_s=7.0)
+    store_rows(data, response_gap_s=8.0)
+    assert gaps(data) == {"call-1": 1.0, "call-2": 3.0}
+
+
+def test_missing_row(tmp_path: Path) -> None:
+    """A call that lacks the row of a turn in its middle (the disk refused it) is computed."""
+    for turn in (1, 3, 2):
+        spans = call("call-1", "a", 1.0, 20.0 * turn)[1:]
+        own = {"turn_index": turn, "parent_span_id": None}
+        commit(tmp_path, *({**row, **own, "span_id": f"{turn}{row['span_id'][1:]}"} for row in spans))
+        if turn == 3:
+            store_rows(tmp_path, response_gap_s=7.0)
+    assert [row["turn_index"] for row in read(tmp_path)] == [1, 2, 3]
+    assert read(tmp_path) == computed(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "selection",
+    [
+        Selection(since=NOON + timedelta(minutes=30)),
+        Selection(until=NOON + timedelta(minutes=30)),
+        Selection(bot="shop"),
+        Selection(variant="A"),
+        Selection(environment="nowhere"),
+        Selection(since=NOON, bot="bank"),
+    ],
+)
+def test_selection(data: Path, selection: Selection) -> None:
+    """The same calls are chosen whether their rows are stored or computed."""
+    expected = set(gaps(data, selection))
+    store_rows(data, response_gap_s=7.0)
+    assert set(gaps(data, selection)) == expected
+    assert set(gaps(data, selection).values()) <= {7.0}
+
+
+def test_erased(data: Path) -> None:
+    """The rows of an erased call are gone."""
+    store_rows(data, response_gap_s=7.0)
+    erase(data, sessions=["call-1"])
+    assert gaps(data) == {"call-2": 7.0}
+
+
+def test_many_are_out_of_date(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where too many calls are out of date everything is computed: picking them out costs more."""
+    store_rows(data, NOON - timedelta(minutes=5), response_gap_s=7.0)
+    monkeypatch.setattr(stored, "_MOST_STALE", 1)
+    assert gaps(data) == {"call-1": 1.0, "call-2": 3.0}
+
+
+def test_damaged_rows(data: Path) -> None:
+    """Turn rows that can't be read are computed from spans."""
+    store_rows(data, response_gap_s=7.0)
+    for file in data.rglob("turns/**/*.parquet"):
+        file.write_bytes(file.read_bytes()[:100])
+    assert gaps(data) == {"call-1": 1.0, "call-2": 3.0}
+
+
+@pytest.mark.parametrize("name", ["livekit", "pipecat"])
+def test_captures(tmp_path: Path, name: str) -> None:
+    """Stored rows of a framework's call are what the models compute, and stay so beside a call that has no rows."""
+    assert main(["import", str(CAPTURES / f"{name}.otlp.pb"), "--data", str(tmp_path)]) == 0
+    expected = computed(tmp_path)
+    assert len(expected) >= 8
+    store_rows(tmp_path, datetime.now(UTC) + timedelta(hours=1))
+    assert read(tmp_path) == expected
+    commit(tmp_path, *call("call-1", "f", 1.0))  # a call without rows beside it
+    assert read(tmp_path) == computed(tmp_path)

@@ -43,6 +43,11 @@ class Operation(SpanBlock):
             self._span.set_attribute(semconv.TIME_TO_FIRST_CHUNK, waited / 1e9)
 
     @quiet
+    def discard(self) -> None:
+        """Its result was thrown away (speculation that came to nothing): no part of the wait is put down to it."""
+        self._span.set_attribute(semconv.DISCARDED, True)  # noqa: FBT003 - the attribute's value
+
+    @quiet
     def served_by(self, *, agent: str | None = None, decision: str | None = None, adapter: str | None = None) -> None:
         """Which agent did the work, which type of decision it served, which model adapter was in use."""
         self.set({semconv.AGENT: agent, semconv.DECISION: decision, semconv.ADAPTER: adapter})

@@ -21,10 +21,10 @@ marked AS (
         min(stage) AS first_stage,
         max(CASE WHEN kind = 'endpointing' THEN e END) AS ended,
         max(CASE WHEN kind = 'endpointing' THEN stage END) AS endpointing_stage,
-        max(setting_ns) AS setting_ns,
+        max(CASE WHEN kind = 'endpointing' THEN setting_ns END) AS setting_ns,
         max(CASE WHEN kind = 'stt' THEN e END) AS stt_e,
         max(CASE WHEN kind = 'stt' THEN stage END) AS stt_stage,
-        min(CASE WHEN kind = 'tts' AND e > begin_nano THEN b END) AS first_text,
+        min(CASE WHEN kind = 'tts' AND NOT hidden AND e > begin_nano THEN b END) AS first_text,
         min(CASE WHEN may_speak THEN stage END) AS tts_stage,
         arg_min_null(b, CASE WHEN may_speak THEN stage END) AS tts_b,
         arg_min_null(coalesce(chunk, finish_nano), CASE WHEN may_speak THEN stage END) AS tts_chunk,
@@ -45,7 +45,7 @@ based AS (
         coalesce(m.ended, w.decided_nano) IS NOT NULL AS is_decided,
         least(greatest(coalesce(m.ended, w.decided_nano, m.first_b, w.finish_nano), w.begin_nano), w.finish_nano) AS decided,
         -- the bot's own endpointing is the wait that was meant, unless its setting is known
-        coalesce(w.begin_nano + m.setting_ns, CASE WHEN w.framework IS NULL THEN m.ended END) AS waited,
+        coalesce(w.begin_nano + coalesce(m.setting_ns, w.setting_ns), CASE WHEN w.framework IS NULL THEN m.ended END) AS waited,
         coalesce(w.transcribed_nano, m.stt_e) AS transcribed
     FROM waits w
     LEFT JOIN marked m ON m.wait = w.wait
@@ -60,7 +60,9 @@ tooled AS (
 ),
 calls AS (
     SELECT s.wait, s.stage, s.b, s.e, s.outer_e, w.texted, w.finish_nano, w.tts_chunk, t.tool_e,
-        coalesce(s.chunk, greatest(s.b, least(s.e, w.texted))) AS token
+        coalesce(s.chunk, greatest(s.b, least(s.e, w.texted))) AS token,
+        -- of two calls at once the one that gave nothing lost
+        s.chunk IS NOT NULL OR s.e <= w.texted + s.tol AS told
     FROM stages s
     JOIN based w ON w.wait = s.wait
     LEFT JOIN tooled t ON t.wait = s.wait
@@ -70,7 +72,7 @@ calls AS (
 ),
 chosen AS (
     -- the call with the latest first token, of those that could have fed the speech: else of all
-    SELECT wait, stage, b, e, token, row_number() OVER (PARTITION BY wait ORDER BY fits DESC, token DESC, stage) AS place
+    SELECT wait, stage, b, e, token, row_number() OVER (PARTITION BY wait ORDER BY fits DESC, told DESC, token DESC, stage) AS place
     FROM (
         SELECT *, b <= texted AND (tool_e IS NULL OR token >= tool_e) AND (outer_e IS NULL OR outer_e >= texted) AS fits
         FROM calls

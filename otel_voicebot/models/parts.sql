@@ -11,6 +11,7 @@ SELECT
     coalesce(min(CASE WHEN component = 'turn' THEN start_unix_nano END), min(start_unix_nano)) AS start_nano,
     coalesce(max(CASE WHEN component = 'turn' THEN end_unix_nano END), max(end_unix_nano)) AS end_nano,
     max(CASE WHEN component = 'turn' THEN coalesce(service_instance, service_name) END) AS process,
+    max(endpointing_setting_s) AS endpointing_setting_s,
     min(CASE WHEN component = 'turn' THEN user_speech_end_unix_nano END) AS t0,
     min(CASE WHEN component = 'turn' THEN bot_speech_start_unix_nano END) AS t1,
     coalesce(bool_or(CASE WHEN component = 'turn' THEN interrupted END), false) AS interrupted,

@@ -10,7 +10,8 @@ WITH tailed AS (
         -- the transcript that the decision had to wait for: what lies behind the wait that was meant; where nobody knows that, all of it,
         -- if the decision came at once with the transcript
         CASE WHEN waited IS NOT NULL THEN least(greatest(waited, begin_nano), decided) ELSE begin_nano END AS tail_b,
-        CASE WHEN is_decided AND (waited IS NOT NULL OR transcribed >= decided - 20000000) THEN least(transcribed, decided) END AS tail_e
+        CASE WHEN is_decided AND transcribed IS NOT NULL AND (waited IS NOT NULL OR transcribed >= decided - 20000000)
+            THEN least(transcribed, decided) END AS tail_e
     FROM milestones
 ),
 fixed AS (

@@ -21,13 +21,17 @@ WITH seen AS MATERIALIZED (
             ELSE 'hook'
         END AS kind,
         s.start_unix_nano AS b,
-        greatest(coalesce(s.end_unix_nano, w.finish_nano), s.start_unix_nano) AS e,
+        -- what is unfinished when a wait is given up ends there
+        greatest(
+            CASE WHEN w.answered OR s.end_unix_nano <= w.finish_nano THEN coalesce(s.end_unix_nano, w.finish_nano) ELSE w.finish_nano END,
+            s.start_unix_nano
+        ) AS e,
         CASE WHEN s.time_to_first_chunk_s BETWEEN 0 AND 86400 THEN s.start_unix_nano + (s.time_to_first_chunk_s * 1e9)::BIGINT END AS chunk,
         coalesce(s.background, false) AS hidden, coalesce(s.cancelled, false) AS cancelled,
         coalesce(s.service_instance, s.service_name) IS NOT DISTINCT FROM coalesce(w.process, s.service_instance, s.service_name) AS own
     FROM steps s
     JOIN waits w ON w.session_id = s.session_id AND w.turn_index = s.turn_index
-    WHERE s.start_unix_nano < w.finish_nano AND (
+    WHERE s.start_unix_nano < w.finish_nano + CASE WHEN s.component = 'playout' THEN 100000001 ELSE 0 END AND (
         s.operates
         OR s.component IN ('handoff', 'playout')
         OR (s.component = 'endpointing' AND coalesce(s.outcome, 'committed') = 'committed')
@@ -37,7 +41,7 @@ WITH seen AS MATERIALIZED (
 timed AS (
     SELECT
         i.* EXCLUDE (b, e, chunk),
-        CASE WHEN i.siblings AND i.kind = 'stt' THEN coalesce(least(i.e, i.transcribed_nano), i.b) ELSE i.e END AS e,
+        CASE WHEN i.siblings AND i.kind = 'stt' THEN least(i.e, coalesce(i.transcribed_nano, i.b)) ELSE i.e END AS e,
         CASE WHEN i.siblings AND i.kind = 'tts' AND i.node_audio_s IS NOT NULL AND NOT i.failed
             THEN coalesce(CASE WHEN NOT i.text_streamed THEN i.chunk END, CASE WHEN i.answered THEN i.finish_nano END, i.b + (i.node_audio_s * 1e9)::BIGINT)
                 - (i.node_audio_s * 1e9)::BIGINT
@@ -45,7 +49,8 @@ timed AS (
         CASE
             WHEN i.chunk > i.e + 1000000 THEN NULL
             WHEN i.siblings AND i.kind = 'tts' AND coalesce(i.text_streamed, true) THEN NULL
-            WHEN i.chunk IS NOT NULL THEN least(i.chunk, i.e)
+            WHEN i.chunk > i.e THEN i.e
+            ELSE i.chunk
         END AS chunk,
         o.e AS outer_e
     FROM seen i

@@ -8,7 +8,7 @@
 SELECT
     row_number() OVER (ORDER BY session_id, turn_index) AS wait,
     session_id, turn_index, answered, siblings, framework, setting_name, process,
-    begin_nano, finish_nano, decided_nano, transcribed_nano, node_audio_s
+    begin_nano, finish_nano, decided_nano, transcribed_nano, node_audio_s, setting_ns
 FROM (
     SELECT
         session_id, turn_index, audible AS answered, process,
@@ -21,7 +21,8 @@ FROM (
             WHEN reported_gap_s IS NULL THEN t1
             ELSE coalesce(t0, t1 - gap_ns) + gap_ns
         END AS finish_nano,
-        decided_nano, transcribed_nano, node_audio_s
+        decided_nano, transcribed_nano, node_audio_s,
+        CASE WHEN endpointing_setting_s BETWEEN 0 AND 60 THEN (endpointing_setting_s * 1e9)::BIGINT END AS setting_ns
     FROM (SELECT *, CASE WHEN gap_s BETWEEN 0 AND 60 THEN (gap_s * 1e9)::BIGINT END AS gap_ns FROM judged)
     WHERE kind = 'exchange' AND CASE WHEN audible THEN gap_s BETWEEN 0 AND 60 ELSE t0 IS NOT NULL END
 )

@@ -5,7 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from otel_voicebot.processors import Policy, prepare
+from otel_voicebot.selfmetrics import SelfMetrics
+from otel_voicebot.spans import decode
 from tests.dialects.captured import copied, derived, rows_of, spans_of
 from tests.dialects.golden import DATA, read_capture
 
@@ -143,3 +147,15 @@ def test_pipecats_setting_tells_what_slow_recognition_took(tmp_path: Path) -> No
     shown = [(part["segment"], round(part["duration_s"], 3)) for part in turn["segments"][:3]]
     assert shown == [("endpointing", 0.3), ("stt_tail", 0.061), ("endpointing", 0.439)]
     assert turn["segments"][1]["owner"] == "openai/gpt-transcribe"
+
+
+@pytest.mark.parametrize(("said", "expected"), [("0.3", 0.3), ("soon", 0.8)])
+def test_the_setting_may_stand_on_the_resource(said: str, expected: float, tmp_path: Path) -> None:
+    """As a text, which is what ``OTEL_RESOURCE_ATTRIBUTES`` makes of it; what is no number says nothing."""
+    request = ExportTraceServiceRequest()
+    request.ParseFromString((DATA / "captures" / "pipecat.otlp.pb").read_bytes())
+    for resource in request.resource_spans:
+        resource.resource.attributes.add(key="voicebot.endpointing.delay").value.string_value = said
+    found = prepare(decode(request.SerializeToString()), Policy(), SelfMetrics(), "otlp", 0)
+    turn = next(one for one in derived(tmp_path, found) if one["turn_index"] == 3)
+    assert turn["segments"][0]["duration_s"] == pytest.approx(expected, abs=0.001)

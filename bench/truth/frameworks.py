@@ -1,4 +1,4 @@
-"""Generated exchanges as calls with the spans of Pipecat and LiveKit, which tell less: what is true by what they tell."""
+"""Generated exchanges as calls with the spans of Pipecat and LiveKit, and the truth as far as those can tell it."""
 
 import json
 from collections.abc import Iterable, Mapping

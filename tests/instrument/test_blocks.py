@@ -232,7 +232,9 @@ def test_work_that_nobody_waits_for_is_marked(record: Recording) -> None:
             pass
         with vb.component("summary", background=True), vb.llm() as call:
             call.discard()
-    parts = [span.attributes for span in record.sink.spans if span.name not in (semconv.SPAN_SESSION, semconv.SPAN_TURN)]
+    parts = [
+        span.attributes for span in record.sink.spans if span.name not in (semconv.SPAN_SESSION, semconv.SPAN_TURN)
+    ]
     assert [part.get(semconv.BACKGROUND) for part in parts] == [True] * 8 + [None, True]
     assert [part.get(semconv.DISCARDED) for part in parts] == [None] * 8 + [True, None]
 

@@ -21,6 +21,7 @@ BENCHMARKS: Final = {
     "faults": "a real Collector and the service under load, with faults: what is lost, what is counted twice",
     "loop": "real Pipecat calls with and without us: the event loop's delay, the caller's gaps",
     "attribution": "generated exchanges whose causes are known: how much of the wait is given to a wrong one",
+    "segments": "waits cut into segments a second, at once and tick by tick",
     "report": "time and memory of `otel-voicebot report` over 1 M spans",
 }
 

@@ -159,3 +159,15 @@ def test_the_setting_may_stand_on_the_resource(said: str, expected: float, tmp_p
     found = prepare(decode(request.SerializeToString()), Policy(), SelfMetrics(), "otlp", 0)
     turn = next(one for one in derived(tmp_path, found) if one["turn_index"] == 3)
     assert turn["segments"][0]["duration_s"] == pytest.approx(expected, abs=0.001)
+
+
+def test_a_frameworks_own_figures_stand_beside_the_segments(tmp_path: Path) -> None:
+    """LiveKit's delay to the decision and first token agree with ours to 15 ms; so does the voice's first audio."""
+    found = derived(tmp_path, rows_of(spans_of("livekit")), model="breakdowns")
+    parts: dict[str, list[float]] = {}
+    for row in found:
+        assert row["difference_s"] == row["segments_s"] - row["framework_s"]
+        parts.setdefault(row["part"], []).append(row["difference_s"])
+    assert sorted(parts) == ["decision", "llm_first_token", "response_gap", "tts_first_audio"]
+    assert max(abs(one) for ones in parts.values() for one in ones) < 0.015
+    assert len(parts["decision"]) == 8

@@ -51,7 +51,7 @@ def _seconds(row: dict[str, Any]) -> float:
 def test_the_slower_part_is_named(waits: dict[str, list[list[dict[str, Any]]]], part: str) -> None:
     """In each exchange that uses the part it has the largest segment, of two seconds at least, and it is its owner.
 
-    Recognition is real and shared by all calls: on a busy machine it may take long of itself, so only its own call counts.
+    Recognition is real and shared by all calls, and slow of itself on a busy machine: only in its own call it counts.
     """
     segment, kind, owner = NAMED[part]
     slow = [rows for rows in waits[part] if any(row["segment"] == segment and _seconds(row) > 1.9 for row in rows)]

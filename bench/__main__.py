@@ -23,6 +23,7 @@ BENCHMARKS: Final = {
     "slow": "time and memory of `otel-voicebot slow` and `why` over a day of 10 M spans",
     "attribution": "generated exchanges whose causes are known: how much of the wait is given to a wrong one",
     "lookup": "a trace by its id in a store of 100 M spans, over the web port; what the index takes and costs",
+    "segments": "waits cut into segments a second, at once and tick by tick",
     "report": "time and memory of `otel-voicebot report` over 1 M spans",
 }
 

@@ -43,7 +43,7 @@ _COMPUTED: Final = frozenset(
     (
         *("links", "repeats", "nested", "traces", "once", "plain", "framed", "placed", "exchanges", "steps"),
         *("parts", "known", "unplaced", *SEGMENTS),
-        *("texts", "turns", "sessions", "operations", "components"),
+        *("texts", "turns", "sessions", "operations", "components", "breakdowns"),
     )
 )
 """Models that the engine defines one by one; the others are views over these."""
@@ -152,7 +152,8 @@ class Engine:
                 run(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM {name}_all SEMI JOIN selected USING (session_id)")
         run(f"CREATE {'TEMP TABLE' if brief else 'VIEW'} components AS {MODELS['components'].text}")
         # those that read one of the others come after it
-        for name in sorted(MODELS.keys() - _COMPUTED, key=lambda name: not _COMPUTED.issuperset(MODELS[name].inputs)):
+        names = sorted(MODELS.keys() - _COMPUTED, key=lambda name: not _COMPUTED.issuperset(MODELS[name].inputs))
+        for name in (*names, *(() if brief else ("breakdowns",))):
             run(f"CREATE VIEW {name} AS {MODELS[name].text}")
 
     def _define_cuts(self, *, brief: bool) -> None:

@@ -82,7 +82,7 @@ def test_little_is_nobodys(plain: Seen) -> None:
 
 
 def test_what_still_runs_is_not_blamed(plain: Seen) -> None:
-    """Work that nobody waits for, though no span says so, takes none of a wait if it ran on when the model began."""
+    """Work that nobody waits for, though no span says so, takes no stage's time if it ran on when the model began."""
     found = 0
     for one in plain.judged:
         stages = {stage.key: stage for stage in one.exchange.stages}
@@ -90,7 +90,9 @@ def test_what_still_runs_is_not_blamed(plain: Seen) -> None:
             continue
         calls = [stage.start for stage in stages.values() if stage.component == "llm"]
         if stages["background"].end > max(calls) + 2 * SKEW_MS * MS:
-            assert "background" not in {part.stage for part in one.parts}, told(one)
+            its = sum(part.end - part.start for part in one.parts if part.stage == "background")
+            pauses = spent(one.exchange.truth).get(("orchestration", None), 0)
+            assert its <= pauses, told(one)  # it may have the pauses: they lay within it
             found += 1
     assert found > 10
 

@@ -172,5 +172,5 @@ def summary(of: Sequence[Judged]) -> Summary:
     """How far from the truth they are."""
     moved = np.array([one.moved for one in of]) / 1e6
     wait = sum(one.exchange.end for one in of) / 1e6
-    p95, p99 = np.quantile(moved, [0.95, 0.99])
-    return Summary(len(of), moved.sum() / wait, p95, p99, moved.max())
+    p95, p99 = np.quantile(moved, [0.95, 0.99]).tolist()
+    return Summary(len(of), float(moved.sum()) / wait, p95, p99, float(moved.max()))

@@ -37,6 +37,7 @@ __all__ = ["PARTS", "SLOWER_S", "calls", "segments"]
 Says = Mapping[Question, tuple[str, ...]]
 
 SLOWER_S: Final = 2.0
+_AT_ONCE: Final = 5
 PARTS: Final = ("endpointing", "stt", "nlu", "cache", "rag", "tool", "llm", "llm_text", "tts", "playout")
 _BALANCE: Final[Says] = {"need": ("balance",), "account": ("account",), "more": ("bye",)}
 _QUESTION: Final[Says] = {"need": ("faq_hours",), "more": ("bye",)}
@@ -85,7 +86,7 @@ def calls(speed: float) -> tuple[dict[str, str], tuple[ReadableSpan, ...]]:
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     with runtime.using(provider, time.time_ns, capture_content=False), Recogniser(2) as recogniser:
         shared = Equipment(recogniser, Understanding(), Knowledge(passages(), _questions()), _no_cache(), pace)
-        with ThreadPoolExecutor(len(PARTS)) as pool:
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
             held = pool.map(lambda slow: _hold(slow, shared), PARTS)
             sessions = dict(zip(PARTS, held, strict=True))
     return sessions, exporter.get_finished_spans()

@@ -49,13 +49,17 @@ def _seconds(row: dict[str, Any]) -> float:
 
 @pytest.mark.parametrize("part", bank.PARTS)
 def test_the_slower_part_is_named(waits: dict[str, list[list[dict[str, Any]]]], part: str) -> None:
-    """In each exchange that uses the part it has the largest segment, of two seconds at least, and it is its owner."""
+    """In each exchange that uses the part it has the largest segment, of two seconds at least, and it is its owner.
+
+    Recognition is real and shared by all calls, and slow of itself on a busy machine: only in its own call it counts.
+    """
     segment, kind, owner = NAMED[part]
     slow = [rows for rows in waits[part] if any(row["segment"] == segment and _seconds(row) > 1.9 for row in rows)]
     assert len(slow) >= EXCHANGES.get(part, 2)
     for rows in waits[part]:
-        if max(map(_seconds, rows)) > 1.9:
-            longest = max(rows, key=_seconds)
+        others = [row for row in rows if part == "stt" or row["segment"] != "stt_tail"]
+        if others and max(map(_seconds, others)) > 1.9:
+            longest = max(others, key=_seconds)
             assert (longest["segment"], longest["owner_kind"], longest["owner"]) == (segment, kind, owner)
 
 

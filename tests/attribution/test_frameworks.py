@@ -114,7 +114,8 @@ def test_the_slower_part_is_named(calls: dict[str, list[dict[str, Any]]], part: 
         spent, before = _spent(turn), _spent(calls["as ever"][number])
         gained = {segment: seconds - before.get(segment, 0.0) for segment, seconds in spent.items()}
         assert max(gained, key=lambda segment: gained[segment]) == SEGMENTS[part], (spent, before)
-        assert spent[SEGMENTS[part]] > 0.95 * SLOWER_S
+        # a recogniser has LiveKit's silence wait to be slow in
+        assert spent[SEGMENTS[part]] > (0.8 if part == "stt" else 0.95) * SLOWER_S
         named = [segment for segment in turn["segments"] if segment["segment"] == SEGMENTS[part]]
         for segment in named if part != "tool" else ():
             assert segment["owner_kind"] == "service"
@@ -153,5 +154,5 @@ def test_the_cut_is_pipecats_own(tmp_path_factory: pytest.TempPathFactory, part:
     spent, theirs = _spent(calls[part][1]), breakdowns[1]
     ours = sum(seconds for segment, seconds in spent.items() if PIPECAT_KEYS.get(segment) == part)
     pipecats = sum(seconds for key, _, seconds in theirs if PIPECAT_KEYS.get(key) == part)
-    assert ours > 0.95 * SLOWER_S
+    assert ours > 0.95 * SLOWER_S  # Pipecat's silence wait is among them
     assert ours == pytest.approx(pipecats, abs=0.5), (spent, theirs)

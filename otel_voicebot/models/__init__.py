@@ -8,8 +8,10 @@ live state needs). In reading order:
     spans ─► links ─► repeats, nested, traces             whether there are such, then which
     spans ─► once ─► steps (plain where nothing links)    each span once, with its session
     once ─► framed ─► placed ─► exchanges                 turns of frameworks whose spans don't carry them; else empty
-    steps ─► parts ─► known ─► judged ─► turns ─► sessions    what was waited for, how calls went (unplaced: no exchanges)
-    judged ─► waits ─► stages ─► milestones ─► walked ─► segments ─► cuts ─► turns    what each wait was spent on
+    steps ─► parts ─► known ─► judged                     what was waited for (unplaced: no exchanges)
+    judged ─► waits ─► stages ─► milestones               when each wait was decided, fed, spoken, and by what
+    milestones ─► walked ─► segments ─► cuts              what each wait was spent on
+    judged, texts, cuts ─► turns ─► sessions              turns, and how calls went
     turns, segments ─► breakdowns                         what the framework says of the same
     steps ─► operations                                   what was done
     operations ─► components, errors                      sections of a report

@@ -1,57 +1,11 @@
 """Segments: what each wait was spent on, by the rule of the milestones and the walk between them."""
 
-import itertools
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from otel_voicebot.models import Engine, Selection
-from otel_voicebot.store.reader import snapshot
-from tests.models.calls import Row, engine, rows, span
-
-FAILED = {"status": "error", "error_type": "timeout"}
-TURN = span("turn", 0, 9, 1, id=1, user_end=1, bot_start=4)
-DECIDED = span("endpointing", 1, 1.5, 1, outcome="committed")
-LLM = span("llm", 2.5, 3.5, 1, time_to_first_chunk_s=0.4, provider="a", model="m")
-"""First token at 2.9 s."""
-TTS = span("tts", 3.2, 5, 1, time_to_first_chunk_s=0.5, provider="v", model="w")
-"""First audio at 3.7 s, heard at 4 s."""
-REST = [
-    ("llm_first_token", "a/m", 400),
-    ("llm_speakable", "a/m", 300),
-    ("tts_first_audio", "v/w", 500),
-    ("playout_start", "transport", 300),
-]
-"""What LLM, TTS and the turn make of the wait from 2.5 s on."""
-SHORT = "segment, owner, round((end_nano - start_nano) / 1e6, 3) AS ms"
-Short = list[tuple[object, ...]]
-
-
-def cut(data: Path, *spans: Row, columns: str = SHORT) -> Short:
-    """Segment, owner and milliseconds of each segment in order; that they are a partition of the wait is checked."""
-    with engine(data, *spans) as models:
-        found = models.sql(f"SELECT {columns} FROM segments ORDER BY session_id, turn_index, position").to_pylist()
-        partitions(models)
-    return [tuple(row.values()) for row in found]
-
-
-def partitions(models: Engine) -> None:
-    """Each wait's segments begin at 1, are of some length, touch each other, and add up to the wait."""
-    found = models.sql("SELECT * FROM segments ORDER BY session_id, turn_index, position").to_pylist()
-    by_wait: dict[tuple[object, ...], list[Row]] = {}
-    for row in found:
-        by_wait.setdefault((row["session_id"], row["turn_index"]), []).append(row)
-    lengths = models.sql(
-        "SELECT session_id, turn_index, coalesce(response_gap_s, wait_s) AS s FROM turns WHERE segments IS NOT NULL"
-    )
-    assert len(by_wait) == lengths.num_rows
-    for wait in lengths.to_pylist():
-        parts = by_wait[wait["session_id"], wait["turn_index"]]
-        assert [part["position"] for part in parts] == list(range(1, len(parts) + 1))
-        assert all(part["start_nano"] < part["end_nano"] for part in parts)
-        assert all(one["end_nano"] == two["start_nano"] for one, two in itertools.pairwise(parts))
-        assert parts[-1]["end_nano"] - parts[0]["start_nano"] == round(wait["s"] * 1e9)
+from tests.models.calls import Row, rows, span
+from tests.models.cutting import DECIDED, FAILED, LLM, REST, SHORT, TTS, TURN, cut
 
 
 def test_stages_one_after_the_other_own_their_time(tmp_path: Path) -> None:
@@ -329,94 +283,3 @@ def test_a_clients_playout_makes_the_rest_the_networks(tmp_path: Path) -> None:
     home = [{**one, "service_instance": "bot"} for one in (TURN, DECIDED, LLM, TTS)]
     played = span("playout", 4, 9, 1, service_instance="client")
     assert cut(tmp_path, *home, played)[-1] == ("playout_start", "network", 300)
-
-
-# ---- the setting, abandoned waits, what is left out -----------------------------------------------------------------
-
-
-def test_the_setting_tells_slow_recognition_from_the_deliberate_wait(tmp_path: Path) -> None:
-    """The endpointing span ends at the transcript; with the setting known only the silence that was meant is its."""
-    decided = span("endpointing", 1, 2.5, 1, outcome="committed", endpointing_setting_s=0.5)
-    stt = span("stt", 0, 2.4, 1, provider="d", model="x")
-    assert cut(tmp_path, TURN, decided, stt, LLM, TTS) == [
-        ("endpointing", "endpointing", 500),
-        ("stt_tail", "d/x", 900),
-        ("endpointing", "endpointing", 100),
-        *REST,
-    ]
-
-
-ABANDONED = span("turn", 0, 5, 1, id=1, user_end=1, end_reason="hung_up")
-
-
-@pytest.mark.parametrize(
-    ("stages", "expected"),
-    [
-        ([], [("unattributed", None, 3500)]),
-        (
-            [span("llm", 1.5, 5, 1, provider="a", model="m")],
-            [("llm_first_token", "a/m", 3500)],
-        ),
-        (
-            [span("llm", 1.5, 5.5, 1, time_to_first_chunk_s=0.5, provider="a", model="m")],
-            [("llm_first_token", "a/m", 500), ("llm_speakable", "a/m", 3000)],
-        ),
-        (
-            [span("llm", 1.5, 2, 1, time_to_first_chunk_s=0.3, provider="a", model="m"), span("tool", 2, 6, 1)],
-            [("llm_first_token", "a/m", 300), ("llm_speakable", "a/m", 200), ("tool", "bot code", 3000)],
-        ),
-        (
-            [
-                span("llm", 1.5, 2, 1, time_to_first_chunk_s=0.3, provider="a", model="m"),
-                span("tts", 2, 6, 1, provider="v", model="w"),
-            ],
-            [("llm_first_token", "a/m", 300), ("llm_speakable", "a/m", 200), ("tts_first_audio", "v/w", 3000)],
-        ),
-        (
-            [span("llm", 1.5, 2.5, 1, provider="a", model="m", **FAILED)],
-            [("llm_first_token", "a/m", 1000), ("unattributed", None, 2500)],
-        ),
-    ],
-    ids=["nothing", "waits for a token", "writes", "in a tool", "in TTS", "failed"],
-)
-def test_an_abandoned_wait_is_cut_up_to_its_end(
-    tmp_path: Path, stages: Sequence[Row], expected: list[tuple[object, ...]]
-) -> None:
-    """What is unfinished is cut where the caller gave up; what follows the last stage belongs to nobody."""
-    assert cut(tmp_path, ABANDONED, DECIDED, *stages) == [("endpointing", "endpointing", 500), *expected]
-
-
-def test_without_the_callers_end_of_speech_nothing_is_cut(tmp_path: Path) -> None:
-    """Who doesn't know when the wait began can't say what it was spent on."""
-    turn = span("turn", 0, 9, 1, id=1)
-    found = rows(tmp_path, "turns", turn, span("stt", 0, 1, 1), LLM, TTS)[0]
-    assert (found["kind"], found["segments"]) == ("exchange", None)
-
-
-def test_a_greeting_has_no_segments(tmp_path: Path) -> None:
-    """Nobody waited."""
-    found = rows(tmp_path, "turns", span("turn", 0, 3, 1, bot_start=1), span("tts", 0, 1, 1))[0]
-    assert (found["kind"], found["segments"]) == ("greeting", None)
-
-
-def test_thousands_of_stages_in_one_wait_are_a_partition(tmp_path: Path) -> None:
-    """Of a wait's stages the first thousand count; the others change nothing of what is before them."""
-    many = [span("api", 1.5 + n * 0.0001, 1.5 + n * 0.0001 + 0.00005, 1, id=1000 + n) for n in range(3000)]
-    assert cut(tmp_path, TURN, DECIDED, *many, LLM, TTS)[0] == ("endpointing", "endpointing", 500)
-
-
-# ---- the engine -----------------------------------------------------------------------------------------------------
-
-
-def test_a_brief_engine_cuts_when_it_is_asked(tmp_path: Path) -> None:
-    """It has the same segments then, of the sessions that are selected."""
-    other = [{**one, "session_id": "other", "bot": "shop", "trace_id": b"\2" * 16} for one in (TURN, DECIDED, LLM, TTS)]
-    with engine(tmp_path, TURN, DECIDED, LLM, TTS, *other, selection=Selection(bot="bank")) as full:
-        expected = full.sql("SELECT * FROM segments ORDER BY ALL")
-    assert set(expected["session_id"].to_pylist()) == {"call"}
-    with Engine(snapshot(tmp_path), Selection(bot="bank"), brief=True) as brief:
-        assert brief.table("turns")["session_id"].to_pylist() == ["call"]
-        brief.cut()
-        brief.cut()
-        assert brief.sql("SELECT * FROM segments ORDER BY ALL") == expected
-        assert brief.turns_of(["call"])["segments"].to_pylist()[0][0]["segment"] == "endpointing"

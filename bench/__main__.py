@@ -22,6 +22,7 @@ BENCHMARKS: Final = {
     "loop": "real Pipecat calls with and without us: the event loop's delay, the caller's gaps",
     "slow": "time and memory of `otel-voicebot slow` and `why` over a day of 10 M spans",
     "attribution": "generated exchanges whose causes are known: how much of the wait is given to a wrong one",
+    "segments": "waits cut into segments a second, at once and tick by tick",
     "report": "time and memory of `otel-voicebot report` over 1 M spans",
 }
 

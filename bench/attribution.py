@@ -96,7 +96,7 @@ def _counterfactual(drawn: Sequence[Draw], plain: Sequence[Judged]) -> tuple[int
     """How many stages were left out that had saved something, and how many of them saved more than their segment."""
     compared = above = 0
     for draw, one in zip(drawn, plain, strict=True):
-        if not one.exchange.complete or "preemptive" in one.exchange.traits:
+        if not one.exchange.complete or one.exchange.traits & {"preemptive", "hedge"}:
             continue
         for time in STAGES:
             instead = build(draw.but({time: 0}))

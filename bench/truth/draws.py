@@ -65,7 +65,7 @@ _CHANCES: Final = {
     "twin": 0.25,
     "retry": 0.06,
     "fallback": 0.5,
-    "hedge": 0.03,
+    "hedge": 0.15,
     "hedge_wins": 0.5,
     "moderation": 0.1,
     "preemptive": 0.1,

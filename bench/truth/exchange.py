@@ -15,8 +15,8 @@ __all__ = ["INCOMPLETE", "Exchange", "Stage", "build"]
 
 Mark = Literal["", "cancelled", "background", "discarded"]
 
-INCOMPLETE: Final = frozenset({"early_tts", "no_token", "background", "hedge", "fixed_filler"})
-"""The cases in which no span tells what was waited for: whose words a voice speaks, when they came, which call won."""
+INCOMPLETE: Final = frozenset({"early_tts", "no_token", "background", "fixed_filler"})
+"""The cases in which no span tells what was waited for: whose words a voice speaks, when they came, who waited."""
 
 _HOOK: Final = "orchestration"
 
@@ -209,7 +209,7 @@ class _Builder:
         return text
 
     def hedged(self, start: Moment, length: int) -> Moment:
-        """The call took so long that another was made beside it: the faster one is used, the other one stopped."""
+        """The call took long and another was made beside it: the faster one is used, the other is stopped or fails."""
         draw = self.draw
         self.traits.add("hedge")
         asked = then(draw["hedge"], "llm_first_token", "llm 2", start)
@@ -220,7 +220,8 @@ class _Builder:
         text = then(draw["text_2"], "llm_speakable", key, token)
         begun = {"llm 2": start.at, "llm hedge": asked.at}
         self.stages.append(Stage(key, "llm", begun[key], text.at + draw["stream"], token.at))
-        self.stages.append(Stage(lost, "llm", begun[lost], token.at + 2 * MS, mark="cancelled"))
+        fails: Mark = "" if "fallback" in draw else "cancelled"
+        self.stages.append(Stage(lost, "llm", begun[lost], token.at + 2 * MS, failed=not fails, mark=fails))
         self.token = token
         return text
 

@@ -1,4 +1,4 @@
-"""Generated exchanges as calls with the spans of Pipecat and LiveKit, which tell less: what is true by what they tell."""
+"""Generated exchanges as calls with the spans of Pipecat and LiveKit, and the truth as far as those can tell it."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -77,7 +77,9 @@ class _Call:
         self.spans += 1
         return self.trace[-4:] + self.spans.to_bytes(4)
 
-    def write(self, name: str, times: tuple[int, int], attributes: Attributes, parent: bytes, own: bytes = b"") -> bytes:
+    def write(
+        self, name: str, times: tuple[int, int], attributes: Attributes, parent: bytes, own: bytes = b""
+    ) -> bytes:
         """A span; its id."""
         own = own or self.name()
         span = wire.Span(self.trace, own, parent, name, 1, *times, attributes)
@@ -128,7 +130,11 @@ class _Pipecat(_Call):
         return {**names, "gen_ai.operation.name": operation, **attributes}
 
     def exchange(self, exchange: Exchange, t0: int) -> Mapping[bytes, Stage]:
-        head: Attributes = {"turn.number": self.turn, "turn.user_bot_latency_seconds": exchange.end / 1e9, **self.stamp()}
+        head: Attributes = {
+            "turn.number": self.turn,
+            "turn.user_bot_latency_seconds": exchange.end / 1e9,
+            **self.stamp(),
+        }
         head["turn.was_interrupted"] = "barge_in" in exchange.traits
         turn = self.write("turn", (t0 + exchange.spoke + 200 * MS, t0 + exchange.over), head, self.root)
         told: dict[bytes, Stage] = {}
@@ -192,7 +198,9 @@ class _LiveKit(_Call):
         decided = max(stt.end, silence.end)
         delays: Attributes = {"lk.transcription_delay": stt.end / 1e9, "lk.end_of_turn_delay": decided / 1e9}
         service: Attributes = {"gen_ai.provider.name": "ear", "gen_ai.request.model": "one"}
-        caller = self.write("user_turn", (t0 + exchange.spoke, t0 + decided), self.stamp({**service, **delays}), self.root)
+        caller = self.write(
+            "user_turn", (t0 + exchange.spoke, t0 + decided), self.stamp({**service, **delays}), self.root
+        )
         waited: Attributes = {"lk.eou.outcome": "committed", "lk.eou.wait_duration": decided / 1e9}
         waited["lk.eou.endpointing_delay"] = silence.end / 1e9
         told = {self.write("eou_wait", (t0, t0 + decided), self.stamp(waited), caller): silence, caller: stt}

@@ -8,7 +8,9 @@ live state needs). In reading order:
     spans ─► links ─► repeats, nested, traces             whether there are such, then which
     spans ─► once ─► steps (plain where nothing links)    each span once, with its session
     once ─► framed ─► placed ─► exchanges                 turns of frameworks whose spans don't carry them; else empty
-    steps ─► parts ─► known ─► turns ─► sessions          what was waited for, how calls went (unplaced: no exchanges)
+    steps ─► parts ─► known ─► judged ─► turns ─► sessions    what was waited for, how calls went (unplaced: no exchanges)
+    judged ─► waits ─► stages ─► milestones ─► walked ─► segments ─► cuts ─► turns    what each wait was spent on
+    turns, segments ─► breakdowns                         what the framework says of the same
     steps ─► operations                                   what was done
     operations ─► components, errors                      sections of a report
     sessions ─► outcomes

@@ -43,7 +43,7 @@ _COMPUTED: Final = frozenset(
     (
         *("links", "repeats", "nested", "traces", "once", "plain", "framed", "placed", "exchanges", "steps"),
         *("parts", "known", "unplaced", *SEGMENTS),
-        *("texts", "turns", "sessions", "operations", "components"),
+        *("texts", "turns", "sessions", "operations", "components", "breakdowns"),
     )
 )
 """Models that the engine defines one by one; the others are views over these."""
@@ -151,7 +151,7 @@ class Engine:
             for name in ("turns", "sessions", "operations", *(() if brief else ("segments",))):
                 run(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM {name}_all SEMI JOIN selected USING (session_id)")
         run(f"CREATE {'TEMP TABLE' if brief else 'VIEW'} components AS {MODELS['components'].text}")
-        for name in MODELS.keys() - _COMPUTED:
+        for name in (*(MODELS.keys() - _COMPUTED), *(() if brief else ("breakdowns",))):
             run(f"CREATE VIEW {name} AS {MODELS[name].text}")
 
     def _define_cuts(self, *, brief: bool) -> None:

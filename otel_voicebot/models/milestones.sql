@@ -7,18 +7,25 @@
 -- llm_token, llm_e: the call's own first token and end, wherever they lie. failed_early: a model call failed before the decision.
 -- is_decided: something tells D; else it is the start of the first stage. has_text: there is a TTS operation.
 -- waited: end of the silence that a setting asked for. transcribed: the final transcript. by_client: a player's span gives t1.
-WITH told AS (
+-- tol: how far clocks may be apart, 5 ms where all of the wait's stages ran in the turn's process, else 100 ms.
+WITH clocks AS (
+    SELECT wait, CASE WHEN bool_and(own) THEN 5000000 ELSE 100000000 END AS tol
+    FROM stages
+    GROUP BY wait
+),
+told AS (
     SELECT s.*,
         s.kind = 'tts' AND NOT s.failed AND NOT s.hidden AND s.e > w.begin_nano
-            AND coalesce(s.chunk > w.begin_nano AND (NOT w.answered OR s.chunk <= w.finish_nano + s.tol), true) AS may_speak,
-        w.begin_nano, w.finish_nano
+            AND coalesce(s.chunk > w.begin_nano AND (NOT w.answered OR s.chunk <= w.finish_nano + w.tol), true) AS may_speak,
+        w.begin_nano, w.finish_nano, w.tol
     FROM stages s
-    JOIN waits w ON w.wait = s.wait
+    JOIN (SELECT w.wait, w.begin_nano, w.finish_nano, w.answered, c.tol FROM waits w JOIN clocks c ON c.wait = w.wait) w ON w.wait = s.wait
 ),
 marked AS (
     -- stages are numbered by their start: the least number is the earliest
     SELECT wait,
         min(stage) AS first_stage,
+        max(tol) AS tol,
         max(CASE WHEN kind = 'endpointing' THEN e END) AS ended,
         max(CASE WHEN kind = 'endpointing' THEN stage END) AS endpointing_stage,
         max(CASE WHEN kind = 'endpointing' THEN setting_ns END) AS setting_ns,
@@ -39,7 +46,7 @@ marked AS (
 based AS (
     SELECT
         w.wait, w.answered, w.begin_nano, w.finish_nano, w.framework,
-        m.first_stage, m.ended, m.endpointing_stage, m.stt_stage, m.tts_stage, m.tts_b, m.tts_chunk, coalesce(m.by_client, false) AS by_client,
+        m.first_stage, coalesce(m.tol, 5000000) AS tol, m.ended, m.endpointing_stage, m.stt_stage, m.tts_stage, m.tts_b, m.tts_chunk, coalesce(m.by_client, false) AS by_client,
         m.first_text IS NOT NULL AS has_text,
         coalesce(m.first_text, w.finish_nano) AS texted,
         coalesce(m.ended, w.decided_nano) IS NOT NULL AS is_decided,
@@ -62,7 +69,7 @@ calls AS (
     SELECT s.wait, s.stage, s.b, s.e, s.outer_e, w.texted, w.finish_nano, w.tts_chunk, t.tool_e,
         coalesce(s.chunk, greatest(s.b, least(s.e, w.texted))) AS token,
         -- of two calls at once the one that gave nothing lost
-        s.chunk IS NOT NULL OR s.e <= w.texted + s.tol AS told
+        s.chunk IS NOT NULL OR s.e <= w.texted + w.tol AS told
     FROM stages s
     JOIN based w ON w.wait = s.wait
     LEFT JOIN tooled t ON t.wait = s.wait
@@ -99,7 +106,7 @@ spoken AS (
     FROM handed
 )
 SELECT
-    wait, answered, begin_nano, finish_nano, is_decided, has_text, waited, transcribed, by_client,
+    wait, answered, begin_nano, finish_nano, tol, is_decided, has_text, waited, transcribed, by_client,
     first_stage, endpointing_stage, stt_stage, llm_stage, tts_stage, llm_token, llm_e, failed_early,
     decided, called, token, text, spoken,
     least(greatest(coalesce(tts_chunk, finish_nano), spoken), finish_nano) AS audio

@@ -116,13 +116,18 @@ class Prepared:
         if finished is not None:
             run(f"INSERT INTO turns ({', '.join(self.summed.names)}) FROM finished")
 
-    def run(self, model: Literal["turns", "sessions"]) -> pa.Table:
-        """A model over the rows that were loaded last; ``turns`` once for each time that rows were loaded."""
+    def run(self, model: Literal["turns", "sessions"], *, cut: bool = True) -> pa.Table:
+        """A model over the rows that were loaded last; ``turns`` once for each time that rows were loaded.
+
+        Args:
+            model: which.
+            cut: turns have their segments; else null stands there.
+        """
         if model == "sessions":
             return as_arrow(self._connection.execute(f"EXECUTE sessions_{self._steps}"))
         if self._many is not None:
             return as_arrow(self._plan(_PLANNED[self._steps]))
-        for name in SEGMENTS:
+        for name in SEGMENTS if cut else SEGMENTS[:1]:
             self._connection.execute(f"EXECUTE {name}_{self._steps}")
         return as_arrow(self._connection.execute("EXECUTE turns"))
 

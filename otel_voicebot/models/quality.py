@@ -19,7 +19,7 @@ class Rule:
 
     Attributes:
         name: value in the column ``quality``, and label of the metric.
-        breaks: SQL over the relation ``judged`` in ``turns.sql``; null counts as kept.
+        breaks: SQL over the model ``judged``; null counts as kept.
         meaning: what is wrong, and what becomes of it.
     """
 

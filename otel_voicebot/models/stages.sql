@@ -5,7 +5,7 @@
 -- b, e: start and end, e never before b; a span without an end lasts as long as the wait. chunk: its first token or audio; null
 --   where it is unknown, or lies outside the span. Unix nanoseconds.
 -- hidden: marked as work that nobody waited for. outer_e: the end of the stage that holds it, null where none does.
--- own: the clock is the turn's; tol: how far clocks may be apart, 5 ms where all of the wait's stages ran in the turn's process, else 100 ms.
+-- own: the clock is the turn's.
 -- cancelled: stopped before it was done. owner: service, tool, bot or framework.
 -- LiveKit: a model call is its llm_node; TTS begins when the text reaches it, the wait's first audio less node_audio_s, and
 --   where text was streamed to it the span doesn't tell its first audio.
@@ -68,8 +68,7 @@ tools AS (
     WHERE after_tool AND b < e
 )
 SELECT
-    row_number() OVER (ORDER BY wait, b, hash(span_id)) AS stage, *,
-    CASE WHEN bool_and(own) OVER (PARTITION BY wait) THEN 5000000 ELSE 100000000 END AS tol
+    row_number() OVER (ORDER BY wait, b, hash(span_id)) AS stage, *
 FROM (
     SELECT wait, kind, b, greatest(e, b) AS e, chunk, failed, hidden, cancelled, outer_e, own, setting_ns, span_id,
         CASE WHEN kind IN ('stt', 'llm', 'tts', 'nlu', 'rag') THEN provider END AS provider,

@@ -22,7 +22,7 @@ WITH asked AS (
 ),
 windowed AS (
     SELECT
-        s.wait, s.stage, s.kind, s.b, s.e AS real_e, s.tol, m.decided, m.called, m.token, m.text, m.spoken, m.has_text, m.llm_stage, m.llm_e,
+        s.wait, s.stage, s.kind, s.b, s.e AS real_e, m.tol, m.decided, m.called, m.token, m.text, m.spoken, m.has_text, m.llm_stage, m.llm_e,
         -- a call counts until the tool starts that it asked for
         CASE WHEN a.next_tool < s.e THEN greatest(a.next_tool, s.b) ELSE s.e END AS e,
         s.kind = 'llm' OR (m.llm_stage IS NOT NULL AND s.b <= m.called AND s.e >= m.token) AS opens,
@@ -32,8 +32,8 @@ windowed AS (
             -- begun before the decision: speculation that came to nothing
             WHEN s.kind = 'llm' AND s.b < m.decided AND NOT s.failed AND a.next_tool IS NULL THEN NULL
             -- its own time, not the milestone: of pre-emptive generation both lie before the decision
-            WHEN s.b >= least(m.token, m.llm_token) - CASE WHEN s.e > m.token THEN s.tol ELSE 0 END AND m.llm_stage IS NOT NULL THEN 2
-            WHEN m.llm_stage IS NOT NULL AND s.kind = 'stt' AND s.e > m.token AND s.e >= m.text - 20000000 - s.tol THEN 2
+            WHEN s.b >= least(m.token, m.llm_token) - CASE WHEN s.e > m.token THEN m.tol ELSE 0 END AND m.llm_stage IS NOT NULL THEN 2
+            WHEN m.llm_stage IS NOT NULL AND s.kind = 'stt' AND s.e > m.token AND s.e >= m.text - 20000000 - m.tol THEN 2
             ELSE 1
         END AS win
     FROM stages s

@@ -110,6 +110,18 @@ def test_export_turns_csv(run: Run, data: Path) -> None:
         ("call-1", "1.0", "false"),
         ("call-2", "3.0", "false"),
     ]
+    cut = [json.loads(row["segments"]) for row in rows]
+    assert [round(sum(part["duration_s"] for part in parts), 6) for parts in cut] == [1.0, 3.0]
+
+
+def test_export_turns_with_their_segments(run: Run, data: Path, tmp_path: Path) -> None:
+    """A list of objects as JSON lines, a list of structs as Parquet, the same."""
+    path = tmp_path / "turns.parquet"
+    run("export", "turns", "--format", "parquet", "--data", str(data), "--output", str(path))
+    lines = run("export", "turns", "--format", "jsonl", "--data", str(data)).stdout.splitlines()
+    stored = pq.read_table(path)["segments"].to_pylist()
+    assert [json.loads(line)["segments"] for line in lines] == stored
+    assert stored[0][0]["segment"] == "llm_first_token"
 
 
 def test_export_spans(run: Run, data: Path, tmp_path: Path) -> None:

@@ -222,6 +222,23 @@ class RateLimitError(Exception):
     """As LLM clients name it."""
 
 
+def test_work_that_nobody_waits_for_is_marked(record: Recording) -> None:
+    """In the background from the start, or thrown away when that is known; else nothing is said."""
+    with vb.session(bot="bank"), vb.turn():
+        for begin in (vb.stt, vb.llm, vb.tts, vb.nlu, vb.rag):
+            with begin(background=True):
+                pass
+        with vb.tool("t", background=True), vb.api("a", background=True), vb.cache("c", background=True):
+            pass
+        with vb.component("summary", background=True), vb.llm() as call:
+            call.discard()
+    parts = [
+        span.attributes for span in record.sink.spans if span.name not in (semconv.SPAN_SESSION, semconv.SPAN_TURN)
+    ]
+    assert [part.get(semconv.BACKGROUND) for part in parts] == [True] * 8 + [None, True]
+    assert [part.get(semconv.DISCARDED) for part in parts] == [None] * 8 + [True, None]
+
+
 def test_a_rate_limit_is_named_so(record: Recording) -> None:
     """``error.type`` is `rate_limit` for a rate limit, whether seen by class or by status 429, and the given word."""
     refused = Exception("no")

@@ -98,6 +98,18 @@ def test_a_span_of_a_final_turn_restates_its_row_and_no_counter() -> None:
     assert fed.total(s.RESTATED, "turn") == 1
 
 
+def test_a_late_span_that_changes_segments_restates_the_turn() -> None:
+    """What nobody had shown turns out to be the model's: the next revision says so."""
+    fed = Fed()
+    fed.add([span(0, s.SPAN_TURN, 1)])
+    fed.after(2)
+    fed.add([span(0, "chat m", 1, gen_ai__request__model="m")])
+    fed.after(2)
+    shown = [[(part["segment"], part["owner"]) for part in row["segments"]] for row in fed.given["turns"]]
+    assert shown == [[("unattributed", None)], [("llm_first_token", "m")]]
+    assert fed.total(s.RESTATED, "turn") == 1
+
+
 def test_a_span_of_a_closed_session_is_late() -> None:
     """It is counted as late and its session as restated; nothing is opened again."""
     fed = Fed()

@@ -186,5 +186,8 @@ def test_generated_calls_are_counted_exactly(tmp_path: Path) -> None:
     fed.after(700)
     expected = rebuilt(tmp_path, spans)
     assert {table: fed.rows(table) for table in expected} == expected
+    exchanges = [row for row in expected["turns"].values() if row["kind"] == "exchange"]
+    assert exchanges
+    assert all(row["segments"] for row in exchanges)
     assert (fed.restated, fed.late) == (0, 0)
     assert fed.total(s.TURNS) == sum(row["kind"] == "exchange" for row in expected["turns"].values())

@@ -14,7 +14,7 @@ from otel_voicebot.reports.grid import Column, Grid
 from otel_voicebot.reports.scope import Scope
 from otel_voicebot.reports.values import duration, plain, quantity
 from otel_voicebot.reports.waits import COLUMNS as WAITS
-from otel_voicebot.reports.waits import Bools, Ints, Waits, waits
+from otel_voicebot.reports.waits import Bools, Ints, Waits, equals, indices, row_of, truths, waits
 
 __all__ = ["COLUMNS", "PARTS", "Choice", "Slow", "compute", "document", "grids", "head", "label"]
 
@@ -101,7 +101,7 @@ def compute(exchanges: Exchanges, choice: Choice | None = None) -> Slow:
     if narrowed:
         ranked = ranked.where(_chosen(ranked, choice, ranked.largest()[0]))
     least, order = _slowest(ranked, choice)
-    rows = ranked.table.select(["session_id", "turn_index"]).take(pa.array(order)).to_pylist()
+    rows = ranked.table.select(["session_id", "turn_index"]).take(indices(order)).to_pylist()
     found = ranked
     if not narrowed and len(ranked):  # segments are read of a sample, and of the calls that are shown
         beside = sorted({str(row["session_id"]) for row in rows})
@@ -119,17 +119,18 @@ def compute(exchanges: Exchanges, choice: Choice | None = None) -> Slow:
 
 def _compared(found: Waits, largest: Ints, least: int, turns: int) -> Common:
     """The comparison of the turns that were drawn: those that are only shown are slow by choice."""
-    drawn = found.table["drawn"].to_numpy()
+    drawn = truths(found.table["drawn"])
     sample = found.where(drawn)
     return common(sample, sample.waited_ns >= least, largest[drawn], turns)
 
 
 def _places(found: Waits, rows: list[dict[str, object]]) -> list[int]:
     """Where these turns stand."""
-    sessions = pa.array(sorted({str(row["session_id"]) for row in rows}), pa.string())
-    near = np.flatnonzero(pc.is_in(found.table["session_id"], sessions).to_numpy())
-    named = found.table.select(["session_id", "turn_index"]).take(pa.array(near)).to_pylist()
-    places = {label(row): int(at) for row, at in zip(named, near, strict=True)}
+    near = np.zeros(len(found), np.bool_)
+    for name in {str(row["session_id"]) for row in rows}:
+        near |= equals(found.table["session_id"], name)
+    named = found.where(near).table.select(["session_id", "turn_index"]).to_pylist()
+    places = {label(row): int(at) for row, at in zip(named, np.flatnonzero(near), strict=True)}
     return [places[label(row)] for row in rows]
 
 
@@ -144,21 +145,16 @@ def _chosen(found: Waits, choice: Choice, largest: Ints) -> Bools:
             used = np.array([key is not None and getattr(key, name) == wanted for key in keys])[:-1]
             has = np.bincount(found.turn[used[found.key]], minlength=len(found)) > 0
             for service in _SERVICES:
-                has |= _equals(found, f"{service}_{name}", wanted)
+                has |= equals(found.table[f"{service}_{name}"], wanted)
             chosen &= has
     if (cause := choice.cause) is not None:
         owned = np.array([key is not None and key.owner == cause for key in keys])[largest]
-        chosen &= owned | _equals(found, "error_type", cause) | _equals(found, "abandon_reason", cause)
+        chosen &= owned | equals(found.table["error_type"], cause) | equals(found.table["abandon_reason"], cause)
     return chosen
 
 
 def _is_of(segment: str, component: str) -> bool:
     return segment == component or segment.startswith(f"{component}_")
-
-
-def _equals(found: Waits, column: str, value: str) -> Bools:
-    has: Bools = pc.fill_null(pc.equal(found.table[column], value), False).to_numpy()  # noqa: FBT003 - null is not it
-    return has
 
 
 def _slowest(found: Waits, choice: Choice) -> tuple[int, Ints]:
@@ -173,7 +169,7 @@ def _slowest(found: Waits, choice: Choice) -> tuple[int, Ints]:
     if len(place) > choice.limit:  # equal waits all come along, and the names decide
         last = np.partition(waited[place], len(place) - choice.limit)[len(place) - choice.limit]
         place = place[waited[place] >= last]
-    names = found.table.select(["session_id", "turn_index"]).take(pa.array(place)).to_pylist()
+    names = found.table.select(["session_id", "turn_index"]).take(indices(place)).to_pylist()
     order = sorted(
         range(len(place)), key=lambda at: (-waited[place[at]], names[at]["session_id"], names[at]["turn_index"])
     )
@@ -182,7 +178,7 @@ def _slowest(found: Waits, choice: Choice) -> tuple[int, Ints]:
 
 def _told(found: Waits, at: int, place: int, time: int) -> dict[str, object]:
     """A turn as it is shown: what it was, where most of its wait went, and all its segments."""
-    row: dict[str, object] = found.table.slice(at, 1).to_pylist()[0]
+    row: dict[str, object] = row_of(found.table, at)
     waited = int(found.waited_ns[at])
     largest = None
     if place >= 0:

@@ -5,14 +5,27 @@ The segments of one wait never overlap and add up to it, so times may be summed,
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-__all__ = ["COLUMNS", "NOT_CUT", "Key", "Waits", "combined", "waits"]
+__all__ = [
+    "COLUMNS",
+    "NOT_CUT",
+    "Key",
+    "Waits",
+    "combined",
+    "equals",
+    "indices",
+    "numbers",
+    "row_of",
+    "truths",
+    "waits",
+]
 
 COLUMNS: Final = (
     *("kind", "session_id", "turn_index", "bot", "channel", "variant", "environment", "outcome", "abandon_reason"),
@@ -80,7 +93,7 @@ class Waits:
     def sessions(self) -> tuple[Ints, int]:
         """Each exchange's call as a number from 0, and how many calls there are."""
         coded = self.table["session_id"].combine_chunks().dictionary_encode()
-        return coded.indices.to_numpy(zero_copy_only=False).astype(np.int64), len(coded.dictionary)
+        return numbers(coded.indices).astype(np.int64), len(coded.dictionary)
 
     def totals(self) -> Iterator[tuple[int, Ints]]:
         """The nanoseconds by exchange and key, in pieces: (first exchange, exchanges x keys)."""
@@ -118,7 +131,7 @@ class Waits:
         number = np.cumsum(chosen) - 1
         kept = chosen[self.turn]
         return Waits(
-            self.table.filter(pa.array(chosen)),
+            self.table.take(indices(np.flatnonzero(chosen))),
             self.waited_ns[chosen],
             self.answered[chosen],
             self.keys,
@@ -136,13 +149,13 @@ class Waits:
 def waits(turns: pa.Table) -> Waits:
     """The exchanges among ``turns`` (form TURNS; of its columns only ``COLUMNS``) of which the wait is known."""
     waited = pc.coalesce(turns["response_gap_s"], turns["wait_s"])
-    known = pc.and_(pc.equal(turns["kind"], "exchange"), pc.is_valid(waited))
+    known = equals(turns["kind"], "exchange") & truths(pc.is_valid(waited))
     table = turns.append_column("waited_s", waited)
-    if not pc.all(known).as_py():
-        table = table.filter(known)
+    if not known.all():
+        table = table.take(indices(np.flatnonzero(known)))
     turn, key, ns, keys = _segments(table["segments"]) if "segments" in table.column_names else _NONE
-    answered = pc.is_valid(table["response_gap_s"]).to_numpy()
-    return Waits(table, _nano(table["waited_s"].to_numpy()), answered, keys, turn, key, ns)
+    answered = truths(pc.is_valid(table["response_gap_s"]))
+    return Waits(table, _nano(numbers(table["waited_s"])), answered, keys, turn, key, ns)
 
 
 _EMPTY: Final[Ints] = np.array([], np.int64)
@@ -156,7 +169,7 @@ def _nano(seconds: NDArray[np.float64]) -> Ints:
 
 def _segments(column: pa.ChunkedArray) -> tuple[Ints, Ints, Ints, tuple[Key, ...]]:
     lists = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
-    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+    lengths = np.diff(numbers(lists.offsets)) * truths(pc.is_valid(lists))
     turn = np.repeat(np.arange(len(lists), dtype=np.int64), lengths)
     flat = lists.flatten()
     if not len(flat):
@@ -165,21 +178,60 @@ def _segments(column: pa.ChunkedArray) -> tuple[Ints, Ints, Ints, tuple[Key, ...
     code, values = combined([pc.struct_field(flat, name) for name in ("segment", "owner")])
     firsts = np.empty(len(values), np.int64)
     firsts[code[::-1]] = np.arange(len(code))[::-1]
-    told = flat.take(pa.array(firsts)).to_pylist()
-    ns = _nano(pc.struct_field(flat, "duration_s").to_numpy(zero_copy_only=False))
+    told = flat.take(indices(firsts)).to_pylist()
+    ns = _nano(numbers(pc.struct_field(flat, "duration_s")))
     order = np.argsort(-np.bincount(code, weights=ns), kind="stable")
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
     return turn, place[code], ns, tuple(Key(*(told[at][name] for name in Key._fields)) for at in order.tolist())
 
 
+def equals(column: pa.ChunkedArray, value: str) -> Bools:
+    """Where a text is this one; null is not."""
+    coded = column.cast(pa.string()).combine_chunks().dictionary_encode("encode")
+    names = coded.dictionary.to_pylist()
+    same: Bools = numbers(coded.indices) == (names.index(value) if value in names else -1)
+    return same
+
+
+# ``pa.array``, ``pa.scalar`` and ``to_numpy`` import pandas first, which takes half a second; what follows doesn't.
+
+
+def numbers(column: pa.Array | pa.ChunkedArray) -> NDArray[Any]:
+    """The values of a column without nulls."""
+    return np.from_dlpack(column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column)
+
+
+def truths(column: pa.Array | pa.ChunkedArray) -> Bools:
+    """The same of booleans."""
+    return numbers(column.cast(pa.uint8())).astype(np.bool_)
+
+
+def row_of(table: pa.Table, at: int) -> dict[str, Any]:
+    """One row as Python values."""
+    one = table.slice(at, 1)
+    times = [field.name for field in one.schema if pa.types.is_timestamp(field.type)]
+    row: dict[str, Any] = one.drop_columns(times).to_pylist()[0]
+    for name in times:
+        (micros,) = one[name].cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_pylist()
+        row[name] = None if micros is None else _EPOCH + timedelta(microseconds=micros)
+    return row
+
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def indices(rows: Ints) -> pa.Array:
+    """Row numbers for Arrow."""
+    return pa.Array.from_buffers(pa.int64(), len(rows), [None, pa.py_buffer(np.ascontiguousarray(rows, np.int64))])
+
+
 def combined(columns: Sequence[pa.Array]) -> tuple[Ints, list[tuple[str | None, ...]]]:
     """Of each row the number of its combination of values, and the combinations."""
-    coded = [column.cast(pa.string()).dictionary_encode() for column in columns]
+    coded = [column.cast(pa.string()).dictionary_encode("encode") for column in columns]
     code = np.zeros(len(columns[0]), np.int64)
     for one in coded:
-        places = pc.fill_null(one.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
-        code = _renumbered(code * (len(one.dictionary) + 1) + places + 1)
+        code = _renumbered(code * len(one.dictionary) + numbers(one.indices).astype(np.int64))
     firsts = np.empty(int(code.max(initial=-1)) + 1, np.int64)
     firsts[code[::-1]] = np.arange(len(code))[::-1]
     return code, [tuple(one[at].as_py() for one in coded) for at in firsts.tolist()]

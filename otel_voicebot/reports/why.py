@@ -20,7 +20,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from otel_voicebot.reports.scope import Scope
-from otel_voicebot.reports.waits import NOT_CUT, Key, Waits, waits
+from otel_voicebot.reports.waits import NOT_CUT, Key, Waits, indices, waits
 
 __all__ = ["Abandoned", "Line", "Period", "Why", "answered", "compute"]
 
@@ -220,7 +220,7 @@ def _side(found: Waits, random: np.random.Generator) -> _Side:
 
 
 def _names(found: Waits, rows: Sequence[int]) -> tuple[str, ...]:
-    chosen = found.table.select(["session_id", "turn_index"]).take(pa.array(rows, pa.int64())).to_pylist()
+    chosen = found.table.select(["session_id", "turn_index"]).take(indices(np.array(rows, np.int64))).to_pylist()
     return tuple(f"{row['session_id']}/{row['turn_index']}" for row in chosen)
 
 

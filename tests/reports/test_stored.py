@@ -1,5 +1,8 @@
 """Turn rows that were stored are read where they are up to date; the rest is computed from spans."""
 
+import json
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -167,3 +170,13 @@ def test_captures(tmp_path: Path, name: str) -> None:
     assert read(tmp_path) == expected
     commit(tmp_path, *call("call-1", "f", 1.0))  # a call without rows beside it
     assert read(tmp_path) == computed(tmp_path)
+
+
+def test_pandas_is_not_imported(data: Path) -> None:
+    """`slow` answers from stored rows without pandas: importing it takes half a second."""
+    store_rows(data)
+    program = "import sys; from otel_voicebot.cli import main; main(sys.argv[1:]); sys.exit('pandas' in sys.modules)"
+    words = [sys.executable, "-c", program, "slow", "--json", "--data", str(data)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["exchanges"] == 2

@@ -20,6 +20,7 @@ BENCHMARKS: Final = {
     "load": "the service beside a real Collector on the same OTLP load: spans per core-second, memory, time to an ack",
     "faults": "a real Collector and the service under load, with faults: what is lost, what is counted twice",
     "loop": "real Pipecat calls with and without us: the event loop's delay, the caller's gaps",
+    "compare": "simulated experiments: how often `compare` finds what is not there, and what is",
     "report": "time and memory of `otel-voicebot report` over 1 M spans",
 }
 

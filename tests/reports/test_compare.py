@@ -342,6 +342,12 @@ def test_text() -> None:
     )
 
 
+def test_small_shares_keep_their_digits() -> None:
+    """A difference below one percentage point is told with two decimals."""
+    found = compared(side(1000, error_rate=shares(20, 1000)), side(1000, error_rate=shares(24, 1000)), "error_rate")
+    assert "+0.40 pp  -0.89 pp to +1.7 pp" in as_text(grid(found))
+
+
 def test_document() -> None:
     """The JSON document has the published keys; what is unknown is null."""
     a = side(100, escalation_rate=shares(20, 100))

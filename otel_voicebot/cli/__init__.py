@@ -14,6 +14,7 @@ import typer
 
 from otel_voicebot.cli import (
     compact,
+    compare,
     demo,
     doctor,
     export,
@@ -40,6 +41,7 @@ VERBS: Final[tuple[tuple[str, Callable[..., object]], ...]] = (
     ("why", why.why),
     ("trace", trace.trace),
     ("logs", logs.logs),
+    ("compare", compare.compare),
     ("doctor", doctor.doctor),
     ("import", import_.import_),
     ("export", export.export),

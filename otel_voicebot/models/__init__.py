@@ -17,6 +17,7 @@ live state needs). In reading order:
     operations ─► components, errors                      sections of a report
     sessions ─► outcomes
     sessions, turns, components ─► kpis                   one number each
+    sessions, turns, operations ─► per_call               what each call adds to them
 """
 
 from otel_voicebot.models.catalog import MODELS, Model, chain

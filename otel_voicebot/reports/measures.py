@@ -1,0 +1,64 @@
+"""The KPIs that groups of calls are compared by: which direction is bad, and how each is made of calls."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+__all__ = ["MEASURES", "PRIMARY", "Measure"]
+
+_NO_GAP: Final = "no answer, or no speech marks"
+_NOT_ELIGIBLE: Final = "short, or planned handoff"
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One KPI. Its columns in the model ``per_call`` are ``name``, ``name_of`` and ``name_out``.
+
+    Attributes:
+        name: as in the model ``kpis``.
+        unit: as there.
+        bad: which direction is worse; None where neither is (a shorter call isn't a better one).
+        exclusion: what its definition leaves out.
+        share: it is a share of things that happened or not.
+        factor: what the ratio is multiplied by.
+        quantile: of a percentile of the response gap its share; its column is ``response_gaps_s``.
+    """
+
+    name: str
+    unit: str
+    bad: Literal["up", "down"] | None
+    exclusion: str | None = None
+    share: bool = False
+    factor: float = 1.0
+    quantile: float | None = None
+
+
+MEASURES: Final = {
+    measure.name: measure
+    for measure in (
+        Measure("response_gap_mean_s", "s", "up", _NO_GAP),
+        Measure("response_gap_p50_s", "s", "up", _NO_GAP, quantile=0.5),
+        Measure("response_gap_p95_s", "s", "up", _NO_GAP, quantile=0.95),
+        Measure("response_gap_p99_s", "s", "up", _NO_GAP, quantile=0.99),
+        Measure("abandoned_wait_rate", "1", "up", share=True),
+        Measure("interruption_rate", "1", "up", "unknown", share=True),
+        Measure("error_rate", "1", "up", share=True),
+        Measure("wer", "1", "up", "no reference", share=True),
+        Measure("aht_s", "s", None, "no answered exchange"),
+        Measure("containment", "1", "down", _NOT_ELIGIBLE, share=True),
+        Measure("escalation_rate", "1", "up", _NOT_ELIGIBLE, share=True),
+        Measure("abandonment_rate", "1", "up", "short", share=True),
+        Measure("csat_share", "1", "down", "no answer", share=True),
+        Measure("csat_mean", "1", "down", "no answer"),
+        Measure("nps", "{point}", "down", "no answer", factor=100),
+        Measure("cache_hit_rate", "1", "down", share=True),
+        Measure("input_tokens_per_session", "{token}", "up", "no token count"),
+        Measure("output_tokens_per_session", "{token}", "up", "no token count"),
+        Measure("low_confidence_rate", "1", "up", "no confidence", share=True),
+        Measure("fallback_rate", "1", "up", share=True),
+    )
+}
+"""By name, in the order in which they are told. Another one is three columns in ``per_call.sql`` and a line here."""
+
+PRIMARY: Final = "response_gap_mean_s"
+"""What decides unless told otherwise: of the same calls the mean finds about half the effect that p95 does, and
+the percentiles are compared beside it."""

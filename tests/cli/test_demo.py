@@ -19,7 +19,7 @@ HELD = DemoResult((CALL,), 1.0, "flite", None, 31.0)
 
 
 def test_end_for_people(data: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """The demo ends with KPIs, the slowest turn as a waterfall, WER, the data, a picture, and what to try next."""
+    """The demo ends with KPIs, the slowest turn and where its wait went, WER, data, a picture, and what to try next."""
     found = demo._look(Settings(data=data), NOON)
     demo._print(HELD, found)
     out = capfd.readouterr().out
@@ -29,7 +29,9 @@ def test_end_for_people(data: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert "word error rate  0.250 (1 of 4 words wrong)\n" in out
     assert f"Parquet data     {data / 'hot'}\n" in out
     assert f"picture          {data / 'pictures' / 'turn-latencies.png'}\n" in out
-    assert f" trace call-2 --data {data}\n" in out
+    assert f" trace call-2 --data {data} --html --output call.html\n" in out
+    assert "Where the wait of 3.00 s went\n" in out
+    assert [line.split()[1] for line in out.splitlines() if line.endswith("local/rules")] == ["llm_first_token"]
     assert (data / "pictures" / "turn-latencies.png").read_bytes().startswith(b"\x89PNG")
 
 

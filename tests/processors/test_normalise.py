@@ -94,6 +94,9 @@ def test_spans_that_nobody_recognises_are_counted_by_scope() -> None:
 
 
 EVERY_COLUMN = {
+    "endpointing_setting_s": (semconv.ENDPOINTING_DELAY, 0.8),
+    "background": (semconv.BACKGROUND, True),
+    "cancelled": (semconv.CANCELLED, True),
     "session_id": (semconv.SESSION_ID, "s"),
     "turn_index": (semconv.TURN_INDEX, 3),
     "bot": (semconv.BOT, "First National Bank"),

@@ -89,7 +89,7 @@ row takes longer than most reports."""
 
 NO_CUTS: Final = """session_id VARCHAR, turn_index INTEGER, segments STRUCT(segment VARCHAR, owner VARCHAR,
     owner_kind VARCHAR, provider VARCHAR, model VARCHAR, span_id VARCHAR, start_unix_nano BIGINT, duration_s DOUBLE,
-    detail VARCHAR)[]"""
+    detail VARCHAR)[], longest_segment VARCHAR, longest_owner VARCHAR"""
 """Columns of ``cuts``, for a table that stays empty where nobody asks for segments."""
 
 

@@ -1,9 +1,13 @@
--- cuts: the segments of each wait as one value, as a turn's row holds them.
+-- cuts: the segments of each wait as one value, as a turn's row holds them, and the one on which most of it was spent.
 -- inputs: segments
 -- grain: one row per (session_id, turn_index) that has segments. Sorted as a list: an aggregate that sorts takes longer.
-SELECT session_id, turn_index, list_transform(list_sort(numbered), lambda one: one.segment) AS segments
+-- longest_segment, longest_owner: together, as a segment may occur several times; of equal ones the first.
+SELECT session_id, turn_index,
+    list_transform(list_sort(flatten(list(numbered))), lambda one: one.segment) AS segments,
+    arg_max(segment, weight) AS longest_segment, arg_max_null(owner, weight) AS longest_owner
 FROM (
-    SELECT session_id, turn_index,
+    SELECT session_id, turn_index, segment, owner,
+        sum(end_nano - start_nano) * 1000 - min(position) AS weight,
         list({
             'position': position,
             'segment': {
@@ -13,5 +17,6 @@ FROM (
             }
         }) AS numbered
     FROM segments
-    GROUP BY session_id, turn_index
+    GROUP BY session_id, turn_index, segment, owner
 )
+GROUP BY session_id, turn_index

@@ -25,7 +25,7 @@ SELECT
     CASE WHEN kind = 'exchange' AND gap_s BETWEEN 0 AND 60 THEN gap_s END AS response_gap_s,
     CASE WHEN kind = 'exchange' AND gap_s BETWEEN 0 AND 60 THEN CASE WHEN reported_gap_s IS NULL THEN 'derived' ELSE 'reported' END END AS gap_source,
     CASE WHEN kind = 'exchange' THEN CASE WHEN framed THEN derived_gap_s ELSE (t1 - t0) / 1e9 END END AS response_gap_derived_s,
-    wait_s, segments,
+    wait_s, segments, longest_segment, longest_owner,
     CASE WHEN NOT coalesce(cut_off, false) THEN flagged END AS interrupted,
     transcription_delay_s, endpointing_delay_s,
     endpointing_ns / 1e9 AS endpointing_s,

@@ -113,6 +113,8 @@ SPANS: Final = _schema(
         ("confidence", _FLOAT, "Confidence of recogniser or classifier, 0 to 1."),
         ("intent", _STRING, "Intent."),
         ("intent_fallback", _BOOL, "No intent was good enough."),
+        ("longest_segment", _STRING, "The segment of one owner on which most of the wait was spent, several together."),
+        ("longest_owner", _STRING, "Its owner; null where nobody is known."),
         ("interrupted", _BOOL, "The caller spoke over the reply and stopped it."),
         ("end_reason", _STRING, "Why a turn or session ended."),
         ("outcome", _STRING, "Outcome of a session, or of an endpointing."),

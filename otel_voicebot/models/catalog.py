@@ -67,7 +67,7 @@ MODELS: Final = _read()
 PLACING: Final = ("framed", "placed", "exchanges")
 """Models that put a framework's spans together into turns, in their order; where it has none they are empty."""
 
-SEGMENTS: Final = ("judged", "waits", "stages", "milestones", "walked", "segments", "cuts")
+SEGMENTS: Final = ("judged", "waits", "stages", "milestones", "walked", "segments", "longest", "cuts")
 """Models that cut the wait of each exchange, in their order."""
 
 _SHARED: Final = frozenset({"judged", "waits", "stages", "milestones"})
@@ -87,10 +87,13 @@ EMPTY: Final = {
 """Columns of these, and of what they are told of calls under way, for tables that stay empty: to bind the models for no
 row takes longer than most reports."""
 
-NO_CUTS: Final = """session_id VARCHAR, turn_index INTEGER, segments STRUCT(segment VARCHAR, owner VARCHAR,
-    owner_kind VARCHAR, provider VARCHAR, model VARCHAR, span_id VARCHAR, start_unix_nano BIGINT, duration_s DOUBLE,
-    detail VARCHAR)[], longest_segment VARCHAR, longest_owner VARCHAR"""
-"""Columns of ``cuts``, for a table that stays empty where nobody asks for segments."""
+NO_CUTS: Final = {
+    "cuts": """session_id VARCHAR, turn_index INTEGER, segments STRUCT(segment VARCHAR, owner VARCHAR,
+        owner_kind VARCHAR, provider VARCHAR, model VARCHAR, span_id VARCHAR, start_unix_nano BIGINT, duration_s DOUBLE,
+        detail VARCHAR)[]""",
+    "longest": "session_id VARCHAR, turn_index INTEGER, longest_segment VARCHAR, longest_owner VARCHAR",
+}
+"""Columns of these, for tables that stay empty where nobody asks for segments."""
 
 
 def chain(name: str, given: frozenset[str] = frozenset({"spans"}), instead: Mapping[str, str] | None = None) -> str:

@@ -1,13 +1,10 @@
--- cuts: the segments of each wait as one value, as a turn's row holds them, and the one on which most of it was spent.
+-- cuts: the segments of each wait as one value, as a turn's row holds them.
 -- inputs: segments
 -- grain: one row per (session_id, turn_index) that has segments. Sorted as a list: an aggregate that sorts takes longer.
--- longest_segment, longest_owner: together, as a segment may occur several times; of equal ones the first.
-SELECT session_id, turn_index,
-    list_transform(list_sort(flatten(list(numbered))), lambda one: one.segment) AS segments,
-    arg_max(segment, weight) AS longest_segment, arg_max_null(owner, weight) AS longest_owner
+-- The live state packs them itself (``packed.py``): lists of texts take DuckDB longer than all that is in them.
+SELECT session_id, turn_index, list_transform(list_sort(numbered), lambda one: one.segment) AS segments
 FROM (
-    SELECT session_id, turn_index, segment, owner,
-        sum(end_nano - start_nano) * 1000 - min(position) AS weight,
+    SELECT session_id, turn_index,
         list({
             'position': position,
             'segment': {
@@ -17,6 +14,5 @@ FROM (
             }
         }) AS numbered
     FROM segments
-    GROUP BY session_id, turn_index, segment, owner
+    GROUP BY session_id, turn_index
 )
-GROUP BY session_id, turn_index

@@ -162,7 +162,8 @@ class Engine:
         self._cut = not brief
         run(f"CREATE {'VIEW' if brief else 'TEMP TABLE'} judged AS {MODELS['judged'].text}")
         if brief:
-            run(f"CREATE TEMP TABLE cuts ({NO_CUTS})")
+            for name, columns in NO_CUTS.items():
+                run(f"CREATE TEMP TABLE {name} ({columns})")
             return
         for name in ("waits", "stages", "milestones"):
             run(f"CREATE TEMP TABLE {name} AS {MODELS[name].text}")
@@ -171,7 +172,8 @@ class Engine:
         for name in ("waits", "stages", "milestones"):
             run(f"DROP TABLE {name}")
         run("CREATE VIEW segments AS SELECT * FROM segments_all")
-        run(f"CREATE VIEW cuts AS {MODELS['cuts'].text}")
+        for name in NO_CUTS:
+            run(f"CREATE VIEW {name} AS {MODELS[name].text}")
 
     def cut(self) -> None:
         """Have the relation ``segments`` at hand, of the selected sessions; a brief engine computes it only now.

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from otel_voicebot import semconv
 from otel_voicebot.models.catalog import EMPTY, MODELS, SEGMENTS, SPAN_COLUMNS, chain
+from otel_voicebot.models.packed import TOLD, packed
 from otel_voicebot.spans.schema import SPANS
 
 __all__ = ["NARROW", "OPERATIONS", "Prepared", "as_arrow", "begin_anew", "connect"]
@@ -39,17 +40,8 @@ OPERATIONS: Final = pa.array(semconv.OPERATIONS)
 
 
 _GIVEN: Final = frozenset({"once", "spans", "nested", "traces", "placed"})
-_SPANS: Final = """once AS (FROM many), spans AS (FROM many),
-    traces AS (SELECT trace_id, session_id AS trace_session_id FROM many LIMIT 0),
-    placed AS (SELECT trace_id, span_id, turn_index FROM many LIMIT 0)"""
-_PLANNED: Final = {
-    steps: f"""WITH {_SPANS},
-        {chain("turns", _GIVEN - {"nested"}, {"steps": steps, "known": "unplaced"}).removeprefix("WITH ")}"""
-    for steps in ("plain", "steps")
-}
-
-_MANY: Final = 65_536
-"""Spans from which on copying them into a table costs more than planning the query over them where they are."""
+_CUT: Final = tuple(name for name in SEGMENTS if name != "cuts")
+"""What is executed in its order; segments are put into the rows of turns by ``packed``."""
 
 _BETWEEN: Final = 8
 """So many spans of no component may lie between two operations of which one counts, as in ``nested``."""
@@ -63,13 +55,11 @@ class Prepared:
 
     DuckDB binds a prepared statement again, at each execution and for good, once anything in the catalog has changed
     since (a table truncated, a view registered), and that costs more than running it. So the tables stay as they are,
-    and rows are only ever inside a transaction that is rolled back. The turns of many spans are worth a plan: they are
-    computed in an engine of their own, from the rows as they lie in memory.
+    and rows are only ever inside a transaction that is rolled back.
     """
 
     def __init__(self) -> None:
         self._connection = connect()
-        self._planning: duckdb.DuckDBPyConnection | None = None
         run = self._connection.execute
         # Each execution would optimise the plan again, which costs more than it saves on so few rows.
         run("PRAGMA disable_optimizer")
@@ -86,14 +76,14 @@ class Prepared:
             given |= {name}
         run(f"PREPARE nested AS INSERT INTO nested {MODELS['nested'].text}")
         run(f"PREPARE texts AS INSERT INTO texts {chain('texts', _GIVEN)}")
-        for name in (*SEGMENTS, "sessions"):
+        for name in (*_CUT, "sessions"):
             into = "" if name == "sessions" else f"INSERT INTO {name} "
             for steps in ("plain", "steps"):
                 query = chain(name, given - {name}, {"steps": steps, "known": "unplaced"})
                 run(f"PREPARE {name}_{steps} AS {into}{query}")
         run(f"PREPARE turns AS {chain('turns', given - {'turns'})}")
+        run(f"PREPARE told AS {TOLD}")
         self._steps = "plain"
-        self._many: pa.Table | None = None
         turns = self.run("turns").schema
         self.summed = pa.schema([column for column in turns if _reads("sessions", column.name)])
         """Columns of the model ``turns`` that ``sessions`` reads: a third of them."""
@@ -107,9 +97,6 @@ class Prepared:
         """
         nests = _may_nest(rows)
         self._steps = "steps" if nests or rows["session_id"].null_count else "plain"
-        self._many = rows if finished is None and rows.num_rows >= _MANY else None
-        if self._many is not None:
-            return
         run = self._connection.execute
         begin_anew(self._connection)
         filled = ", ".join(name for name in _READ if rows[name].null_count < rows.num_rows)
@@ -131,40 +118,25 @@ class Prepared:
         """
         if model == "sessions":
             return as_arrow(self._connection.execute(f"EXECUTE sessions_{self._steps}"))
-        if self._many is not None:
-            return as_arrow(self._plan(_PLANNED[self._steps]))
-        for name in SEGMENTS if cut else SEGMENTS[:1]:
+        for name in _CUT if cut else _CUT[:1]:
             self._connection.execute(f"EXECUTE {name}_{self._steps}")
-        return as_arrow(self._connection.execute("EXECUTE turns"))
-
-    def _plan(self, query: str) -> duckdb.DuckDBPyConnection:
-        """A query over the many rows, which it knows as ``many``."""
-        if self._planning is None:
-            self._planning = connect()
-        many = self._many  # DuckDB finds it by its name  # noqa: F841
-        return self._planning.execute(query)
+        turns = as_arrow(self._connection.execute("EXECUTE turns"))
+        return packed(turns, as_arrow(self._connection.execute("EXECUTE told"))) if cut else turns
 
     def nested(self) -> pa.Array:
         """Ids of the spans loaded last that are operations inside an operation of their kind."""
         if self._steps == "plain":
             return pa.nulls(0, pa.binary(8))
-        if self._many is not None:
-            found = self._plan(f"WITH spans AS (FROM many) SELECT span_id FROM ({MODELS['nested'].text})")
-        else:
-            found = self._connection.execute("SELECT span_id FROM nested")
+        found = self._connection.execute("SELECT span_id FROM nested")
         return pa.array([span for (span,) in found.fetchall()], pa.binary(8))
 
     def interrupt(self) -> None:
         """Stop the query that runs, from another thread."""
-        for connection in (self._connection, self._planning):
-            if connection is not None:
-                connection.interrupt()
+        self._connection.interrupt()
 
     def close(self) -> None:
         """Free the engine. Idempotent."""
-        for connection in (self._connection, self._planning):
-            if connection is not None:
-                connection.close()
+        self._connection.close()
 
 
 def connect() -> duckdb.DuckDBPyConnection:

@@ -1,5 +1,5 @@
 -- turns: what the caller waited for, and what the bot did in that time.
--- inputs: judged, texts, cuts
+-- inputs: judged, texts, cuts, longest
 -- grain: one row per (session_id, turn_index).
 -- response_gap_s, wait_s, kind: as in judged; a gap outside 0 to 60 s is set aside.
 -- interrupted, handoff: null where it is unknown.
@@ -42,3 +42,4 @@ SELECT
 FROM judged
 LEFT JOIN texts USING (session_id, turn_index)
 LEFT JOIN cuts USING (session_id, turn_index)
+LEFT JOIN longest USING (session_id, turn_index)

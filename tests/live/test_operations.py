@@ -1,4 +1,4 @@
-"""What the live state computes of operations and turns equals the models, of few spans and of many."""
+"""What the live state computes of operations and turns equals the models."""
 
 from pathlib import Path
 
@@ -6,7 +6,6 @@ import pyarrow as pa
 import pytest
 
 from otel_voicebot.live.rows import operations_of
-from otel_voicebot.models import prepared
 from otel_voicebot.models.prepared import NARROW, Prepared
 from tests.models.calls import batch, engine, span
 
@@ -24,8 +23,7 @@ def test_a_nested_call_is_noticed_however_many_spans_of_no_component_lie_between
     assert operations_of(rows, models.nested()).num_rows == (2 if between > 8 else 1)
 
 
-@pytest.mark.parametrize("many", [1, 10_000])
-def test_live_operations_and_turns_equal_the_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, many: int) -> None:
+def test_live_operations_and_turns_equal_the_models(tmp_path: Path) -> None:
     """Nested attempts, failures, broken times, spans that are no operation, and a session known by its trace only."""
     spans = [
         span("session", 0, 60),
@@ -41,7 +39,6 @@ def test_live_operations_and_turns_equal_the_models(tmp_path: Path, monkeypatch:
         span("endpointing", 6, 7, 2),
         span("tts", 8, 9, trace=2, session_id=None, status="error", error_type="http_500"),
     ]
-    monkeypatch.setattr(prepared, "_MANY", many)
     models = Prepared()
     rows = pa.Table.from_batches([batch(spans).select(NARROW.names)])
     models.load(rows)

@@ -85,6 +85,8 @@ def test_an_answered_exchange_has_the_whole_row(tmp_path: Path) -> None:
             segment("tts_first_audio", 3.25, 0.2, "flite/slt", "service"),
             segment("playout_start", 3.45, 0.05, "transport", "transport"),
         ],
+        "longest_segment": "endpointing",
+        "longest_owner": "endpointing",
         "interrupted": True,
         "endpointing_s": 0.5,
         "stt_s": 2.75,

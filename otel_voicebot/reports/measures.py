@@ -60,5 +60,5 @@ MEASURES: Final = {
 """By name, in the order in which they are told. Another one is three columns in ``per_call.sql`` and a line here."""
 
 PRIMARY: Final = "response_gap_mean_s"
-"""What decides unless told otherwise: of the same calls the mean finds about half the effect that p95 does, and
-the percentiles are compared beside it."""
+"""What decides unless told otherwise: p95 needs more than twice the calls to show the same relative difference, and the
+percentiles are compared beside it."""

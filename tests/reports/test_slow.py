@@ -11,7 +11,7 @@ import pytest
 
 from otel_voicebot.reports import slow
 from otel_voicebot.reports.common import hypergeometric_tail
-from otel_voicebot.reports.exchanges import RANKING, InMemory
+from otel_voicebot.reports.exchanges import InMemory
 from otel_voicebot.reports.grid import as_text
 from otel_voicebot.reports.scope import Scope
 from otel_voicebot.reports.waits import COLUMNS, waits
@@ -64,21 +64,32 @@ def test_largest_segment_is_a_sum() -> None:
     assert largest[3] is None
 
 
-def test_few_columns_do() -> None:
-    """Turns are ranked by few columns; segments are read of a sample, and of the calls that are shown."""
-    asked: list[list[str]] = []
+class Recorded:
+    """Turns that note what they are asked for."""
 
-    class Recorded(InMemory):
-        def ranking(self) -> pa.Table:
-            return self.table.select(RANKING)
+    def __init__(self) -> None:
+        self.turns_ = InMemory(TURNS, SCOPE)
+        self.scope = SCOPE
+        self.asked: list[object] = []
 
-        def turns(self, columns: Sequence[str] = COLUMNS, one_in: int = 1, beside: Sequence[str] = ()) -> pa.Table:
-            asked.append(list(beside))
-            return super().turns(columns, one_in, beside)
+    def turns(self, columns: Sequence[str] = COLUMNS, one_in: int = 1) -> pa.Table:
+        """As ``InMemory``."""
+        self.asked.append("segments" in columns)
+        return self.turns_.turns(columns, one_in)
 
-    two = slow.Choice(limit=2)
-    assert slow.compute(Recorded(TURNS, SCOPE), two) == slow.compute(InMemory(TURNS, SCOPE), two)
-    assert asked == [["call-1", "call-2"]]
+    def of(self, sessions: Sequence[str], columns: Sequence[str] = COLUMNS) -> pa.Table:
+        """As ``InMemory``."""
+        self.asked.append(sessions)
+        return self.turns_.of(sessions, columns)
+
+
+@pytest.mark.parametrize("choice", [{}, {"component": "llm"}, {"cause": "min_delay"}, {"threshold_s": 1.0}])
+def test_segments_are_read_of_shown_calls_only(choice: dict[str, object]) -> None:
+    """Turns are ranked, chosen and compared by few columns; segments are read of the calls that are shown."""
+    recorded = Recorded()
+    answer = slow.compute(recorded, slow.Choice(**choice))  # type: ignore[arg-type]
+    assert answer == found(**choice)
+    assert recorded.asked == [False, False, sorted({str(row["session_id"]) for row in answer.turns})]
 
 
 def test_many_turns_are_compared_in_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:

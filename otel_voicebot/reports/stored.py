@@ -114,12 +114,16 @@ class Stored:
     def _ask_spans(self, selection: Selection) -> None:
         """Which calls there are, and when their spans came in."""
         run = self._connection.execute
-        run(f"CREATE TEMP TABLE parts AS {self._parts(selection)}")
-        labels = "".join(f", max({label}) AS {label}" for label in _LABELS)
+        # a column that no filter asks for costs a tenth of a second of ten million spans
+        labels = [label for label in _LABELS if getattr(selection, label) is not None]
+        windowed = selection.since is not None or selection.until is not None
+        run(f"CREATE TEMP TABLE parts AS {self._parts(labels, windowed=windowed)}")
+        known = "".join(f", max({label}) AS {label}" for label in labels)
+        if windowed:
+            known += ", make_timestamp(coalesce(min(own), min(first)) // 1000) AT TIME ZONE 'UTC' AS start_time"
         run(
             f"""CREATE TEMP TABLE calls AS
-            SELECT session_id, max(came) AS came, max(ended) AS ended, bool_or(talks) AS talks,
-                make_timestamp(coalesce(min(own), min(first)) // 1000) AT TIME ZONE 'UTC' AS start_time{labels}
+            SELECT session_id, max(came) AS came, max(ended) AS ended, bool_or(talks) AS talks{known}
             FROM parts GROUP BY session_id"""
         )
         where, parameters = selection.where()
@@ -173,12 +177,14 @@ class Stored:
         ]
         self.usable = len(self.stale) <= _MOST_STALE
 
-    def _parts(self, selection: Selection) -> str:
+    def _parts(self, labels: Sequence[str], *, windowed: bool) -> str:
         """Of each call, or of each of its traces where its id isn't on all spans yet: when its spans came in."""
-        wanted = [label for label in _LABELS if getattr(selection, label) is not None]
-        columns = ["trace_id", "session_id", "component", "name", "dialect", "start_unix_nano", "ingest_time"]
-        columns.append("user_speech_end_unix_nano")
-        known = "".join(f", {f'max({label})' if label in wanted else 'NULL::VARCHAR'} AS {label}" for label in _LABELS)
+        columns = ["trace_id", "session_id", "component", "name", "dialect", "ingest_time", "user_speech_end_unix_nano"]
+        known = "".join(f", max({label}) AS {label}" for label in labels)
+        if windowed:
+            columns.append("start_unix_nano")
+            known += """, min(start_unix_nano) AS first,
+                min(CASE WHEN component = 'session' THEN start_unix_nano END) AS own"""
         # hot spans of frameworks lack their session; compaction has filled it in
         kinds = (
             (replace(self._spans, hot=()), "session_id", "session_id, NULL::BLOB AS trace_id"),
@@ -191,11 +197,9 @@ class Stored:
         return " UNION ALL ".join(
             f"""SELECT {names},
                 max(CASE WHEN {WORK} THEN ingest_time END) AS came, max(CASE WHEN {END} THEN ingest_time END) AS ended,
-                min(CASE WHEN component = 'session' THEN start_unix_nano END) AS own,
-                min(start_unix_nano) AS first,
                 bool_or(component IN ('turn', 'stt', 'endpointing') OR user_speech_end_unix_nano IS NOT NULL) AS talks
                 {known}
-            FROM ({part.sql([*columns, *wanted], raw_ids=True)}) GROUP BY {key}"""
+            FROM ({part.sql([*columns, *labels], raw_ids=True)}) GROUP BY {key}"""
             for part, key, names in kinds
             if part.files
         )
@@ -236,16 +240,17 @@ class Stored:
         ).to_pylist()
         return pa.concat_tables(
             [
-                self._where(columns, f"session_id = {_quoted([name])}", self._turns_in(files))
+                self._where(columns, f"session_id = {_quoted([name])}", self._turns_in(files, columns))
                 for name in sessions
                 if (files := {row["filename"] for row in found if row["session_id"] == name})
             ]
             or [self._where(columns, "false")]
         )
 
-    def _turns_in(self, files: Container[str]) -> str:
+    def _turns_in(self, files: Container[str], columns: Sequence[str]) -> str:
+        names = dict.fromkeys((*columns, "session_id", "turn_index", "revision"))
         hot, history = (tuple(p for p in part if str(p) in files) for part in (self._turns.hot, self._turns.history))
-        return f"({replace(self._turns, hot=hot, history=history).sql(TURNS.names)})"
+        return f"({replace(self._turns, hot=hot, history=history).sql(list(names))})"
 
     def _where(self, columns: Sequence[str], condition: str, source: str = "every") -> pa.Table:
         return self._sql(

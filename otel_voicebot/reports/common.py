@@ -138,15 +138,20 @@ def _candidates(found: Waits, slow: Bools) -> Iterator[_Candidate]:
     seen = np.unique(codes[slow]).tolist()
     for name in dict.fromkeys(filter(None, names[seen].tolist())):
         yield _Candidate("segment", name, (names == name)[codes])
-    for code in seen:
+    for code in _often(codes[slow]):
         segment, owner = longest[code]
         if segment and owner:
             yield _Candidate("owner", Key(segment, owner).label, codes == code)
     for kind, columns in _COLUMNS.items():
         codes, values = combined([found.table[column].combine_chunks() for column in columns])
-        for code in np.unique(codes[slow]).tolist():
+        for code in _often(codes[slow]):
             if value := "/".join(part for part in values[code] if part):
                 yield _Candidate(kind, value, codes == code)
+
+
+def _often(codes: Ints) -> list[int]:
+    """What occurs often enough to be looked at: names may be as many as turns."""
+    return np.flatnonzero(np.bincount(codes) >= FEWEST).tolist()
 
 
 def hypergeometric_tail(both: int, chosen: int, having: int, of: int) -> float:

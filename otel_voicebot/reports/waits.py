@@ -3,8 +3,9 @@
 The segments of one wait never overlap and add up to it, so times may be summed, by segment and owner, over any turns.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -16,11 +17,14 @@ from numpy.typing import NDArray
 __all__ = [
     "COLUMNS",
     "LONGEST",
+    "MOST_KEYS",
     "NOT_CUT",
+    "OTHERS",
     "Key",
     "Waits",
     "combined",
     "equals",
+    "folded",
     "indices",
     "longest",
     "numbers",
@@ -67,6 +71,13 @@ class Key(NamedTuple):
 
 NOT_CUT: Final = Key("not_cut")
 """What a wait has beyond its segments: all of one that could not be cut, a rounding of the framework's figure else."""
+
+
+OTHERS: Final = Key("others")
+"""Segments of owners that are too many to be told apart, summed."""
+
+MOST_KEYS: Final = 500
+"""Segments and owners that are told apart; a sender may make up any number of names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +145,29 @@ class Waits:
             self.ns[kept],
         )
 
+    def folding(self, kept: Collection[Key]) -> "Waits":
+        """The same with all other keys taken for one, ``OTHERS``, the last."""
+        keys = [key for key in self.keys if key in kept]
+        places = {key: place for place, key in enumerate(keys)}
+        place = np.fromiter((places.get(key, len(keys)) for key in self.keys), np.int64, len(self.keys))
+        return replace(self, keys=(*keys, OTHERS), key=place[self.key])
+
     def segments_of(self, row: int) -> list[dict[str, object]]:
         """The segments of one exchange, by start, as they are stored."""
         found = self.table["segments"][row].as_py() if "segments" in self.table.column_names else None
         return found if isinstance(found, list) else []
+
+
+def folded(found: Sequence[Waits]) -> list[Waits]:
+    """The same with at most ``MOST_KEYS`` keys in all and ``OTHERS``: sums stay exact, and memory is bounded."""
+    times: Counter[Key] = Counter()
+    for one in found:
+        sums = np.bincount(one.key, weights=one.ns, minlength=len(one.keys))
+        times.update(dict(zip(one.keys, sums.astype(np.int64).tolist(), strict=True)))
+    if len(times) <= MOST_KEYS:
+        return list(found)
+    kept = {key for key, _ in times.most_common(MOST_KEYS)}
+    return [one.folding(kept) for one in found]
 
 
 def waits(turns: pa.Table) -> Waits:

@@ -14,7 +14,7 @@ from otel_voicebot.reports.common import hypergeometric_tail
 from otel_voicebot.reports.exchanges import InMemory
 from otel_voicebot.reports.grid import as_text
 from otel_voicebot.reports.scope import Scope
-from otel_voicebot.reports.waits import COLUMNS, waits
+from otel_voicebot.reports.waits import COLUMNS, LONGEST, combined, longest, waits, with_longest
 from tests.reports.periods import FLASH, period
 from tests.reports.tables import NOON, cut_turns, exchange, segment, turn
 
@@ -162,6 +162,39 @@ def test_turns_of_an_older_version() -> None:
     """Turns that were stored before there were segments are ranked all the same."""
     old = TURNS.drop_columns(["segments"])
     assert [row["turn"] for row in slow.compute(InMemory(old, SCOPE)).turns][:2] == ["call-2/1", "call-1/2"]
+
+
+def test_ids_that_begin_alike() -> None:
+    """Ids that differ far behind only are told apart by as many characters as that takes, and no more."""
+    rows = [turn(f"{'x' * 500}{n:03d}{'y' * 20}", 1, response_gap_s=1.0) for n in range(120)]
+    assert slow.compute(InMemory(cut_turns(*rows), SCOPE)).id_length == 503
+    assert slow.compute(InMemory(cut_turns(*rows[:10]), SCOPE)).id_length == 503
+    assert slow.compute(InMemory(cut_turns(*rows[::100]), SCOPE)).id_length == 501
+
+
+def test_made_up_names_take_no_memory() -> None:
+    """30,000 names of each of two kinds are numbered without a place for every pair, which would take gigabytes."""
+    count = 30_000
+    names = pa.array([f"name-{n}" for n in range(count)])
+    code, values = combined([names, names.take(pa.array(range(count - 1, -1, -1)))])
+    assert sorted(code.tolist()) == list(range(count))
+    assert all(values[code[n]] == (f"name-{n}", f"name-{count - 1 - n}") for n in (0, 1, count - 1))
+
+
+def test_longest_segment_is_that_of_the_models() -> None:
+    """Where the column of the longest segment is missing it is found in the segments: sums count, then the first."""
+    rows = [
+        [segment("tool", 0.4, "a/b"), segment("rag", 0.5), segment("tool", 0.4, "a/b")],
+        [segment("tool", 0.5, "a/b"), segment("rag", 0.5)],
+        [segment("rag", 0.5), segment("tool", 0.5, "a/b")],
+        [],
+        None,
+    ]
+    table = cut_turns(*(turn("call", n, segments=one) for n, one in enumerate(rows)))
+    told = with_longest(table).sort_by("turn_index").select(LONGEST).to_pylist()
+    expected = [("tool", "a/b"), ("tool", "a/b"), ("rag", None), (None, None), (None, None)]
+    assert [tuple(row.values()) for row in told] == expected
+    assert [one and one[0][:2] for one in (longest(row or ()) for row in rows)] == [*expected[:3], None, None]
 
 
 def test_long_ids_are_shortened() -> None:

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from otel_voicebot.errors import UnreadableDataError
 from otel_voicebot.models import Selection
-from otel_voicebot.models.catalog import END, WORK
+from otel_voicebot.models.catalog import END, STAGE, WORK
 from otel_voicebot.reports.waits import equals, indices, truths, with_longest
 from otel_voicebot.spans.schema import TURNS
 from otel_voicebot.store.reader import Snapshot
@@ -185,22 +185,25 @@ class Stored:
             columns.append("start_unix_nano")
             known += """, min(start_unix_nano) AS first,
                 min(CASE WHEN component = 'session' THEN start_unix_nano END) AS own"""
-        # hot spans of frameworks lack their session; compaction has filled it in
-        kinds = (
-            (replace(self._spans, hot=()), "session_id", "session_id, NULL::BLOB AS trace_id"),
-            (
-                replace(self._spans, history=()),
-                "trace_id",
-                "coalesce(max(session_id), lower(hex(trace_id))) AS session_id, trace_id",
-            ),
+        known += (
+            ", bool_or(component IN ('turn', 'stt', 'endpointing') OR user_speech_end_unix_nano IS NOT NULL) AS talks"
+        )
+        # Hot spans of frameworks lack their session; compaction has filled it in. Of the many spans of history names
+        # are read where they count only: that halves the time.
+        history, hot = replace(self._spans, hot=()), replace(self._spans, history=())
+        by_trace = "coalesce(max(session_id), lower(hex(trace_id))) AS session_id, trace_id"
+        by_call = "session_id, NULL::BLOB AS trace_id"
+        passes = (
+            (history, by_call, "session_id", "true", STAGE, "false"),
+            (history, by_call, "session_id", f"component = 'other' AND ({WORK} OR {END})", WORK, END),
+            (history, by_call, "session_id", f"component = 'session' AND {END}", "false", "true"),
+            (hot, by_trace, "trace_id", "true", WORK, END),
         )
         return " UNION ALL ".join(
-            f"""SELECT {names},
-                max(CASE WHEN {WORK} THEN ingest_time END) AS came, max(CASE WHEN {END} THEN ingest_time END) AS ended,
-                bool_or(component IN ('turn', 'stt', 'endpointing') OR user_speech_end_unix_nano IS NOT NULL) AS talks
-                {known}
-            FROM ({part.sql([*columns, *labels], raw_ids=True)}) GROUP BY {key}"""
-            for part, key, names in kinds
+            f"""SELECT {names}, max(CASE WHEN {work} THEN ingest_time END) AS came,
+                max(CASE WHEN {end} THEN ingest_time END) AS ended{known}
+            FROM ({part.sql([*columns, *labels], raw_ids=True)}) WHERE {condition} GROUP BY {key}"""
+            for part, names, key, condition, work, end in passes
             if part.files
         )
 

@@ -215,7 +215,7 @@ class Stored:
         Raises:
             RowsError: a file turned out to be damaged, or vanished.
         """
-        table = self._where(columns, condition)
+        table = self._sql(self._select(columns, condition))
         if "longest_segment" not in columns:
             return table
         if "segments" in columns:
@@ -226,13 +226,13 @@ class Stored:
         old &= truths(pc.is_valid(pc.coalesce(table["response_gap_s"], table["wait_s"])))
         if not old.any():
             return table
-        again = with_longest(self._where((*columns, "segments"), f"({condition}) AND {unsure}")).select(columns)
+        again = self._sql(self._select((*columns, "segments"), f"({condition}) AND {unsure}"))
         kept = table.take(indices(np.flatnonzero(~old)))
-        return pa.concat_tables([kept, again], promote_options="permissive")
+        return pa.concat_tables([kept, with_longest(again).select(columns)], promote_options="permissive")
 
     def rows_of(self, sessions: Sequence[str], columns: Sequence[str]) -> pa.Table:
         """Those of these calls; raises as ``rows``."""
-        if len(sessions) > _FEW:
+        if len(sessions) > _FEW or "longest_segment" in columns:
             return self.rows(columns, of_calls(sessions))
         # A file's segments are decoded in full for a list of names, and hardly for one name. Where are they?
         listed = _quoted([str(path) for path in self._turns.files])
@@ -241,24 +241,20 @@ class Stored:
                 schema = MAP {{'session_id': {{name: 'session_id', type: 'VARCHAR', default_value: NULL}}}},
                 hive_partitioning = false) WHERE {of_calls(sessions)}"""
         ).to_pylist()
-        return pa.concat_tables(
-            [
-                self._where(columns, f"session_id = {_quoted([name])}", self._turns_in(files, columns))
-                for name in sessions
-                if (files := {row["filename"] for row in found if row["session_id"] == name})
-            ]
-            or [self._where(columns, "false")]
-        )
+        queries = [
+            self._select(columns, f"session_id = {_quoted([name])}", self._turns_in(files, columns))
+            for name in sessions
+            if (files := {row["filename"] for row in found if row["session_id"] == name})
+        ]
+        return self._sql(" UNION ALL ".join(queries or [self._select(columns, "false")]))
 
     def _turns_in(self, files: Container[str], columns: Sequence[str]) -> str:
         names = dict.fromkeys((*columns, "session_id", "turn_index", "revision"))
         hot, history = (tuple(p for p in part if str(p) in files) for part in (self._turns.hot, self._turns.history))
         return f"({replace(self._turns, hot=hot, history=history).sql(list(names))})"
 
-    def _where(self, columns: Sequence[str], condition: str, source: str = "every") -> pa.Table:
-        return self._sql(
-            f"SELECT {', '.join(columns)} FROM (SELECT e.* FROM {source} e {self._joins}) WHERE {condition}"
-        )
+    def _select(self, columns: Sequence[str], condition: str, source: str = "every") -> str:
+        return f"SELECT {', '.join(columns)} FROM (SELECT e.* FROM {source} e {self._joins}) WHERE {condition}"
 
     def rest(self) -> PartOf:
         """The spans of the calls whose rows are missing or out of date."""

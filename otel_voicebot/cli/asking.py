@@ -19,11 +19,18 @@ __all__ = ["ask", "exchanges", "finish", "nothing"]
 Answer = TypeVar("Answer")
 
 
-def ask(question: Question, now: datetime, compute: "Callable[[Opened], Answer]", *, brief: bool = False) -> Answer:
+def ask(
+    question: Question,
+    now: datetime,
+    compute: "Callable[[Opened], Answer]",
+    *,
+    brief: bool = False,
+    cut: bool = True,
+) -> Answer:
     """The answer from the question's data. Raises what ``reports.source.ask`` raises."""
     from otel_voicebot.reports import source  # noqa: PLC0415 - not for --help
 
-    return source.ask(question.settings().data, question.selection(now), now, compute, brief=brief)
+    return source.ask(question.settings().data, question.selection(now), now, compute, brief=brief, cut=cut)
 
 
 def exchanges(question: Question, now: datetime, compute: "Callable[[Exchanges], Answer]") -> Answer:

@@ -85,11 +85,19 @@ class Engine:
         source: where spans come from.
         selection: which sessions count. Turns and operations count when their session does.
         brief: keep only the columns of turns and sessions that KPIs and report sections read.
+        cut: say what waits were spent on: ``segments``, ``breakdowns`` and these columns of ``turns``. It takes longer
+            than all the rest; a brief engine never does.
         short_session_s: a session abandoned before this many seconds is short.
     """
 
     def __init__(
-        self, source: Source, selection: Selection | None = None, *, brief: bool = False, short_session_s: float = 5.0
+        self,
+        source: Source,
+        selection: Selection | None = None,
+        *,
+        brief: bool = False,
+        cut: bool = True,
+        short_session_s: float = 5.0,
     ) -> None:
         # By itself DuckDB would put what does not fit into memory beside the user: in the working directory.
         self._overflow = _private_directory()
@@ -102,7 +110,7 @@ class Engine:
             self._connection.execute("SET parquet_metadata_cache = true")  # each model opens every file again
             self._connection.execute("SET enable_progress_bar = false")  # it would go to stdout, before the answer
             self._connection.execute("SET VARIABLE short_session_s = ?", [short_session_s])
-            self._define(source, selection or Selection(), brief=brief)
+            self._define(source, selection or Selection(), brief=brief, cut=cut and not brief)
         except duckdb.Error as error:
             self.close()
             raise UnreadableDataError(f"the spans can't be read: {_first_line(error)}") from error
@@ -110,12 +118,12 @@ class Engine:
             self.close()
             raise
 
-    def _define(self, source: Source, selection: Selection, *, brief: bool) -> None:
+    def _define(self, source: Source, selection: Selection, *, brief: bool, cut: bool) -> None:
         run = self._connection.execute
         run(f"CREATE VIEW spans AS {source.sql(SPAN_COLUMNS, raw_ids=True)}")
         run(f"CREATE TEMP TABLE links AS {MODELS['links'].text}")
         repeated, nests, loose, framed = self._connection.sql(_SUSPECTED).fetchall()[0]
-        self._framed, self._selected = framed, False
+        self._framed = framed
         run("DROP TABLE links")
         if repeated:
             run(f"CREATE TEMP TABLE repeats AS {MODELS['repeats'].text}")
@@ -134,7 +142,7 @@ class Engine:
         run(f"CREATE VIEW known AS {MODELS['known' if framed else 'unplaced'].text}")
         # What was said stands in no section: known to be empty, it isn't even looked for.
         run(f"CREATE VIEW texts AS SELECT * FROM ({MODELS['texts'].text}) {'WHERE false' if brief else ''}")
-        self._define_cuts(brief=brief)
+        self._define_cuts(cut=cut)
         selected = any(getattr(selection, label) is not None for label in _LABELS)
         labels = ", ".join(label if selected else f"NULL::VARCHAR AS {label}" for label in _LABELS)
         # Each model reads the one before as a table, so that it is computed once.
@@ -146,22 +154,20 @@ class Engine:
         run("CREATE VIEW operations AS SELECT * FROM operations_all")
         where, parameters = selection.where()
         if where:
-            self._selected = True
             run(f"CREATE TEMP TABLE selected AS SELECT session_id FROM sessions_all WHERE {where}", parameters)
-            for name in ("turns", "sessions", "operations", *(() if brief else ("segments",))):
+            for name in ("turns", "sessions", "operations", *(("segments",) if cut else ())):
                 run(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM {name}_all SEMI JOIN selected USING (session_id)")
         run(f"CREATE {'TEMP TABLE' if brief else 'VIEW'} components AS {MODELS['components'].text}")
         # those that read one of the others come after it
         names = sorted(MODELS.keys() - _COMPUTED, key=lambda name: not _COMPUTED.issuperset(MODELS[name].inputs))
-        for name in (*names, *(() if brief else ("breakdowns",))):
+        for name in (*names, *(("breakdowns",) if cut else ())):
             run(f"CREATE VIEW {name} AS {MODELS[name].text}")
 
-    def _define_cuts(self, *, brief: bool) -> None:
-        """What the wait of each exchange was spent on; of a brief engine only once it is asked for it (``cut``)."""
+    def _define_cuts(self, *, cut: bool) -> None:
+        """What the wait of each exchange was spent on."""
         run = self._connection.execute
-        self._cut = not brief
-        run(f"CREATE {'VIEW' if brief else 'TEMP TABLE'} judged AS {MODELS['judged'].text}")
-        if brief:
+        run(f"CREATE {'TEMP TABLE' if cut else 'VIEW'} judged AS {MODELS['judged'].text}")
+        if not cut:
             for name, columns in NO_CUTS.items():
                 run(f"CREATE TEMP TABLE {name} ({columns})")
             return
@@ -174,23 +180,6 @@ class Engine:
         run("CREATE VIEW segments AS SELECT * FROM segments_all")
         for name in NO_CUTS:
             run(f"CREATE VIEW {name} AS {MODELS[name].text}")
-
-    def cut(self) -> None:
-        """Have the relation ``segments`` at hand, of the selected sessions; a brief engine computes it only now.
-
-        Raises:
-            UnreadableDataError: as ``sql``.
-        """
-        if self._cut:
-            return
-        chosen = "SELECT * FROM main.steps" + (" SEMI JOIN selected USING (session_id)" if self._selected else "")
-        try:
-            self._connection.execute(
-                f"CREATE TEMP TABLE segments AS WITH steps AS ({chosen}), {self._chain('segments')}"
-            )
-        except duckdb.Error as error:
-            raise UnreadableDataError(f"the query failed: {_first_line(error)}") from error
-        self._cut = True
 
     def _chain(self, model: str) -> str:
         """The common tables of a query that computes a model from ``steps``, and the query."""

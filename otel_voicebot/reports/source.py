@@ -62,7 +62,13 @@ class Opened:
 
 
 def ask(
-    data: Path, selection: Selection, now: datetime, compute: Callable[[Opened], Answer], *, brief: bool = False
+    data: Path,
+    selection: Selection,
+    now: datetime,
+    compute: Callable[[Opened], Answer],
+    *,
+    brief: bool = False,
+    cut: bool = True,
 ) -> Answer:
     """The answer to ``compute`` from what can be read in ``data``.
 
@@ -76,12 +82,15 @@ def ask(
         now: the moment that the answer is as of.
         compute: called once, or again when an attempt met damage or a file that was gone.
         brief: the question is about KPIs and sections only (faster).
+        cut: it is about segments of waits (slower by far, where it isn't brief).
 
     Raises:
         NoDataError: there is no data.
         UnreadableDataError: there is, and none of it can be read.
     """
-    return reading(data, lambda source: _answer(source, selection, now, compute, brief=brief), since=selection.since)
+    return reading(
+        data, lambda source: _answer(source, selection, now, compute, brief=brief, cut=cut), since=selection.since
+    )
 
 
 def ask_about(name: str, data: Path, now: datetime, compute: Callable[[Opened], Answer]) -> Answer:
@@ -132,9 +141,15 @@ def _told(source: Snapshot, wanted: str, *names: str) -> list[str | None]:
 
 
 def _answer(
-    source: Snapshot, selection: Selection, now: datetime, compute: Callable[[Opened], Answer], *, brief: bool
+    source: Snapshot,
+    selection: Selection,
+    now: datetime,
+    compute: Callable[[Opened], Answer],
+    *,
+    brief: bool,
+    cut: bool = False,
 ) -> Answer:
-    with Engine(source, selection, brief=brief) as engine:
+    with Engine(source, selection, brief=brief, cut=cut) as engine:
         return compute(Opened(source, engine, scope_of(source, selection, now)))
 
 

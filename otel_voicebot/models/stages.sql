@@ -68,7 +68,7 @@ tools AS (
     WHERE after_tool AND b < e
 )
 SELECT
-    row_number() OVER (ORDER BY wait, b, hash(span_id)) AS stage, *
+    row_number() OVER (ORDER BY wait, b, span_id NULLS FIRST) AS stage, *
 FROM (
     SELECT wait, kind, b, greatest(e, b) AS e, chunk, failed, hidden, cancelled, outer_e, own, setting_ns, span_id,
         CASE WHEN kind IN ('stt', 'llm', 'tts', 'nlu', 'rag') THEN provider END AS provider,

@@ -5,6 +5,7 @@
     ├── NoDataError                code 3   nothing in the store answers the question
     ├── UnreadableDataError        code 4   a file can't be read; what can be read was used
     ├── UnreachableError           code 5   a service does not answer
+    │   └── TooSlowError           code 5   an answer was given up, as it took too long
     ├── CannotStartError           code 6   a port, a disk or a permission is missing
     │   └── LeaseError             code 6   another maintainer holds the data directory
     └── MissingExtraError          code 2   an optional library is not installed
@@ -20,6 +21,7 @@ __all__ = [
     "LeaseError",
     "MissingExtraError",
     "NoDataError",
+    "TooSlowError",
     "UnreachableError",
     "UnreadableDataError",
     "UsageError",
@@ -77,6 +79,10 @@ class UnreachableError(VoicebotError):
 
     code = 5
     retryable = True
+
+
+class TooSlowError(UnreachableError):
+    """An answer was given up, as it took too long; a narrower question may have one."""
 
 
 class CannotStartError(VoicebotError):

@@ -74,8 +74,11 @@ class Settings(BaseSettings):
     http_addr: str = "127.0.0.1:4318"
     """HOST:PORT where the service takes OTLP over HTTP and answers /healthz and /readyz; the same."""
 
+    web_addr: str = "127.0.0.1:8080"
+    """HOST:PORT where the service answers Jaeger's query API, for Grafana and Jaeger's UI; the same."""
+
     tls_cert: Path | None = None
-    """Certificate chain (PEM) of the service. With it both doors speak TLS only."""
+    """Certificate chain (PEM) of the service. With it both doors and the web port speak TLS only."""
 
     tls_key: Path | None = None
     """Its private key (PEM)."""
@@ -84,7 +87,7 @@ class Settings(BaseSettings):
     """Authorities (PEM) that sign senders' certificates. With it a sender without such a certificate is refused."""
 
     bearer_token: SecretStr | None = None
-    """Senders must say `authorization: Bearer ...` with this token."""
+    """Senders, and who asks at the web port, must say `authorization: Bearer ...` with this token."""
 
     max_body: Size = Field(default=64 << 20, ge=1024)
     """Bytes of one request as sent. gRPC's usual 4 MiB refuses an ordinary Collector's batch for good."""
@@ -158,7 +161,7 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
-    @field_validator("metrics_addr", "grpc_addr", "http_addr")
+    @field_validator("metrics_addr", "grpc_addr", "http_addr", "web_addr")
     @classmethod
     def _address(cls, value: str) -> str:
         if value == "none":  # OpenTelemetry's word; an empty environment variable is one that is not set

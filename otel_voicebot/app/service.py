@@ -3,10 +3,11 @@
 import secrets
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 
 import pyarrow as pa
@@ -56,6 +57,11 @@ class Addresses:
     grpc: str | None = None
     http: str | None = None
     metrics: str | None = None
+    web: str | None = None
+
+
+Web = Callable[[Path, str, Security], _Door]
+"""Makes the web port, which stands above this layer: of the data directory, its address, and who may ask."""
 
 
 class Service:
@@ -63,14 +69,16 @@ class Service:
 
     Args:
         settings: everything.
+        web: makes the web port; without it there is none.
 
     Raises:
         CannotStartError: the data directory can't be written to.
         UsageError: a certificate, key or token can't be used.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, web: Web | None = None) -> None:
         self.settings = settings
+        self._web = web
         self.metrics = SelfMetrics()
         self.addresses = Addresses()
         self._security = _security(settings)
@@ -141,6 +149,7 @@ class Service:
                 grpc=self._start_door(GrpcReceiver, self.settings.grpc_addr),
                 http=self._start_door(HttpReceiver, self.settings.http_addr),
                 metrics=self._serve_metrics(),
+                web=self._start_web(self.settings.web_addr),
             )
             self._take_up()
             if self._forwarder is not None:
@@ -171,10 +180,17 @@ class Service:
         limits = Limits(
             self.settings.max_body, self.settings.max_decompressed, in_flight_bytes=self.settings.memory_limit
         )
-        door: _Door = kind(self._intake, address, self._security, limits, self.metrics)
-        port = door.start()
-        self._doors[kind.__name__] = door
+        return self._start(kind(self._intake, address, self._security, limits, self.metrics), address)
+
+    def _start_web(self, address: str) -> str | None:
+        if not address or self._web is None:
+            return None
+        return self._start(self._web(self._store.data, address, self._security), address)
+
+    def _start(self, door: _Door, address: str) -> str:
         self._open.callback(door.stop, _GRACE_S)
+        port = door.start()
+        self._doors[type(door).__name__] = door
         return f"{address.rpartition(':')[0]}:{port}"
 
     def _serve_metrics(self) -> str | None:

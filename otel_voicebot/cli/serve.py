@@ -55,8 +55,18 @@ def serve(
             show_default=False,
         ),
     ] = None,
+    web: Annotated[
+        str | None,
+        typer.Option(
+            "--web",
+            metavar="HOST:PORT",
+            help="Where Jaeger's query API is answered, for Grafana and Jaeger's UI. Default: 127.0.0.1:8080.",
+            show_default=False,
+        ),
+    ] = None,
     tls_cert: Annotated[
-        Path | None, typer.Option("--tls-cert", metavar="FILE", help="Certificate chain (PEM): senders must use TLS.")
+        Path | None,
+        typer.Option("--tls-cert", metavar="FILE", help="Certificate chain (PEM): senders and askers must use TLS."),
     ] = None,
     tls_key: Annotated[Path | None, typer.Option("--tls-key", metavar="FILE", help="Its private key (PEM).")] = None,
     tls_client_ca: Annotated[
@@ -68,7 +78,7 @@ def serve(
         typer.Option(
             "--bearer-token-file",
             metavar="FILE",
-            help="Senders must say the token in this file. Also: $OTEL_VOICEBOT_BEARER_TOKEN.",
+            help="Senders and askers must say the token in this file. Also: $OTEL_VOICEBOT_BEARER_TOKEN.",
         ),
     ] = None,
     retention: Annotated[
@@ -92,6 +102,7 @@ def serve(
         "grpc_addr": grpc,
         "http_addr": http,
         "metrics_addr": metrics,
+        "web_addr": web,
         "tls_cert": tls_cert,
         "tls_key": tls_key,
         "tls_client_ca": tls_client_ca,
@@ -108,15 +119,16 @@ def serve(
     stops = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, stops)
     from otel_voicebot.app.service import Service  # noqa: PLC0415 - not for --help
+    from otel_voicebot.web import WebServer  # noqa: PLC0415 - the same
 
     _share_memory()
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    service = Service(settings)
+    service = Service(settings, WebServer)
     service.start()
     _collect_rarely()
     try:
         where = service.addresses
-        line = {"ready": True, "grpc": where.grpc, "http": where.http, "metrics": where.metrics}
+        line = {"ready": True, "grpc": where.grpc, "http": where.http, "metrics": where.metrics, "web": where.web}
         out.write(json.dumps({**line, "data": str(settings.data)}) + "\n", None)
         signal.sigwait(stops)
         out.note("stopping: what was taken is answered first")

@@ -88,15 +88,13 @@ def record_turns(into: Aggregator, rows: pa.Table) -> None:
 
 def _record_segments(into: Aggregator, rows: pa.Table) -> None:
     """Feed the segments of answered exchanges: those of abandoned ones are of waits that were cut short."""
-    if "segments" not in rows.column_names:
-        return
     answered = rows.select(["bot", "segments"]).filter(pc.is_valid(rows["response_gap_s"]))
     segments = pc.list_flatten(answered["segments"])
     if not len(segments):
         return
-    bots, owners = encoded(answered["bot"]), pc.list_parent_indices(answered["segments"])
+    bots, parents = encoded(answered["bot"]), pc.list_parent_indices(answered["segments"])
     labels = {
-        "bot": Encoded(bots.codes[owners.to_numpy()], bots.texts),
+        "bot": Encoded(bots.codes[parents.to_numpy()], bots.texts),
         **{name: encoded(pc.struct_field(segments, name)) for name in ("segment", "owner")},
     }
     into.observe(s.SEGMENT_DURATION, labels, pc.struct_field(segments, "duration_s"))

@@ -3,25 +3,22 @@
 import asyncio
 import contextlib
 import math
-import socket
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final
 
-import uvicorn
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, Router
 
-from otel_voicebot.errors import CannotStartError
 from otel_voicebot.receivers.answers import Accepted, Answer, Intake, Refused
 from otel_voicebot.receivers.bodies import ENCODINGS
 from otel_voicebot.receivers.connection import BoundedConnection, SlowSenderError
 from otel_voicebot.receivers.door import BusyError, Door, Lease, Pending
 from otel_voicebot.receivers.limits import Budget, Limits
 from otel_voicebot.receivers.security import Security
+from otel_voicebot.receivers.serving import HttpServer, Named
 from otel_voicebot.receivers.statuses import DOORS, accepted, refused
 from otel_voicebot.selfmetrics import SelfMetrics
 
@@ -32,8 +29,7 @@ _WORKERS: Final = 4
 _JSON_SHARE: Final = 4
 """One in so many of the requests at once may be JSON: they wait for each other, up to seconds each."""
 _CONNECTIONS: Final = 1000
-_KEEP_ALIVE_S: Final = 75
-_START_S: Final = 10.0
+_NAMED: Final = Named("OTLP/HTTP", "otel-voicebot-http", "OTEL_VOICEBOT_HTTP_ADDR")
 _PROTOBUF, _JSON = "application/x-protobuf", "application/json"
 
 
@@ -51,12 +47,9 @@ class HttpReceiver:
     def __init__(
         self, intake: Intake, address: str, security: Security, limits: Limits, metrics: SelfMetrics | None = None
     ) -> None:
-        self._address = address
-        self._security = security
         self._app = _App(Door("http", intake, security, limits, metrics or SelfMetrics()))
-        self._limits = limits
-        self._server: uvicorn.Server | None = None
-        self._thread: threading.Thread | None = None
+        connection = BoundedConnection.within(limits.receive_s, _CONNECTIONS)
+        self._server = HttpServer(self._app.router, address, _NAMED, security, connection)
 
     def start(self) -> int:
         """Listen; the port.
@@ -64,73 +57,17 @@ class HttpReceiver:
         Raises:
             CannotStartError: the address can't be used.
         """
-        listening = self._listen()
-        config = uvicorn.Config(
-            self._app.router,
-            http=BoundedConnection.within(self._limits.receive_s, _CONNECTIONS),
-            loop="asyncio",
-            ws="none",
-            lifespan="off",
-            access_log=False,
-            log_config=None,
-            log_level="critical",  # what a hostile sender sends is counted, not logged
-            server_header=False,
-            timeout_keep_alive=_KEEP_ALIVE_S,
-        )
-        config.load()
-        config.ssl = self._security.context()
-        server = self._server = uvicorn.Server(config)
-        started = threading.Event()
-        self._thread = threading.Thread(
-            target=_serve, args=(server, listening, started), name="otel-voicebot-http", daemon=True
-        )
-        self._thread.start()
-        if not started.wait(_START_S):
-            raise CannotStartError(f"OTLP/HTTP can't be served at {self._address}: the server did not start")
-        port: int = listening.getsockname()[1]
-        return port
+        return self._server.start()
 
     @property
     def alive(self) -> bool:
         """Whether its thread runs; also before start and after stop."""
-        return self._server is None or self._thread is None or self._thread.is_alive()
+        return self._server.alive
 
     def stop(self, grace_s: float) -> None:
         """Take nothing new, answer what was taken within so many seconds, and end. Idempotent; safe before start."""
-        server, thread, self._server = self._server, self._thread, None
-        if server is not None and thread is not None:
-            server.config.timeout_graceful_shutdown = math.ceil(grace_s)
-            server.should_exit = True
-            thread.join(math.ceil(grace_s) + 2)
+        if self._server.stop(grace_s):
             self._app.close()
-
-    def _listen(self) -> socket.socket:
-        host, _, port = self._address.rpartition(":")
-        host = host.strip("[]")
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        try:
-            return socket.create_server((host, int(port)), family=family, backlog=512)
-        except (OSError, UnicodeError, ValueError, OverflowError) as error:
-            msg = (
-                f"OTLP/HTTP can't be served at {self._address}: {getattr(error, 'strerror', None) or 'no such host'}; "
-                "set OTEL_VOICEBOT_HTTP_ADDR to another HOST:PORT (port 0 picks a free one)"
-            )
-            raise CannotStartError(msg) from error
-
-
-def _serve(server: uvicorn.Server, listening: socket.socket, started: threading.Event) -> None:
-    async def run() -> None:
-        serving = asyncio.ensure_future(server.serve(sockets=[listening]))
-        while not server.started and not serving.done():
-            await asyncio.sleep(0.002)
-        if server.started:
-            started.set()
-        await serving
-
-    try:
-        asyncio.run(run())
-    finally:
-        listening.close()
 
 
 class _Problem(Exception):  # noqa: N818 - an answer, not a failure

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from otel_voicebot.reports import waits
+from otel_voicebot.reports import censored
 from otel_voicebot.reports.grid import Column, Grid
 from otel_voicebot.reports.scope import Scope
 from otel_voicebot.reports.tables import Tables
@@ -75,7 +75,7 @@ def _kpi(row: Row) -> Kpi:
 
 def _missing(name: str, row: Row) -> str:
     if name in _CENSORED and row["denominator"]:
-        return waits.NOT_REACHED
+        return censored.NOT_REACHED
     return _MISSING.get(name, "nothing was measured")
 
 
@@ -133,7 +133,7 @@ def document(report: Report) -> dict[str, object]:
             "outcomes": [plain(dict(row)) for row in report.outcomes],
             "errors": [plain(dict(row)) for row in report.errors],
         },
-        "notes": {"waits": list(waits.notes(report.waits))},
+        "notes": {"waits": list(censored.notes(report.waits))},
     }
 
 
@@ -147,7 +147,7 @@ def grids(report: Report) -> dict[str, Grid]:
     """The sections as tables, by name."""
     return {
         "kpis": _kpis(report.kpis),
-        "waits": waits.grid(report.waits),
+        "waits": censored.grid(report.waits),
         "components": Grid("components", "Components", _COMPONENTS, report.components, empty="no operation was seen"),
         "outcomes": Grid("outcomes", "Outcomes", _OUTCOMES, report.outcomes, empty="no session was seen"),
         "errors": Grid("errors", "Errors", _ERRORS, report.errors, empty="no operation failed"),

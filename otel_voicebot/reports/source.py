@@ -6,13 +6,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
+import duckdb
 import pyarrow as pa
 
+from otel_voicebot.errors import NoDataError, UnreadableDataError
 from otel_voicebot.models import Engine, Selection
 from otel_voicebot.reports.scope import Scope, Unreadable
+from otel_voicebot.store.contents import is_trace
+from otel_voicebot.store.lookup import Lookup
 from otel_voicebot.store.reader import Snapshot, reading
 
-__all__ = ["Opened", "ask"]
+__all__ = ["Opened", "ask", "ask_about"]
 
 Answer = TypeVar("Answer")
 
@@ -74,6 +78,53 @@ def ask(
         UnreadableDataError: there is, and none of it can be read.
     """
     return reading(data, lambda source: _answer(source, selection, now, compute, brief=brief), since=selection.since)
+
+
+def ask_about(name: str, data: Path, now: datetime, compute: Callable[[Opened], Answer]) -> Answer:
+    """The answer to ``compute`` from one session alone: of all files only those are opened that may hold it.
+
+    Args:
+        name: a trace id (32 hex digits) or a session id, in full.
+        data: the data directory.
+        now: the moment that the answer is as of.
+        compute: called as by ``ask``; it sees all traces of the session, and no other.
+
+    Raises:
+        NoDataError: no session or trace is called so; a beginning of a name is found by ``ask`` alone.
+        UnreadableDataError: as ``ask``.
+    """
+    lookup = Lookup()
+    trace = name.lower()
+    sessions = reading(
+        data, lambda source: _told(source, "session_id", name, trace), choice=lookup.holding([name, trace])
+    )
+    named = [one for one in sessions if one]
+    traces = [trace] if is_trace(trace) else []
+    if named:
+        chosen = lookup.holding(named)
+        traces += [one for one in reading(data, lambda source: _told(source, "trace_id", *named), choice=chosen) if one]
+    if not sessions:
+        raise NoDataError(f"no session or trace is called {name!r}")
+    return reading(
+        data,
+        lambda source: _answer(source.of_traces(traces), Selection(), now, compute, brief=True),
+        choice=lookup.holding(traces),
+    )
+
+
+def _told(source: Snapshot, wanted: str, *names: str) -> list[str | None]:
+    """The sessions, or traces, of the rows that carry one of these names as their session or trace."""
+    listed = ", ".join("?" for _ in names)
+    query = (
+        f"SELECT DISTINCT {wanted} FROM ({source.sql(('trace_id', 'session_id'))}) "  # noqa: S608 - names are ours
+        f"WHERE trace_id IN ({listed}) OR session_id IN ({listed})"
+    )
+    with duckdb.connect() as connection:
+        try:
+            return [row[0] for row in connection.execute(query, [*names, *names]).fetchall()]
+        except duckdb.Error as error:
+            first_line = str(error).partition("\n")[0]
+            raise UnreadableDataError(f"reading spans in {source.data} failed: {first_line}") from error
 
 
 def _answer(

@@ -11,5 +11,5 @@ class Tables(Protocol):
     """Gives the models' tables of one window as Arrow tables. ``models.Engine`` is one."""
 
     def table(self, name: str) -> pa.Table:
-        """The rows of model ``name``: operations, turns, sessions, kpis, components, outcomes, errors."""
+        """The rows of model ``name``: kpis, wait_ends, components, outcomes, errors, turns, ..."""
         ...

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from otel_voicebot.errors import UnreadableDataError
 from otel_voicebot.spans.schema import TABLES, TABLES_READ
 from otel_voicebot.store import disk
+from otel_voicebot.store.contents import Gathered
 from otel_voicebot.store.encoding import ROW_GROUP, open_writer, readable
 from otel_voicebot.store.keys import PART_BYTES, Plan, batches, filled, order_of, plan, schema_of, whole
 from otel_voicebot.store.marks import Erased
@@ -119,14 +120,17 @@ class _Run:
     def write(self, target: Path, metadata: dict[str, str]) -> Merged:
         """Sort and write part after part."""
         rows = 0
+        gathered = Gathered() if self._table == "spans" else None
         with open_writer(target, self._table) as writer:
             for part in self._parts():
                 writer.write_table(self._sorted(part), row_group_size=ROW_GROUP)
+                if gathered is not None:
+                    gathered.add(part)
                 rows += part.num_rows
                 del part
                 pa.default_memory_pool().release_unused()
                 self._step()
-            writer.add_key_value_metadata(metadata)
+            writer.add_key_value_metadata(metadata | (gathered.note() if gathered is not None else {}))
         return Merged(rows, self._repeated, self._gone)
 
     def _rows(self, path: Path) -> Iterator[pa.RecordBatch]:

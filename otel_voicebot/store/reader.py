@@ -8,8 +8,8 @@ session or an hour marks it first, so what is half removed is hidden altogether.
 
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -41,6 +41,10 @@ _DECIDES: Final = ("session_id", "user_hash", "trace_id")
 Check = Callable[[Path], str | None]
 """Says what is wrong with a file; None when nothing is. Raises FileNotFoundError when it has vanished."""
 
+Paths = list[str]
+Choice = Callable[[Paths, Paths], tuple[Paths, Paths]]
+"""Picks, of the files in hot and in history that count, those that a question is about. Thousands: no Path yet."""
+
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -58,6 +62,10 @@ class Snapshot:
     since: datetime | None = None
     erased: Erased = field(default_factory=Erased)
     """Whose rows are hidden, by the tombstones of that moment."""
+    choice: Choice | None = field(default=None, compare=False)
+    """How the files were picked; all were when None."""
+    traces: frozenset[str] = frozenset()
+    """Only rows of these traces (ids as hex) are shown; of all when empty."""
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -84,8 +92,22 @@ class Snapshot:
         wanted = [(raw if raw_ids else hexed).field(name) for name in columns or hexed.names]
         stored = ((hexed, self.history), (raw, self.hot))
         return " UNION ALL ".join(
-            _select(wanted, schema, files, self.erased.condition(schema)) for schema, files in stored if files
+            _select(wanted, schema, files, self._condition(schema)) for schema, files in stored if files
         )
+
+    def of_traces(self, traces: Iterable[str]) -> "Snapshot":
+        """The same files, of which only the rows of these traces (ids as 32 lowercase hex digits) are shown."""
+        return replace(self, traces=frozenset(traces))
+
+    def _condition(self, schema: pa.Schema) -> str:
+        terms = [self.erased.condition(schema)]
+        if self.traces:
+            # The bytes or the digits themselves and no function of the column: Parquet's bloom filters know those,
+            # and an equality better than a list.
+            has_digits = pa.types.is_string(schema.field("trace_id").type)
+            listed = [f"'{one}'" if has_digits else _blob(one) for one in sorted(self.traces)]
+            terms.append(f"trace_id = {listed[0]}" if len(listed) == 1 else f"trace_id IN ({', '.join(listed)})")
+        return " AND ".join(term for term in terms if term)
 
     def read(self, columns: Sequence[str] | None = None) -> pa.Table:
         """The rows as Arrow, with these columns of ``schema``, in memory.
@@ -109,7 +131,7 @@ class Snapshot:
         Raises:
             NoDataError, UnreadableDataError: as ``snapshot``.
         """
-        return _take(self.data, self.table, self.since, _check_pages)
+        return replace(_take(self.data, self.table, self.since, _check_pages, self.choice), traces=self.traces)
 
     def damage(self) -> str:
         """One sentence about what was left out; empty when nothing was."""
@@ -120,7 +142,9 @@ class Snapshot:
         return f"{len(self.damaged)} of {len(self.damaged) + len(self.files)} files can't be read: {named}{more}"
 
 
-def snapshot(data: Path, table: str = "spans", *, since: datetime | None = None) -> Snapshot:
+def snapshot(
+    data: Path, table: str = "spans", *, since: datetime | None = None, choice: Choice | None = None
+) -> Snapshot:
     """List a table's files and look at the ends of each (about 20 µs a file), so that damage is known up front.
 
     Args:
@@ -128,16 +152,22 @@ def snapshot(data: Path, table: str = "spans", *, since: datetime | None = None)
         table: spans, turns or sessions.
         since: leave out hours that came in more than a day before this (aware) time. It saves work and narrows nothing:
             older rows may be in the files that stay, and an import of today holds spans of any time.
+        choice: picks the files that the question is about; only those are looked at.
 
     Raises:
-        NoDataError: there is no such directory, or no file in it.
+        NoDataError: there is no such directory, or no file in it, or none is chosen.
         UnreadableDataError: there are files, and none can be read.
     """
-    return _take(data, table, since, _check_ends)
+    return _take(data, table, since, _check_ends, choice)
 
 
 def reading(
-    data: Path, use: Callable[[Snapshot], Answer], table: str = "spans", *, since: datetime | None = None
+    data: Path,
+    use: Callable[[Snapshot], Answer],
+    table: str = "spans",
+    *,
+    since: datetime | None = None,
+    choice: Choice | None = None,
 ) -> Answer:
     """What ``use`` makes of a snapshot: asked again where a file vanished meanwhile, and without what is damaged.
 
@@ -146,17 +176,18 @@ def reading(
         use: raises UnreadableDataError where a query failed. It may be called several times.
         table: as in ``snapshot``.
         since: as in ``snapshot``.
+        choice: as in ``snapshot``; asked again with every listing.
 
     Raises:
         NoDataError, UnreadableDataError: as ``snapshot``.
     """
-    found, in_full = snapshot(data, table, since=since), False
+    found, in_full = snapshot(data, table, since=since, choice=choice), False
     for _ in range(_LISTINGS):
         try:
             return use(found)
         except UnreadableDataError:
             if not all(disk.exists(path) for path in found.files):
-                found = snapshot(data, table, since=since)
+                found = snapshot(data, table, since=since, choice=choice)
             elif in_full:
                 raise
             else:
@@ -164,7 +195,7 @@ def reading(
     raise UnreadableDataError(f"files in {data} vanish while they are read; try again")
 
 
-def _take(data: Path, table: str, since: datetime | None, check: Check) -> Snapshot:
+def _take(data: Path, table: str, since: datetime | None, check: Check, choice: Choice | None = None) -> Snapshot:
     if not data.is_dir():
         raise NoDataError(
             f"no data: {data} is not a directory; run a bot with otel_voicebot or name another with --data"
@@ -172,14 +203,19 @@ def _take(data: Path, table: str, since: datetime | None, check: Check) -> Snaps
     missed: set[Path] = set()
     for _ in range(_LISTINGS):
         hot, history = _list(data, table, since)
-        wrong = {path: reason for path in (*hot, *history) if (reason := _reason(path, check))}
+        if choice is not None:
+            hot, history = choice(hot, history)
+        hot_paths, history_paths = [Path(one) for one in hot], [Path(one) for one in history]
+        wrong = {path: reason for path in (*hot_paths, *history_paths) if (reason := _reason(path, check))}
         vanished = {path for path, reason in wrong.items() if reason is _GONE}
         if not vanished <= missed:
             missed |= vanished
             continue  # one that is listed again, and still can't be opened, has not vanished: a link to nothing
         damaged = tuple(wrong.items())
-        good_hot, good_history = (tuple(path for path in paths if path not in wrong) for paths in (hot, history))
-        found = Snapshot(data, table, good_hot, good_history, damaged, since, erased(data))
+        good_hot, good_history = (
+            tuple(path for path in paths if path not in wrong) for paths in (hot_paths, history_paths)
+        )
+        found = Snapshot(data, table, good_hot, good_history, damaged, since, erased(data), choice)
         if damaged and not found.files:
             raise UnreadableDataError(
                 f"no {table} can be read: {found.damage()}", tuple(str(path) for path, _ in damaged)
@@ -190,7 +226,7 @@ def _take(data: Path, table: str, since: datetime | None, check: Check) -> Snaps
     raise UnreadableDataError(f"files in {data} vanish while they are read; try again")
 
 
-def _list(data: Path, table: str, since: datetime | None) -> tuple[list[Path], list[Path]]:
+def _list(data: Path, table: str, since: datetime | None) -> tuple[Paths, Paths]:
     """Files in hot whose hour is not in history, and files in history. Hot is listed first: see the module."""
     # Not ``since - _CLOCK_SLACK``: there is no day before the first of all.
     seconds = int(since.timestamp() - _CLOCK_SLACK.total_seconds()) if since else 0
@@ -204,14 +240,14 @@ def _list(data: Path, table: str, since: datetime | None) -> tuple[list[Path], l
     )
 
 
-def _hours(directory: Path, first: str) -> Iterator[tuple[str, list[Path]]]:
+def _hours(directory: Path, first: str) -> Iterator[tuple[str, Paths]]:
     for date in disk.names(directory):
         for hour in disk.names(directory / date):
             name = f"{date}/{hour}"
             if name < first or hour.endswith(".sealed"):
                 continue
             inside = directory / date / hour
-            if paths := [inside / file for file in disk.names(inside) if file.endswith(".parquet")]:
+            if paths := [f"{inside}/{file}" for file in disk.names(inside) if file.endswith(".parquet")]:
                 yield name, paths
 
 
@@ -277,6 +313,10 @@ def _select(wanted: Sequence[pa.Field], stored: pa.Schema, files: Sequence[Path]
     source = f"read_parquet([{listed}], schema = MAP {{{schema}}}, hive_partitioning = false)"
     where = f" WHERE {condition}" if condition else ""
     return f"SELECT {columns} FROM {source}{where}"  # noqa: S608 - names are the schema's, paths and ids are quoted
+
+
+def _blob(digits: str) -> str:
+    return "'" + "".join(f"\\x{digits[at : at + 2]}" for at in range(0, len(digits), 2)) + "'::BLOB"
 
 
 def _quote(name: str) -> str:

@@ -28,6 +28,7 @@ from otel_voicebot.selfmetrics import SelfMetrics
 from otel_voicebot.semconv import SELF_COMMITTED, SELF_DROPPED, SELF_LOGS_COMMITTED, SELF_ROWS_DROPPED
 from otel_voicebot.spans.schema import TABLES
 from otel_voicebot.store import disk, marks
+from otel_voicebot.store.contents import Gathered
 from otel_voicebot.store.layout import HOT, HOUR_NS, Names, hour_of, start_of, table_directory, tmp_directory
 from otel_voicebot.store.overflow import OVERFLOW
 
@@ -243,6 +244,10 @@ def _encode(table: str, rows: pa.Table) -> pa.Buffer:
     with pq.ParquetWriter(sink, TABLES[table], compression="lz4", write_page_checksum=True, **options) as writer:
         writer.write_table(rows)
         writer.add_key_value_metadata(TABLES[table].metadata)
+        if table == "spans":
+            gathered = Gathered()
+            gathered.add(rows)
+            writer.add_key_value_metadata(gathered.note())
     return sink.getvalue()
 
 

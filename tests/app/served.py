@@ -27,7 +27,7 @@ class Served:
     """A running service; the ready line is in ``where``. Killed when the block is left."""
 
     def __init__(self, data: Path, *options: str, env: Mapping[str, str] | None = None) -> None:
-        doors = [word for door in ("--grpc", "--http", "--metrics") if door not in options for word in (door, _ANY)]
+        doors = [word for door in _DOORS if door not in options for word in (door, _ANY)]
         self.process = subprocess.Popen(
             [sys.executable, "-c", _MAIN, "serve", "--data", str(data), *doors, *options],
             stdout=subprocess.PIPE,
@@ -89,6 +89,7 @@ class Served:
 
 
 _ANY = "127.0.0.1:0"
+_DOORS = ("--grpc", "--http", "--metrics", "--web")
 _MAIN = "import sys; from otel_voicebot.cli import main; sys.exit(main())"
 
 

@@ -73,10 +73,12 @@ def test_a_door_can_be_switched_off(tmp_path: Path) -> None:
     assert snapshot(tmp_path / "data").rows == 4
 
 
-@pytest.mark.parametrize("door", ["--grpc", "--http", "--metrics"])
+@pytest.mark.parametrize("door", ["--grpc", "--http", "--metrics", "--web"])
 def test_a_taken_port_is_named(tmp_path: Path, door: str) -> None:
     """Exit code 6, one sentence that names the address, nothing on stdout."""
-    others = [word for one in ("--grpc", "--http", "--metrics") if one != door for word in (one, "127.0.0.1:0")]
+    others = [
+        word for one in ("--grpc", "--http", "--metrics", "--web") if one != door for word in (one, "127.0.0.1:0")
+    ]
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         done = subprocess.run(

@@ -13,7 +13,7 @@ from scipy import stats
 
 from otel_voicebot.models import Engine
 from otel_voicebot.models.catalog import MODELS
-from otel_voicebot.reports import report, waits
+from otel_voicebot.reports import censored, report
 from otel_voicebot.reports.scope import Scope
 from otel_voicebot.spans.schema import SPANS
 from otel_voicebot.store import SpanStore
@@ -83,7 +83,7 @@ def test_kaplan_meier_finds_the_percentiles_that_abandoned_waits_hide(tmp_path: 
     told = report.document(found)["notes"]["waits"]  # type: ignore[index]
     given_up = int((patience < gaps).sum())
     assert told[0] == f"{given_up} of {calls} waits are censored: abandoned before an answer ({given_up} spoke_again)."
-    assert told[-1] == waits.ASSUMPTION
+    assert told[-1] == censored.ASSUMPTION
 
 
 def curve(lengths: Floats, answered: NDArray[np.bool_]) -> list[dict[str, float]]:
@@ -150,7 +150,7 @@ def test_a_curve_that_can_be_drawn_by_hand(tmp_path: Path) -> None:
     km = {kpi.name: kpi for kpi in found.kpis if kpi.name.startswith("wait_km")}
     assert (km["wait_km_p50_s"].value, km["wait_km_p50_s"].denominator, km["wait_km_p50_s"].excluded) == (4.0, 6, 1)
     for name in ("wait_km_p95_s", "wait_km_p99_s"):
-        assert (km[name].value, km[name].note) == (None, waits.NOT_REACHED)
+        assert (km[name].value, km[name].note) == (None, censored.NOT_REACHED)
 
 
 def test_the_section_counts_the_waits_by_how_they_ended(tmp_path: Path) -> None:
@@ -166,12 +166,12 @@ def test_the_section_counts_the_waits_by_how_they_ended(tmp_path: Path) -> None:
         ("abandoned", "hung_up", 1, 0, 3.0),
         ("abandoned", "session_ended", 0, 1, None),
     ]
-    assert waits.notes(found.waits) == (
+    assert censored.notes(found.waits) == (
         "3 of 6 waits are censored: abandoned before an answer (2 spoke_again, 1 hung_up).",
         "Left out: 1 of unknown length, without speech marks.",
-        waits.ASSUMPTION,
+        censored.ASSUMPTION,
     )
-    assert report.grids(found)["waits"].notes == waits.notes(found.waits)
+    assert report.grids(found)["waits"].notes == censored.notes(found.waits)
 
 
 def test_without_an_abandoned_wait_the_estimate_is_the_empirical_one(tmp_path: Path) -> None:
@@ -179,4 +179,23 @@ def test_without_an_abandoned_wait_the_estimate_is_the_empirical_one(tmp_path: P
     gaps = np.arange(1, 101) / 100
     found = reported(tmp_path, exchanges(gaps, np.full(100, 60.0)))
     assert [found.value(f"wait_km_{name}_s") for name in ("p50", "p95", "p99")] == [0.5, 0.95, 0.99]
-    assert waits.notes(found.waits)[0] == "None of 100 waits is censored: all were answered."
+    assert censored.notes(found.waits)[0] == "None of 100 waits is censored: all were answered."
+
+
+def test_a_wait_of_which_only_a_bound_is_known_is_censored_there(tmp_path: Path) -> None:
+    """Nobody knows when Pipecat's caller stopped, only the transcript's time: the wait from there on is censored."""
+    call: Row = {"session_id": "call", "dialect": "pipecat", "turn_index": None}
+    spans = (
+        span("turn", 0, 9, None, id=1, **call),
+        span("stt", 0.5, 2, None, parent=1, **call),
+        span("llm", 2.5, 3, None, parent=1, status="error", error_type="timeout", **call),
+        span("stt", 7.9, 8, None, parent=1, transcription_delay_s=0.5, **call),
+        exchange(9, 1.0, session_id="other", trace=2),
+    )
+    with engine(tmp_path, *spans) as models:
+        [bound] = models.sql("SELECT wait_s FROM turns WHERE list_contains(quality, 'lower_bound')").to_pylist()
+        rows = models.table("waits_km").to_pylist()
+    assert bound["wait_s"] == pytest.approx(5.5)
+    assert [(row["wait_s"], row["answered"], row["abandoned"]) for row in rows if row["wait_s"] > 5] == [
+        (bound["wait_s"], 0, 1)
+    ]

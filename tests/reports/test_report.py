@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pyarrow as pa
 
-from otel_voicebot.reports import report, waits
+from otel_voicebot.reports import censored, report
 from otel_voicebot.reports.grid import as_arrow, as_csv, as_html, as_jsonl, as_markdown, as_text
 from otel_voicebot.reports.scope import Scope, Unreadable
 from tests.reports.tables import NOON, Tables
@@ -83,7 +83,7 @@ def test_kpis_as_text() -> None:
         "  response_gap_p95_s  2.50 s   n = 9  1 (no answer)\n"
         "  wait_km_p95_s       2.75 s  n = 10\n"
         "  wait_km_p99_s            -  n = 10                    "
-        "not reached: the longest waits were abandoned, so nobody knows how long their answers would have taken\n"
+        "not reached: the longest waits were abandoned\n"
         "  wer                 12.5 %  5 / 40  2 (no reference)\n"
         "  csat_share               -   0 / 0  4 (no answer)     no survey answers\n"
         "  csat_mean             4.50   9 / 2  2 (no answer)"
@@ -98,7 +98,7 @@ def test_waits_as_text() -> None:
         "  answered   -        9               0  1.00 s  2.50 s  2.50 s   2.50 s\n"
         "  abandoned  hung_up  1               0  2.75 s  2.75 s  2.75 s   2.75 s\n"
         "  1 of 10 waits are censored: abandoned before an answer (1 hung_up).\n"
-        f"  {waits.ASSUMPTION}"
+        f"  {censored.ASSUMPTION}"
     )
 
 

@@ -13,7 +13,7 @@ ASSUMPTION = (
     "response_gap_* leave abandoned waits out, wait_km_* count them as at least so long (Kaplan-Meier). That assumes "
     "that patience is independent of the delay: when callers give up doesn't depend on when their answer would come."
 )
-NOT_REACHED = "not reached: the longest waits were abandoned, so nobody knows how long their answers would have taken"
+NOT_REACHED = "not reached: the longest waits were abandoned"
 
 
 def notes(rows: Sequence[Row]) -> tuple[str, ...]:

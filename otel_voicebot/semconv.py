@@ -89,6 +89,8 @@ SESSION_ID: Final = _attribute("session.id", "string", "The call. One session is
 TURN_INDEX: Final = _attribute("voicebot.turn.index", "int", "Turn within the session, from 1.", "{turn}")
 BOT: Final = _attribute("voicebot.bot", "string", "Name of the bot.")
 CHANNEL: Final = _attribute("voicebot.channel", "string", "How the caller came in: phone, web, app, ...")
+PHONE: Final = "phone"
+"""The channel whose calls come over a telephone line, which somebody charges for."""
 VARIANT: Final = _attribute("voicebot.variant", "string", "Variant of an experiment that the session runs under.")
 USER_HASH: Final = _attribute(
     "user.hash", "string", "Keyed hash (HMAC-SHA256) of the caller; never the caller in clear."

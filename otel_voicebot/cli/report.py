@@ -1,6 +1,8 @@
 """``otel-voicebot report``."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -24,6 +26,7 @@ from otel_voicebot.cli.options import (
 
 if TYPE_CHECKING:
     from otel_voicebot.reports.report import Report
+    from otel_voicebot.reports.source import Opened
 
 __all__ = ["report", "write_report"]
 
@@ -32,9 +35,56 @@ Format = Annotated[
     typer.Option("--format", help="How to write it. Default: table.", show_default=False),
 ]
 Section = Annotated[
-    Literal["kpis", "waits", "components", "outcomes", "errors"] | None,
+    Literal[
+        "kpis",
+        "waits",
+        "components",
+        "outcomes",
+        "errors",
+        "costs",
+        "cost_by_session",
+        "agents",
+        "caches",
+        "intents",
+        "workflows",
+        "compliance",
+        "mos",
+        "latencies",
+        "sla",
+        "load",
+        "concurrency",
+        "conversation",
+        "speech",
+        "drop_off",
+        "journey",
+        "adapters",
+        "bots",
+    ]
+    | None,
     typer.Option(
-        "--section", help="Only this part. csv, jsonl and parquet hold one part: kpis unless told.", show_default=False
+        "--section",
+        metavar="NAME",
+        help="Only this part. csv, jsonl and parquet hold one part: kpis unless told. Those from costs on are only "
+        "computed when asked for.",
+        show_default=False,
+    ),
+]
+PriceFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--prices",
+        metavar="FILE",
+        help="What speech, lines and models of your own cost (YAML or JSON). Default: $OTEL_VOICEBOT_PRICES.",
+        show_default=False,
+    ),
+]
+TargetsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--targets",
+        metavar="FILE",
+        help="Latency targets of the section sla (YAML or JSON). Default: $OTEL_VOICEBOT_TARGETS.",
+        show_default=False,
     ),
 ]
 
@@ -49,6 +99,8 @@ def report(
     variant: Variant = None,
     environment: Environment = None,
     section: Section = None,
+    prices: PriceFile = None,
+    targets: TargetsFile = None,
     format_: Format = None,
     json: Json = False,
     csv: Csv = False,
@@ -60,13 +112,35 @@ def report(
     """
     kind = chosen_format(format_, "table", json=json, csv=csv)
     question = Question(data, since, until, bot, channel, variant, environment)
-    from otel_voicebot.reports.report import compute  # noqa: PLC0415 - not for --help
-
-    found = ask(question, datetime.now(UTC), lambda opened: compute(opened.engine, opened.scope), brief=True)
+    found = _computed(question, section or "kpis", prices, targets)
     if not found.value("sessions"):
         raise nothing(found.scope, "sessions")
     write_report(found, kind, section, output)
     return finish(found.scope)
+
+
+def _computed(question: Question, section: str, prices: Path | None, targets: Path | None) -> "Report":
+    """The report with the section that was asked for."""
+    from otel_voicebot.models.price_file import read_prices  # noqa: PLC0415 - not for --help
+    from otel_voicebot.models.pricing import Prices  # noqa: PLC0415
+    from otel_voicebot.models.targets import DEFAULTS, as_rows, read_targets  # noqa: PLC0415
+    from otel_voicebot.reports.report import compute  # noqa: PLC0415
+    from otel_voicebot.reports.sections import ON_REQUEST  # noqa: PLC0415
+    from otel_voicebot.reports.sections import section as asked_for  # noqa: PLC0415
+
+    settings = question.settings()
+    priced, limits = prices or settings.prices, targets or settings.targets
+    listing = Prices(None if priced is None else read_prices(priced))
+    held = DEFAULTS if limits is None else read_targets(limits)
+
+    def answer(opened: "Opened") -> "Report":
+        told = listing.give(opened.engine)
+        opened.engine.give("targets", as_rows(held))
+        found = replace(compute(opened.engine, opened.scope), prices=told)
+        return replace(found, asked=asked_for(section, opened.engine)) if section in ON_REQUEST else found
+
+    brief = not (section in ON_REQUEST and ON_REQUEST[section].whole)
+    return ask(question, datetime.now(UTC), answer, brief=brief, kpis=True)
 
 
 def write_report(found: "Report", kind: str, section: str | None, output: Output) -> None:

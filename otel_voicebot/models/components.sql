@@ -10,7 +10,7 @@ SELECT
     first_chunk_times[2] AS first_chunk_p95_s,
     first_chunk_times[3] AS first_chunk_p99_s,
     input_tokens, output_tokens, uncounted, wer_errors, wer_words, unreferenced, lookups, hits,
-    confident, low_confidence, fallbacks
+    confident, low_confidence, fallbacks, scored
 FROM (
     SELECT
         component, provider, model,
@@ -31,7 +31,8 @@ FROM (
         count(CASE WHEN component = 'cache' AND cache_hit THEN 1 END) AS hits,
         count(CASE WHEN component = 'nlu' THEN confidence END) AS confident,
         count(CASE WHEN component = 'nlu' AND confidence < 0.7 THEN 1 END) AS low_confidence,
-        count(CASE WHEN component = 'nlu' AND intent_fallback THEN 1 END) AS fallbacks
+        count(CASE WHEN component = 'nlu' AND intent_fallback THEN 1 END) AS fallbacks,
+        count(CASE WHEN component = 'tts' THEN mos END) AS scored
     FROM operations
     GROUP BY component, provider, model
 )

@@ -240,6 +240,7 @@ BOT_SPEECH_END: Final = _event("voicebot.bot.speech.end", "Last audible audio of
 FEEDBACK: Final = _event("voicebot.feedback", "Survey answer; carries `voicebot.csat` and `voicebot.nps`.")
 EXCEPTION: Final = _event("exception", "OpenTelemetry's exception event.")
 EVENT_PREFIX: Final = "voicebot.event."
+CALLBACK: Final = "callback"
 TRACKED_EVENTS: Final = {
     "conversation_start": "A conversation begins.",
     "conversation_end": "A conversation ends.",
@@ -254,6 +255,7 @@ TRACKED_EVENTS: Final = {
     "api_call": "An external service was called.",
     "error": "Something went wrong.",
     "user_feedback": "The caller rated the call.",
+    CALLBACK: "The caller came back for the same thing by a way that has no spans: it counts as a repeat contact.",
 }
 for _name, _meaning in TRACKED_EVENTS.items():
     _event(EVENT_PREFIX + _name, _meaning)

@@ -36,6 +36,7 @@ _FILLED: Final = {
     "{workflow}": semconv.WORKFLOW,
     "{compliance_prompt}": semconv.COMPLIANCE_PROMPT,
     "{entity}": semconv.ENTITY,
+    "{callback}": semconv.CALLBACK,
     "{intent_schema}": semconv.INTENT_SCHEMA,
     "{phone}": semconv.PHONE,
     "{broken}": broken(),

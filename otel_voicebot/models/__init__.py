@@ -12,7 +12,13 @@ live state needs). In reading order:
     steps ─► operations                                   what was done
     operations ─► components, errors                      sections of a report
     sessions ─► outcomes
-    sessions, turns, components ─► kpis                   one number each
+    sessions ─► calls                                     short, eligible, contained
+    calls, turns, components ─► kpis                      one number each
+    sessions ─► contacts ─► fcr, strict_containment       who called again
+    wide ─► events ─► workflows ─► completion             what bots tell by events
+    operations, sessions ─► costs ─► cost_kpis            what is paid for, at the prices that an engine is given
+    kpis, fcr, ... ─► all_kpis                            every KPI of a report
+    agents, caches, latencies, sla, speech, ...           sections on request, one file each
 """
 
 from otel_voicebot.models.catalog import MODELS, Model, chain

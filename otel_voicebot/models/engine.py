@@ -50,6 +50,8 @@ _COMPUTED: Final = frozenset(
     )
 )
 """Models that the engine defines one by one; the others are views over these."""
+_READ_TWICE: Final = ("contacts",)
+"""Models that a report reads more than once: computed when first asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +160,8 @@ class Engine:
             return
         for needed in MODELS[name].inputs:
             self._have(needed)
-        self._connection.execute(f"CREATE VIEW {name} AS {MODELS[name].text}")
+        kind = "TEMP TABLE" if name in _READ_TWICE else "VIEW"
+        self._connection.execute(f"CREATE {kind} {name} AS {MODELS[name].text}")
         self._there.add(name)
 
     def _have_all(self) -> None:

@@ -44,6 +44,7 @@ Section = Annotated[
         "costs",
         "cost_by_session",
         "agents",
+        "services",
         "caches",
         "intents",
         "workflows",
@@ -123,7 +124,7 @@ def _computed(question: Question, section: str, prices: Path | None, targets: Pa
     """The report with the section that was asked for."""
     from otel_voicebot.models.price_file import read_prices  # noqa: PLC0415 - not for --help
     from otel_voicebot.models.pricing import Prices  # noqa: PLC0415
-    from otel_voicebot.models.targets import DEFAULTS, as_rows, read_targets  # noqa: PLC0415
+    from otel_voicebot.models.targets import DEFAULTS, as_rows, cache_rows, read_targets  # noqa: PLC0415
     from otel_voicebot.reports.report import compute  # noqa: PLC0415
     from otel_voicebot.reports.sections import ON_REQUEST  # noqa: PLC0415
     from otel_voicebot.reports.sections import section as asked_for  # noqa: PLC0415
@@ -136,6 +137,7 @@ def _computed(question: Question, section: str, prices: Path | None, targets: Pa
     def answer(opened: "Opened") -> "Report":
         told = listing.give(opened.engine)
         opened.engine.give("targets", as_rows(held))
+        opened.engine.give("cache_targets", cache_rows(held))
         found = replace(compute(opened.engine, opened.scope), prices=told)
         return replace(found, asked=asked_for(section, opened.engine)) if section in ON_REQUEST else found
 

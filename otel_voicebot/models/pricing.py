@@ -19,6 +19,8 @@ _ALWAYS: Final = (datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=
 _ANY_TOKENS: Final = (0, 1 << 62)
 _MILLION: Final = 1_000_000
 _LIBRARY: Final = "genai-prices"
+_PROVIDERS: Final = {"x_ai": "x-ai", "azure.ai.inference": "azure", "gcp.gen_ai": "google"}
+"""OpenTelemetry's names of providers that genai-prices knows by another one."""
 
 
 class Service(NamedTuple):
@@ -152,7 +154,8 @@ def _listed(service: Service) -> list[Price]:
     from genai_prices.data_snapshot import get_snapshot  # noqa: PLC0415 - a fifth of a second
 
     try:
-        _, model = get_snapshot().find_provider_model(service.model or "", None, service.provider, None)
+        provider = _PROVIDERS.get(service.provider or "", service.provider)
+        _, model = get_snapshot().find_provider_model(service.model or "", None, provider, None)
     except LookupError:
         return []
     if _by_the_clock(model):

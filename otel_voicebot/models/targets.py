@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from otel_voicebot.models.checked import read_checked
 
-__all__ = ["DEFAULTS", "Target", "Targets", "as_rows", "read_targets"]
+__all__ = ["DEFAULTS", "CacheTarget", "Target", "Targets", "as_rows", "cache_rows", "read_targets"]
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 _QUANTILES: Final = ("p50", "p95", "p99")
@@ -35,12 +35,29 @@ class Target(BaseModel):
         return self
 
 
-class Targets(BaseModel):
-    """The targets file."""
+class CacheTarget(BaseModel):
+    """How often a cache should know the answer, 0 to 1."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    targets: tuple[Target, ...] = Field(min_length=1)
+    cache: str
+    hit_rate: Annotated[float, Field(ge=0, le=1, strict=True)]
+
+
+class Targets(BaseModel):
+    """The targets file. A list that it leaves out has no targets."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    targets: tuple[Target, ...] = ()
+    caches: tuple[CacheTarget, ...] = ()
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if not (self.targets or self.caches):
+            msg = "names no target: it needs targets or caches, lists"
+            raise ValueError(msg)
+        return self
 
 
 def _of(bot: str | None, operation: str | None, *limits: float, component: str | None = None) -> Target:
@@ -62,7 +79,8 @@ DEFAULTS: Final = Targets(
         _of("seller", "full_qualification", 0.7, 2.5, 3.5),
         _of("seller", "process", 0.4, 1.8, 2.5),
         _of(None, None, 0.1, 0.5, 0.8, component="handoff"),
-    )
+    ),
+    caches=(CacheTarget(cache="response", hit_rate=0.4), CacheTarget(cache="audio", hit_rate=0.6)),
 )
 """What holds where no file is named."""
 
@@ -74,6 +92,15 @@ _SCHEMA: Final = pa.schema(
         ("asked", pa.bool_()),
     ]
 )
+
+
+_CACHES: Final = pa.schema([("cache", pa.string()), ("target", pa.float64())])
+
+
+def cache_rows(targets: Targets) -> pa.Table:
+    """The table ``cache_targets`` of an engine."""
+    rows = [{"cache": one.cache, "target": one.hit_rate} for one in targets.caches]
+    return pa.Table.from_pylist(rows, schema=_CACHES)
 
 
 def as_rows(targets: Targets) -> pa.Table:
@@ -104,4 +131,4 @@ def read_targets(path: Path) -> Targets:
     Raises:
         UsageError: it can't be read, or a field is missing, unknown or wrong; the message names field and value.
     """
-    return read_checked(path, Targets, "targets file", "targets, a list")
+    return read_checked(path, Targets, "targets file", "targets or caches, lists")

@@ -24,6 +24,7 @@ GIVEN: Final = {
         from_tokens BIGINT, to_tokens BIGINT, input_usd DOUBLE, cached_usd DOUBLE, output_usd DOUBLE,
         request_usd DOUBLE, second_usd DOUBLE, character_usd DOUBLE, source VARCHAR""",
     "telephony_prices": "channel VARCHAR, minute_usd DOUBLE",
+    "cache_targets": "cache VARCHAR, target DOUBLE",
     "targets": """position BIGINT, component VARCHAR, bot VARCHAR, operation VARCHAR, quantile VARCHAR,
         target_s DOUBLE, asked BOOLEAN""",
 }

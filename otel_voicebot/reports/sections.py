@@ -117,16 +117,21 @@ ON_REQUEST: Final[Mapping[str, Section]] = {
         ),
         "no operation names an agent or a decision (voicebot.agent, voicebot.decision)",
     ),
+    "services": Section(
+        "services",
+        "External services",
+        (
+            *(_text("service", style="bold"), _text("component"), _N, _share("success_rate", "succeeded")),
+            *(_number("rate_limited", "rate limited"), *_P[:2], _number("tokens"), _number("cost_usd", "USD", _usd)),
+        ),
+        "no external service was called",
+    ),
     "caches": Section(
         "caches",
         "Caches",
         (
-            _text("cache", style="bold"),
-            _text("level"),
-            _number("lookups"),
-            _number("hits"),
-            _share("hit_rate", "hit rate"),
-            _P[0],
+            *(_text("cache", style="bold"), _text("level"), _number("lookups"), _number("hits")),
+            *(_share("hit_rate", "hit rate"), _share("target"), Column("met", "target is", _held), _P[0]),
         ),
         "no cache was looked into",
     ),

@@ -51,7 +51,10 @@ def test_a_price_file_may_be_a_setting(run: Run, calls: str, monkeypatch: pytest
     [
         (("--prices", "nowhere.yaml"), "price file nowhere.yaml: can't be read: No such file or directory"),
         (("--prices", "wrong.yaml"), "price file wrong.yaml: stt[0].per_second: -1: "),
-        (("--targets", "wrong.yaml"), "targets file wrong.yaml: targets: Field required"),
+        (
+            ("--targets", "wrong.yaml"),
+            "targets file wrong.yaml: date: datetime.date(2026, 3, 1): Extra inputs are not permitted",
+        ),
         (("--section", "nothing"), "nothing"),
     ],
 )

@@ -71,6 +71,24 @@ def test_what_is_dearer_at_some_hours_has_no_price() -> None:
     assert Prices().of(clocked) == []
 
 
+@pytest.mark.parametrize(
+    ("provider", "model"),
+    [
+        ("openai", "gpt-4o-mini-2024-07-18"),
+        ("azure.ai.openai", "gpt-4o"),
+        ("azure.ai.inference", "gpt-4o"),
+        ("aws.bedrock", "anthropic.claude-sonnet-4-20250514-v1:0"),
+        ("gcp.vertex_ai", "gemini-2.5-flash"),
+        ("gcp.gen_ai", "gemini-2.5-flash"),
+        ("mistral_ai", "mistral-large-latest"),
+        ("x_ai", "grok-3"),
+    ],
+)
+def test_opentelemetrys_names_of_providers_have_prices(provider: str, model: str) -> None:
+    """Instrumentations write `gen_ai.provider.name` by the convention, not as genai-prices calls them."""
+    assert Prices().of([Service("llm", provider, model)])
+
+
 def test_a_model_that_nobody_knows_has_no_price() -> None:
     """Neither has one whose name isn't told, nor a known model at a provider that isn't known to sell it."""
     unknown = [("nobody", "nothing"), ("openai", None), ("nobody", "gpt-4o"), (None, None)]

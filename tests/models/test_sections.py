@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from otel_voicebot.errors import UsageError
-from otel_voicebot.models.targets import DEFAULTS, Targets, as_rows, read_targets
+from otel_voicebot.models.targets import DEFAULTS, Targets, as_rows, cache_rows, read_targets
 from otel_voicebot.reports.sections import ON_REQUEST, section
 from tests.models.calls import NOON, Row, engine, span
 from tests.models.twelve import opened
@@ -63,11 +63,29 @@ def test_agents_are_ranked_by_what_a_success_costs(twelve: Path) -> None:
     )
 
 
+def test_external_services(twelve: Path) -> None:
+    """Calls, what they used and what that cost, provider by provider."""
+    assert cells(
+        twelve, "services", "service component operations success_rate tokens audio_s characters cost_usd"
+    ) == near(
+        [
+            ("deepgram", "stt", 14, 1.0, 0, 28.0, None, 0.028),
+            ("elevenlabs", "tts", 13, 1.0, 0, None, 1300, 0.013),
+            ("openai", "llm", 13, 1.0, 13_200, None, None, 0.0144),
+            ("acme", "llm", 1, 1.0, 1_100, None, None, None),
+        ]
+    )
+
+
 def test_caches(twelve: Path) -> None:
     """Hits of lookups, cache by cache."""
-    assert cells(twelve, "caches", "cache lookups hits misses hit_rate") == near(
-        [("semantic", 3, 2, 1, 2 / 3), ("audio", 1, 0, 1, 0.0)]
+    assert cells(twelve, "caches", "cache lookups hits misses hit_rate target met") == near(
+        [("semantic", 3, 2, 1, 2 / 3, None, None), ("audio", 1, 0, 1, 0.0, None, None)]
     )
+    with opened(twelve) as models:
+        models.give("cache_targets", cache_rows(DEFAULTS))
+        found = {row["cache"]: (row["target"], row["met"]) for row in models.table("caches").to_pylist()}
+    assert found == {"semantic": (None, None), "audio": (0.6, False)}
 
 
 def test_intents(twelve: Path) -> None:
@@ -187,7 +205,11 @@ def test_service_levels(twelve: Path) -> None:
         ("targets:\n  - {component: stt, p95_s: 0}", "targets[0].p95_s: 0: Input should be greater than 0"),
         ("targets:\n  - {component: stt}", "targets[0]: needs p50_s, p95_s or p99_s"),
         ("targets:\n  - {component: stt, p90_s: 1}", "targets[0].p90_s: 1: Extra inputs are not permitted"),
-        ("targets: []", "targets: "),
+        ("targets: []", "names no target"),
+        (
+            "caches:\n  - {cache: audio, hit_rate: 60}",
+            "caches[0].hit_rate: 60: Input should be less than or equal to 1",
+        ),
     ],
 )
 def test_a_wrong_targets_file_is_refused_by_field_and_value(tmp_path: Path, text: str, says: str) -> None:

@@ -1,5 +1,5 @@
 -- costs: everything that is paid for, with its price where that is known.
--- inputs: operations, sessions, prices, telephony_prices
+-- inputs: operations, lines, prices
 -- grain: one row per STT, LLM or TTS operation, and one (component telephony) per call of a phone line or of a channel with a price.
 -- cost_usd: usage x price, USD, to 1e-12 (a decimal: sums don't depend on their order); null where the price or the
 --   usage isn't known. STT by the second of audio heard, LLM by tokens (cached ones at their own price), TTS by the
@@ -22,9 +22,5 @@ LEFT JOIN prices p
     AND coalesce(o.input_tokens, 0) >= p.from_tokens AND coalesce(o.input_tokens, 0) < p.to_tokens
 WHERE o.component IN ('stt', 'llm', 'tts')
 UNION ALL
-SELECT
-    s.session_id, NULL, 'telephony', NULL, s.channel, NULL, NULL, s.bot, s.start_time,
-    (s.duration_s / 60 * t.minute_usd)::DECIMAL(38, 12)
-FROM sessions s
-LEFT JOIN telephony_prices t ON t.channel = s.channel
-WHERE s.channel = '{phone}' OR t.channel IS NOT NULL
+SELECT session_id, NULL, component, NULL, channel, NULL, NULL, bot, start_time, cost_usd
+FROM lines

@@ -52,6 +52,8 @@ _COMPUTED: Final = frozenset(
 """Models that the engine defines one by one; the others are views over these."""
 _READ_TWICE: Final = ("contacts",)
 """Models that a report reads more than once: computed when first asked for."""
+_SPARED: Final = {"split_costs": "SELECT EXISTS (FROM service_prices WHERE split)"}
+"""Models that are empty unless this is so: then their text isn't even planned, as it reads every operation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +162,10 @@ class Engine:
             return
         for needed in MODELS[name].inputs:
             self._have(needed)
-        kind = "TEMP TABLE" if name in _READ_TWICE else "VIEW"
-        self._connection.execute(f"CREATE {kind} {name} AS {MODELS[name].text}")
+        kind, text = "TEMP TABLE" if name in _READ_TWICE else "VIEW", MODELS[name].text
+        if name in _SPARED and not self._connection.sql(_SPARED[name]).fetchall()[0][0]:
+            text = f"SELECT * FROM ({text}) WHERE false"
+        self._connection.execute(f"CREATE OR REPLACE {kind} {name} AS {text}")
         self._there.add(name)
 
     def _have_all(self) -> None:
@@ -221,6 +225,7 @@ class Engine:
             raise UnreadableDataError(f"{name} can't be used: {_first_line(error)}") from error
         finally:
             self._connection.unregister("given")
+        self._there -= _SPARED.keys()
 
     def table(self, name: str) -> pa.Table:
         """A model's rows; raises as ``sql``."""

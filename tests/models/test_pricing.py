@@ -221,3 +221,32 @@ def test_the_day_of_listed_prices_is_told(tmp_path: Path) -> None:
     assert latest <= datetime.now(UTC)
     # $2.50, $1.25 and $10 a million
     assert cost[0]["usd"] == pytest.approx((6 * 2.5 + 4 * 1.25 + 2 * 10) / 1e6)
+
+
+MIXED = [
+    *CALL,
+    span("llm", 8, 9, 1, input_tokens=10, provider="openai", model="free answers"),
+    span("llm", 9, 10, 1, input_tokens=200_001, output_tokens=7, provider="google", model="gemini-2.5-pro"),
+    span("llm", 10, 11, 1, input_tokens=5, output_tokens=7, provider="google", model="gemini-2.5-pro"),
+    span("tts", 11, 12, 1, provider="slow", model="slow", characters=3, audio_s=1.5),
+    span("tts", 12, 13, 1, provider="slow", model="slow", characters=3),
+]
+
+
+def test_the_total_is_the_sum_of_its_parts(tmp_path: Path) -> None:
+    """Services with one price are summed first and priced then; it is what their operations cost one by one."""
+    free = {"provider": "openai", "model": "free answers", "per_million_input": 1.0, "per_million_output": 0}
+    file = FILE.model_copy(
+        update={"llm": (*FILE.llm, *PriceFile.model_validate({"date": "2026-03-01", "llm": [free]}).llm)}
+    )
+    SpanStore(tmp_path).commit([batch(MIXED)])
+    with Engine(snapshot(tmp_path), brief=True, terms=Terms(as_of=NOON)) as engine:
+        Prices(file).give(engine)
+        query = "SELECT sum(cost_usd)::DOUBLE AS usd, count(cost_usd) AS priced, count(*) AS things FROM costs"
+        (parts,) = engine.sql(query).to_pylist()
+        rows = engine.sql("SELECT count(*) AS n FROM prices WHERE model = 'gemini-2.5-pro'").to_pylist()
+        kpis = {row["name"]: row for row in engine.table("cost_kpis").to_pylist()}
+    assert rows[0]["n"] > 1
+    assert (parts["things"], parts["priced"]) == (12, 8)
+    assert kpis["cost_usd"]["value"] == pytest.approx(parts["usd"], rel=1e-12)
+    assert (kpis["priced_share"]["numerator"], kpis["priced_share"]["denominator"]) == (8, 12)

@@ -32,6 +32,13 @@ _FLAT: Final = ", ".join(f"'{name}'" for name in FLAT)
 
 
 _FILLED: Final = {
+    "{event_prefix}": semconv.EVENT_PREFIX,
+    "{workflow}": semconv.WORKFLOW,
+    "{compliance_prompt}": semconv.COMPLIANCE_PROMPT,
+    "{entity}": semconv.ENTITY,
+    "{callback}": semconv.CALLBACK,
+    "{intent_schema}": semconv.INTENT_SCHEMA,
+    "{phone}": semconv.PHONE,
     "{broken}": broken(),
     "{flat}": _FLAT,
     **{f"{{{dialect}_setting}}": setting for dialect, setting in semconv.ENDPOINTING_SETTINGS.items()},

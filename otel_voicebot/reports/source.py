@@ -1,24 +1,26 @@
 """Opens a data directory for a question: the files that can be read, the models over them, and what was left out."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import duckdb
 import pyarrow as pa
 
 from otel_voicebot.errors import NoDataError, UnreadableDataError
-from otel_voicebot.models import Engine, Selection
+from otel_voicebot.models import Engine, Selection, Terms
 from otel_voicebot.reports.scope import Scope, Unreadable
 from otel_voicebot.store.contents import is_trace
 from otel_voicebot.store.lookup import Lookup
-from otel_voicebot.store.reader import Snapshot, reading
+from otel_voicebot.store.reader import Snapshot, reading, snapshot
 
 __all__ = ["Opened", "ask", "ask_about", "scope_of"]
 
 Answer = TypeVar("Answer")
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,11 @@ class Opened:
         )
 
 
-def ask(
+_BEFORE: Final = timedelta(days=31)
+"""So far before a window a call may have begun that one in it repeats: the longest window of FCR, and a day."""
+
+
+def ask(  # noqa: PLR0913 - how much is read is part of the question
     data: Path,
     selection: Selection,
     now: datetime,
@@ -69,6 +75,7 @@ def ask(
     *,
     brief: bool = False,
     cut: bool = True,
+    terms: Terms | None = None,
 ) -> Answer:
     """The answer to ``compute`` from what can be read in ``data``.
 
@@ -83,14 +90,45 @@ def ask(
         compute: called once, or again when an attempt met damage or a file that was gone.
         brief: the question is about KPIs and sections only (faster).
         cut: it is about segments of waits (slower by far, where it isn't brief).
+        terms: what KPIs depend on beside the spans; those of a window are told of the days before it. None: the
+            question is about no KPI.
 
     Raises:
         NoDataError: there is no data.
         UnreadableDataError: there is, and none of it can be read.
     """
-    return reading(
-        data, lambda source: _answer(source, selection, now, compute, brief=brief, cut=cut), since=selection.since
+    tried: list[Snapshot] = []
+
+    def answer(source: Snapshot) -> Answer:
+        full = None
+        if terms is not None:
+            before = _before(source, selection, again=bool(tried))
+            full = replace(terms, as_of=now, before=before)
+        tried.append(source)
+        return _answer(source, selection, now, compute, brief=brief, cut=cut, terms=full)
+
+    return reading(data, answer, since=selection.since)
+
+
+def _before(source: Snapshot, selection: Selection, *, again: bool) -> Snapshot | None:
+    """The files of the days before a window, but for those that are read anyway; None where there are none.
+
+    ``again``: something couldn't be read; it may be one of these.
+    """
+    if selection.since is None:
+        return None
+    try:
+        found = snapshot(source.data, since=max(selection.since - _BEFORE, _EPOCH))
+        found = found.without_unreadable() if again else found
+    except (NoDataError, UnreadableDataError):
+        return None
+    known = set(source.files)
+    found = replace(
+        found,
+        hot=tuple(path for path in found.hot if path not in known),
+        history=tuple(path for path in found.history if path not in known),
     )
+    return found if found.files else None
 
 
 def ask_about(name: str, data: Path, now: datetime, compute: Callable[[Opened], Answer]) -> Answer:
@@ -140,7 +178,7 @@ def _told(source: Snapshot, wanted: str, *names: str) -> list[str | None]:
             raise UnreadableDataError(f"reading spans in {source.data} failed: {first_line}") from error
 
 
-def _answer(
+def _answer(  # noqa: PLR0913 - as ``ask``
     source: Snapshot,
     selection: Selection,
     now: datetime,
@@ -148,8 +186,9 @@ def _answer(
     *,
     brief: bool,
     cut: bool = False,
+    terms: Terms | None = None,
 ) -> Answer:
-    with Engine(source, selection, brief=brief, cut=cut) as engine:
+    with Engine(source, selection, brief=brief, cut=cut, terms=terms or Terms(as_of=now)) as engine:
         return compute(Opened(source, engine, scope_of(source, selection, now)))
 
 

@@ -317,7 +317,7 @@ SEGMENT_DURATION: Final = _metric(
     "s",
     "bot segment owner",
     "What the response gap of answered exchanges consists of, by segment and by who owns it (a service as "
-    "provider/model; nobody: empty). The sums over all segments add up to the response gap's.",
+    "provider/model; nobody: empty). The sums over all segments add up to the response gaps of the turns that could be cut.",
     SEGMENT_BUCKETS,
 )
 TURNS: Final = _metric(

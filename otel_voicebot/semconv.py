@@ -279,6 +279,8 @@ for _name, _meaning in TRACKED_EVENTS.items():
 
 OVERFLOW: Final = "_overflow"
 """Label value of the series that takes what came after a metric had too many."""
+FOLDED_FIRST: Final = ("owner",)
+"""Labels whose values others make up (tools, models): they are given up first, and the others stay as they are."""
 
 # Every threshold people set (0.5, 0.8, 1, 1.5, 2, 3, 3.5, 5, 8 s) is an edge, and for lognormal gaps (median 0.6-2 s,
 # sigma 0.4-0.8) Prometheus' linear interpolation reads p50, p95 and p99 within 1 %.
@@ -317,7 +319,8 @@ SEGMENT_DURATION: Final = _metric(
     "s",
     "bot segment owner",
     "What the response gap of answered exchanges consists of, by segment and by who owns it (a service as "
-    "provider/model; nobody: empty). The sums over all segments add up to the response gaps of the turns that could be cut.",
+    "provider/model; nobody: empty). The sums over all segments add up to the response gaps of the turns that could be "
+    "cut.",
     SEGMENT_BUCKETS,
 )
 TURNS: Final = _metric(

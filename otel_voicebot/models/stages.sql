@@ -76,13 +76,13 @@ FROM (
         CASE
             WHEN kind IN ('stt', 'llm', 'tts') OR (kind IN ('nlu', 'rag') AND coalesce(provider, model) IS NOT NULL)
                 THEN coalesce(provider || '/' || model, provider, model, kind)
-            WHEN kind IN ('tool', 'api') AND operation IS NOT NULL THEN operation
+            WHEN kind IN ('tool', 'api') AND operation <> 'execute_tool' THEN operation
             WHEN kind IN ('cache', 'handoff') AND framework IS NOT NULL THEN framework
             ELSE 'bot code'
         END AS owner,
         CASE
             WHEN kind IN ('stt', 'llm', 'tts') OR (kind IN ('nlu', 'rag') AND coalesce(provider, model) IS NOT NULL) THEN 'service'
-            WHEN kind IN ('tool', 'api') AND operation IS NOT NULL THEN 'tool'
+            WHEN kind IN ('tool', 'api') AND operation <> 'execute_tool' THEN 'tool'
             WHEN kind IN ('cache', 'handoff') AND framework IS NOT NULL THEN 'framework'
             ELSE 'bot'
         END AS owner_kind

@@ -24,7 +24,7 @@ def duration(seconds: float | None) -> str:
         return MISSING
     size = abs(seconds)
     if size < 0.9995:
-        return f"{seconds * 1000:.0f} ms"
+        return f"{round(seconds * 1000)} ms"
     if size < 119.5:
         return f"{seconds:.2f} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -6,9 +6,15 @@ from collections.abc import Iterable, Mapping
 from fastapi import Request, Response
 from pydantic_core import to_json
 
-__all__ = ["V3", "answer", "pieces", "problem", "structured"]
+from otel_voicebot.reports.traces import MOST_SPANS
+
+__all__ = ["CUT", "NO_ROOM", "V3", "answer", "pieces", "problem", "structured"]
 
 V3 = "/api/v3/"
+CUT = f"cut: the trace has more than the {MOST_SPANS} spans that are shown"
+"""What a trace says that is too large for an answer."""
+NO_ROOM = f"left out: an answer has {MOST_SPANS} spans at most; ask for this trace by its id"
+"""What is said of a trace that would not fit any more."""
 _JSON = "application/json"
 
 

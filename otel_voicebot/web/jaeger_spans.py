@@ -7,8 +7,9 @@ import pyarrow as pa
 from pydantic_core import to_json
 
 from otel_voicebot.reports.matching import UNKNOWN_SERVICE
-from otel_voicebot.reports.traces import MOST_SPANS, Found
+from otel_voicebot.reports.traces import Found
 from otel_voicebot.semconv import SERVICE_NAME
+from otel_voicebot.web.answers import CUT
 from otel_voicebot.web.tags import Row, Tag, from_json, of_span
 
 __all__ = ["rows", "traces"]
@@ -52,7 +53,7 @@ class _Trace:
         self._spans.append(to_json(_span(row, number), inf_nan_mode="strings"))
 
     def json(self, *, cut: bool = False) -> bytes:
-        warnings = [f"cut: the trace has more than the {MOST_SPANS} spans that are shown"] if cut else None
+        warnings = [CUT] if cut else None
         processes = {number: _process(*process) for process, number in self._processes.items()}
         head = b'{"traceID":"%b","spans":[' % self.id.encode()
         tail = b'],"processes":%b,"warnings":%b}' % (to_json(processes), to_json(warnings))

@@ -39,6 +39,7 @@ _MEMORY: Final = "512MB"
 _RECENT_HOURS: Final = 72
 _MOST_OPERATIONS: Final = 10_000
 _TIMEOUT_S: Final = 30.0
+_INSIST_S: Final = 0.05
 
 Answer = TypeVar("Answer")
 
@@ -287,11 +288,10 @@ class Traces:
     def _ask(self, query: str, parameters: Sequence[object], deadline: Deadline) -> pa.Table:
         seconds = deadline.left()
         cursor = self._connection.cursor()  # DuckDB: one per thread
-        late = threading.Timer(seconds, _interrupt, [cursor])
-        late.daemon = True
+        done = threading.Event()
         self._running.add(cursor)
         try:
-            late.start()
+            threading.Thread(target=_stop_late, args=(cursor, seconds, done), daemon=True).start()
             if self._stopped:
                 raise TooSlowError("shutting down")
             return cursor.sql(query, params=list(parameters)).to_arrow_table()
@@ -303,9 +303,16 @@ class Traces:
             first_line = str(error).partition("\n")[0]
             raise UnreadableDataError(f"reading spans in {self._data} failed: {first_line}") from error
         finally:
-            late.cancel()
+            done.set()
             self._running.discard(cursor)
             cursor.close()
+
+
+def _stop_late(cursor: duckdb.DuckDBPyConnection, seconds: float, done: threading.Event) -> None:
+    """Again and again: with little time left the first interruption may come before the query begins, and be lost."""
+    while not done.wait(seconds):
+        _interrupt(cursor)
+        seconds = _INSIST_S
 
 
 def _interrupt(cursor: duckdb.DuckDBPyConnection) -> None:

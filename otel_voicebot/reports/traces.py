@@ -56,6 +56,8 @@ class Found:
     """The one trace has further spans, which start later."""
     left_out: tuple[str, ...] = ()
     """Ids of the traces that are there, too, and for which this answer had no room."""
+    unreadable: int = 0
+    """Files that may hold more of these traces and can't be read."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -211,9 +213,11 @@ class Traces:
         def use(source: Snapshot) -> Found:
             chosen = source.of_traces(wanted)
             try:
-                return self._taken(chosen, wanted, deadline)
+                found = self._taken(chosen, wanted, deadline)
             except UnreadableDataError:
-                return self._taken(self._readable(chosen, deadline), wanted, deadline)
+                chosen = self._readable(chosen, deadline)
+                found = self._taken(chosen, wanted, deadline)
+            return replace(found, unreadable=len(source.damaged) + len(source.files) - len(chosen.files))
 
         nothing = Found(pa.table({"trace_id": pa.array([], pa.string())}))
         return self._reading(use, self._lookup.holding(wanted, deadline.left), nothing, deadline) if wanted else nothing

@@ -16,7 +16,7 @@ from otel_voicebot.reports.matching import Search
 from otel_voicebot.reports.trace_sql import Summary
 from otel_voicebot.reports.traces import Found, Traces
 from otel_voicebot.web import parameters
-from otel_voicebot.web.answers import CUT, NO_ROOM, answer
+from otel_voicebot.web.answers import NO_ROOM, answer, warnings
 from otel_voicebot.web.asking import Asking
 from otel_voicebot.web.jaeger_spans import rows
 from otel_voicebot.web.otlp_json import document
@@ -62,10 +62,10 @@ def router(traces: Traces, asking: Asking) -> APIRouter:
 
 
 def _told(found: Found) -> Response:
-    """A cut trace says so as Jaeger's own do, in an attribute of its first span; what is left out stands beside."""
+    """What lacks spans says so as Jaeger does, in an attribute of its first span; what is left out stands beside."""
     if not found.spans.num_rows:
         raise NoDataError("No traces found")
-    result = document(rows(found.spans), [CUT] if found.cut else [])
+    result = document(rows(found.spans), warnings(found))
     if not found.left_out:
         return answer(b'{"result":%b}' % result)
     # Code 200: any other in an error would have viewers throw the result away.

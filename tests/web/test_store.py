@@ -166,12 +166,13 @@ def test_files_without_a_note_are_found(tmp_path: Path) -> None:
 
 
 def test_a_damaged_file_hides_only_itself(tmp_path: Path) -> None:
-    """The other files are read; a question that needs it gets what can be read."""
+    """The other files are read; a question that needs it gets what can be read, and is told that it may not be all."""
     put(tmp_path, call("whole"), call("torn"))
     torn = max(tmp_path.rglob("*.parquet"))
     torn.write_bytes(torn.read_bytes()[:-100])
     with web(tmp_path) as where:
-        assert get(where, f"/api/traces/{trace_of('whole').hex()}")[0] == 200
+        (trace,) = get(where, f"/api/traces/{trace_of('whole').hex()}")[1]["data"]
+        assert "1 of the files that may hold the trace" in trace["warnings"][0]  # a torn file says nothing about itself
         assert len(get(where, "/api/traces", **SEARCH)[1]["data"]) == 1
 
 
@@ -239,4 +240,5 @@ def test_damage_inside_a_file_is_told_and_others_are_not_read_in_full_for_it(
         assert get(where, f"/api/traces/{trace_of('torn').hex()}")[0] == 500
         (trace,) = get(where, f"/api/traces/{trace_of('both').hex()}")[1]["data"]
         assert len(trace["spans"]) == 100
+        assert "1 of the files that may hold the trace" in trace["warnings"][0]
         assert checked == []  # that would take as long as there is data

@@ -8,7 +8,8 @@ waits for another's question.
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
@@ -153,7 +154,7 @@ class Traces:
     def operations(self) -> tuple[Operation, ...]:
         """Services, span names and kinds in the newest 72 hours of ingest, in order. Raises as ``by_id``.
 
-        Of more than 10,000 the first ones.
+        Of more than 10,000 the first ones of each service, so that one with many hides no other.
         """
         deadline = self._deadline()
         return self._reading(lambda source: self._look(source, deadline), _newest, (), deadline)
@@ -264,18 +265,17 @@ class Traces:
         seen = {file: known[file] for file in files.values() if file in known}
         fresh = _only(source, {path for path, file in files.items() if file not in seen})
         if fresh.files:
-            query = (
-                f"SELECT DISTINCT coalesce(service_name, ?) AS service, coalesce(name, '') AS name, "  # noqa: S608 - as above
-                f"coalesce(kind, '') AS kind FROM ({fresh.sql(('service_name', 'name', 'kind'))}) "
-                f"ORDER BY ALL LIMIT {_MOST_OPERATIONS + 1}"
+            distinct = (
+                "SELECT DISTINCT coalesce(service_name, ?) AS service, coalesce(name, '') AS name, "  # noqa: S608 - as above
+                f"coalesce(kind, '') AS kind FROM ({fresh.sql(('service_name', 'name', 'kind'))})"
             )
+            place = "row_number() OVER (PARTITION BY service ORDER BY name, kind)"  # see _first
+            query = f"FROM ({distinct}) ORDER BY {place}, service LIMIT {_MOST_OPERATIONS + 1}"
             found = [Operation(**row) for row in self._ask(query, [UNKNOWN_SERVICE], deadline).to_pylist()]
             names = _Names(frozenset(found[:_MOST_OPERATIONS]), len(found) > _MOST_OPERATIONS)
             seen |= {files[path]: names for path in fresh.files}
         self._seen = _Seen(source.erased, seen)  # whoever looks at the same time puts the same there
-        return tuple(sorted(frozenset().union(*{id(names): names.found for names in seen.values()}.values())))[
-            :_MOST_OPERATIONS
-        ]
+        return _first(frozenset().union(*{id(names): names.found for names in seen.values()}.values()))
 
     def _reading(
         self, use: Callable[[Snapshot], Answer], choice: Choice, nothing: Answer, deadline: Deadline
@@ -322,6 +322,16 @@ def _stop_late(cursor: duckdb.DuckDBPyConnection, seconds: float, done: threadin
 def _interrupt(cursor: duckdb.DuckDBPyConnection) -> None:
     with suppress(duckdb.Error):  # it has just been closed
         cursor.interrupt()
+
+
+def _first(operations: Iterable[Operation]) -> tuple[Operation, ...]:
+    """In order; of too many the first of each service, then the second of each, and so on."""
+    found, places = sorted(operations), Counter[str]()
+    ranked = []
+    for one in found:
+        places[one.service] += 1
+        ranked.append((places[one.service], one))
+    return tuple(sorted(one for _, one in sorted(ranked)[:_MOST_OPERATIONS]))
 
 
 def _only(source: Snapshot, files: AbstractSet[Path]) -> Snapshot:

@@ -241,6 +241,22 @@ def test_names_beyond_the_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     asked.close()
 
 
+def test_a_service_of_many_names_hides_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the bound each service has its first names, whether they came in together or one after the other."""
+    monkeypatch.setattr(traces, "_MOST_OPERATIONS", 4)
+    for at, services in ((START, ["a"] * 8), (LATER, ["z"] * 2 + ["a"] * 6)):
+        rows = rows_of([span._replace(name=f"n{n}") for n, span in enumerate(call(str(at // HOUR_NS), 8))])
+        column = rows.schema.get_field_index("service_name")
+        named = rows.set_column(column, rows.schema.field(column), pa.array(services))
+        SpanStore(tmp_path, clock=lambda at=at: at).commit([named])
+    both = [("a", "n0"), ("a", "n1"), ("z", "n0"), ("z", "n1")]
+    asked = Traces(tmp_path)
+    assert [(one.service, one.name) for one in asked.operations()] == both
+    move_horizon(tmp_path, START + HOUR_NS)
+    assert [one.service for one in asked.operations()] == ["a", "a", "z", "z"]
+    asked.close()
+
+
 def test_a_question_that_needs_too_much_memory_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is told to ask about less, and no file is suspected for it."""
     monkeypatch.setattr(traces, "_MEMORY", "20MB")

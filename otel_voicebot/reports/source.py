@@ -4,19 +4,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import duckdb
 import pyarrow as pa
 
-from otel_voicebot.errors import NoDataError, UnreadableDataError
+from otel_voicebot.errors import NoDataError, TooSlowError, UnreadableDataError
 from otel_voicebot.models import Engine, Selection, Terms
 from otel_voicebot.reports.scope import Scope, Unreadable
 from otel_voicebot.store.contents import is_trace
 from otel_voicebot.store.lookup import Lookup
 from otel_voicebot.store.reader import Snapshot, reading, snapshot
 
-__all__ = ["Opened", "ask", "ask_about", "scope_of"]
+__all__ = ["Opened", "ask", "ask_about", "names", "scope_of"]
 
 Answer = TypeVar("Answer")
 
@@ -141,21 +141,21 @@ def ask_about(name: str, data: Path, now: datetime, compute: Callable[[Opened], 
         compute: called as by ``ask``; it sees all traces of the session, and no other.
 
     Raises:
-        NoDataError: no session or trace is called so; a beginning of a name is found by ``ask`` alone.
-        UnreadableDataError: as ``ask``.
+        NoDataError: no session or trace is called so; what it begins is found in ``names``.
+        UnreadableDataError, TooSlowError: as ``names``.
     """
     lookup = Lookup()
     trace = name.lower()
-    sessions = reading(
-        data, lambda source: _told(source, "session_id", name, trace), choice=lookup.holding([name, trace])
+    unknown = NoDataError(
+        f"no session or trace is called {name!r}: it was never stored in {data}, or retention or an erasure removed it"
     )
+    sessions = _told(data, "session_id", [name, trace], lookup, unknown)
     named = [one for one in sessions if one]
     traces = [trace] if is_trace(trace) else []
     if named:
-        chosen = lookup.holding(named)
-        traces += [one for one in reading(data, lambda source: _told(source, "trace_id", *named), choice=chosen) if one]
+        traces += [one for one in _told(data, "trace_id", named, lookup, unknown) if one]
     if not sessions:
-        raise NoDataError(f"no session or trace is called {name!r}")
+        raise unknown
     return reading(
         data,
         lambda source: _answer(source.of_traces(traces), Selection(), now, compute, brief=True),
@@ -163,16 +163,60 @@ def ask_about(name: str, data: Path, now: datetime, compute: Callable[[Opened], 
     )
 
 
-def _told(source: Snapshot, wanted: str, *names: str) -> list[str | None]:
-    """The sessions, or traces, of the rows that carry one of these names as their session or trace."""
-    listed = ", ".join("?" for _ in names)
-    query = (
-        f"SELECT DISTINCT {wanted} FROM ({source.sql(('trace_id', 'session_id'))}) "  # noqa: S608 - names are ours
-        f"WHERE trace_id IN ({listed}) OR session_id IN ({listed})"
-    )
-    with duckdb.connect() as connection:
+def names(data: Path) -> list[tuple[str, str]]:
+    """(session id, trace id) of every trace, as ``Opened.ids`` has them, without the models.
+
+    Raises:
+        NoDataError, UnreadableDataError: as ``ask``.
+        TooSlowError: there are more than memory holds.
+    """
+    pairs = reading(data, lambda source: _rows(source, f"SELECT DISTINCT * FROM ({source.sql(_NAMES)})"))  # noqa: S608
+    known = {trace for session, trace in pairs if session}
+    return [(session or trace, trace) for session, trace in pairs if session or trace not in known]
+
+
+def _told(data: Path, wanted: str, called: Sequence[str], lookup: Lookup, unknown: NoDataError) -> list[str | None]:
+    """The sessions, or traces, of the rows that carry one of these names as their session or trace.
+
+    Raises:
+        NoDataError: there is no data; ``unknown`` where there is, and no file holds such a name.
+        UnreadableDataError, TooSlowError: as ``names``.
+    """
+    choice, listed = lookup.holding(called), False
+
+    def choose(hot: list[str], history: list[str]) -> tuple[list[str], list[str]]:
+        nonlocal listed
+        listed = bool(hot or history)
+        return choice(hot, history)
+
+    def use(source: Snapshot) -> list[str | None]:
+        marks = ", ".join("?" for _ in called)
+        query = (
+            f"SELECT DISTINCT {wanted} FROM ({source.sql(_NAMES)}) "  # noqa: S608 - names are ours
+            f"WHERE trace_id IN ({marks}) OR session_id IN ({marks})"
+        )
+        return [row[0] for row in _rows(source, query, [*called, *called])]
+
+    try:
+        return reading(data, use, choice=choose)
+    except NoDataError:
+        if listed:
+            raise unknown from None
+        raise
+
+
+_NAMES: Final = ("session_id", "trace_id")
+_MEMORY: Final = "700MB"
+
+
+def _rows(source: Snapshot, query: str, parameters: Sequence[str] = ()) -> list[tuple[Any, ...]]:
+    # Nothing is written beside the user, where DuckDB would put what doesn't fit into memory.
+    with duckdb.connect(config={"memory_limit": _MEMORY, "temp_directory": ""}) as connection:
         try:
-            return [row[0] for row in connection.execute(query, [*names, *names]).fetchall()]
+            connection.execute("SET enable_progress_bar = false")  # it would go to stdout, before the answer
+            return connection.execute(query, list(parameters)).fetchall()
+        except duckdb.OutOfMemoryException as error:
+            raise TooSlowError(f"looking for names needs more than {_MEMORY} of memory; give one in full") from error
         except duckdb.Error as error:
             first_line = str(error).partition("\n")[0]
             raise UnreadableDataError(f"reading spans in {source.data} failed: {first_line}") from error

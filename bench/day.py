@@ -29,6 +29,15 @@ _SEGMENTS: Final = (
 )
 _LLMS: Final = (("openai", "gpt-4o-mini"), ("anthropic", "claude-haiku"), ("groq", "llama-3.3-70b"))
 _TTSS: Final = (("elevenlabs", "flash_v2_5"), ("cartesia", "sonic-2"))
+_OWNERS: Final = (
+    *((f"{one}/{two}", "service", one, two) for one, two in (*_LLMS, *_TTSS)),
+    ("min_delay", "setting", None, None),
+    ("deepgram/nova-3", "service", "deepgram", "nova-3"),
+    ("intents", "service", None, None),
+    ("lookup", "tool", None, None),
+    *(("bot code", "bot", None, None),) * 5,
+)
+"""Models, voices, then the owners of the other segments by their place."""
 _SLOW_TTS: Final = 2.0
 """How much longer the second voice takes than the first."""
 
@@ -148,6 +157,7 @@ class _Calls:
             "segments": pa.ListArray.from_arrays(
                 pa.array(np.arange(total + 1, dtype=np.int32) * width), self._segments(width)
             ),
+            **self._longest(width),
             **{
                 f"{kind}_{name}": pa.array([one[place] for one in table]).take(pa.array(chosen))
                 for kind, table, chosen in (("llm", _LLMS, self.llm), ("tts", _TTSS, self.tts))
@@ -159,17 +169,25 @@ class _Calls:
         }
         return _table(known, TABLES["turns"], total)
 
+    def _owners(self, place: Ints) -> Ints:
+        """The owners' numbers in ``_OWNERS`` of the segments, turn after turn, at these places in their turns."""
+        each = len(place) // self.turns_
+        llm, tts = (np.repeat(one, each) for one in (self.llm, self.tts))
+        return np.where((place == 4) | (place == 5), llm, np.where(place == 6, len(_LLMS) + tts, 5 + place))
+
+    def _longest(self, width: int) -> dict[str, pa.Array]:
+        """Each segment occurs once in a turn: the longest is the first of the greatest."""
+        place = self.parts[:, :width].argmax(axis=1)
+        owners = pa.array([one[0] for one in _OWNERS])
+        return {
+            "longest_segment": pa.array(_SEGMENTS).take(pa.array(place)),
+            "longest_owner": owners.take(pa.array(self._owners(place))),
+        }
+
     def _segments(self, width: int) -> pa.StructArray:
         place = np.tile(np.arange(width), self.turns_)
-        llm, tts = (np.repeat(one, width) for one in (self.llm, self.tts))
-        # the owner's number: one of the models, then of the voices, then those of other segments
-        owner = np.where((place == 4) | (place == 5), llm, np.where(place == 6, len(_LLMS) + tts, 5 + place))
-        named = [(f"{one}/{two}", "service", one, two) for one, two in (*_LLMS, *_TTSS)]
-        named += [("min_delay", "setting", None, None), ("deepgram/nova-3", "service", "deepgram", "nova-3")]
-        named += [("intents", "service", None, None), ("lookup", "tool", None, None)] + [
-            ("bot code", "bot", None, None)
-        ] * 5
-        columns = [pa.array([one[at] for one in named], pa.string()).take(pa.array(owner)) for at in range(4)]
+        owner = self._owners(place)
+        columns = [pa.array([one[at] for one in _OWNERS], pa.string()).take(pa.array(owner)) for at in range(4)]
         total = len(place)
         names = (
             "segment",

@@ -122,7 +122,8 @@ def report(
     if section == "segments":
         from otel_voicebot.reports.shares import shares  # noqa: PLC0415 - not for --help
 
-        found = replace(found, segments=exchanges(question, now, lambda waits: shares(waits.turns())))
+        segments, scope = exchanges(question, now, lambda waits: (shares(waits.turns()), waits.scope))
+        found = replace(found, segments=segments, scope=scope)
     write_report(found, kind, section, output)
     return finish(found.scope)
 

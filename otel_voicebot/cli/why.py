@@ -116,4 +116,10 @@ def _periods(
         if first >= last:
             msg = f"--against {against!r} is empty: its beginning is not before its end"
             raise UsageError(msg)
+        if first < end and begin < last:
+            this = f"{begin.isoformat(timespec='seconds')}..{end.isoformat(timespec='seconds')}"
+            msg = (
+                f"--against {against!r} overlaps {this}: a call would be in both periods; choose one before or after it"
+            )
+            raise UsageError(msg)
     return (begin.isoformat(), end.isoformat()), (first.isoformat(), last.isoformat())

@@ -8,7 +8,7 @@ from typing import Final
 from otel_voicebot import semconv
 from otel_voicebot.models.quality import broken
 
-__all__ = ["EMPTY", "FLAT", "MODELS", "PLACING", "SPAN_COLUMNS", "Model", "chain"]
+__all__ = ["EMPTY", "END", "FLAT", "MODELS", "NAMED", "NAMED_ENDS", "PLACING", "SPAN_COLUMNS", "WORK", "Model", "chain"]
 
 SPAN_COLUMNS: Final = (
     *("trace_id", "span_id", "parent_span_id", "name", "start_unix_nano", "end_unix_nano", "start_time", "duration_ns"),
@@ -30,6 +30,18 @@ FLAT: Final = ("native", "genai", "openinference", "traceloop")
 
 _FLAT: Final = ", ".join(f"'{name}'" for name in FLAT)
 
+
+NAMED: Final = ("llm_node", "on_user_turn_completed", "tts_node", "user_speaking")
+"""Spans of component ``other`` that the models compute a turn from, by name."""
+NAMED_ENDS: Final = ("session_close",)
+"""The same that tell the end of a call."""
+
+WORK: Final = f"""(component NOT IN ('session', 'other')
+    OR (component = 'other' AND name IN ({", ".join(f"'{name}'" for name in NAMED)})))"""
+"""Whether a span may change a row of turns, in SQL over spans."""
+END: Final = f"""(component IN ('session', 'other') AND dialect NOT IN ({_FLAT})
+    AND (component = 'session' OR name IN ({", ".join(f"'{name}'" for name in NAMED_ENDS)})))"""
+"""Whether it is the end of a framework's call: a wait that was given up in its last turn may last until then."""
 
 _FILLED: Final = {
     "{event_prefix}": semconv.EVENT_PREFIX,

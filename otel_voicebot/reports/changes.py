@@ -153,8 +153,9 @@ def _periods(why: Why) -> Grid:
     rows += [
         {"what": what, "before": getattr(before.abandoned, key), "now": getattr(after.abandoned, key), "unit": unit}
         for what, key, unit in (
-            ("abandoned waits", "turns", "turns"),
-            ("their share of the turns", "rate", "ratio"),
+            ("exchanges", "exchanges", "turns"),
+            ("abandoned_wait_rate (abandoned / exchanges)", "rate", "ratio"),
+            ("abandoned exchanges", "turns", "turns"),
             ("their mean wait, at least", "mean_wait_s", "s"),
         )
     ]
@@ -166,8 +167,10 @@ def _periods(why: Why) -> Grid:
         Column("_before", "before", right=True),
         Column("_now", "now", right=True, style="bold"),
     )
-    notes = ("gaps are of answered turns; only the mean can be split into parts that add up",)
-    return Grid("periods", "The two periods", columns, shown, notes=notes)
+    notes = ["gaps are of answered turns; only the mean can be split into parts that add up"]
+    if untimed := before.abandoned.untimed + after.abandoned.untimed:
+        notes.append(f"their mean wait is without {untimed} of unknown length; the rate counts them")
+    return Grid("periods", "The two periods", columns, shown, notes=tuple(notes))
 
 
 def _examples(why: Why) -> Grid:

@@ -9,12 +9,13 @@ Scandinavian Journal of Statistics 1979).
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 import numpy as np
 
-from otel_voicebot.reports.waits import Bools, Ints, Key, Waits, combined
+from otel_voicebot.reports.inference import holm
+from otel_voicebot.reports.waits import LONGEST, Bools, Ints, Key, Waits, combined
 
 __all__ = ["FEWEST", "FEWEST_CALLS", "LEVEL", "Common", "Feature", "common", "hypergeometric_tail"]
 
@@ -91,18 +92,17 @@ class _Candidate(NamedTuple):
     has: Bools
 
 
-def common(found: Waits, slow: Bools, largest: Ints, turns: int) -> Common:
+def common(found: Waits, slow: Bools, turns: int) -> Common:
     """Compare slow turns with all others.
 
     Args:
-        found: the turns to compare.
+        found: the turns to compare, with their longest segments (``waits.LONGEST``).
         slow: which are slow.
-        largest: of each its key with the most time, as ``Waits.largest`` gives it.
         turns: how many there are, also those that are not compared.
     """
     calls, count = found.sessions()
     tested: list[tuple[float, Feature]] = []
-    for candidate in _candidates(found, slow, largest):
+    for candidate in _candidates(found, slow):
         both = int((candidate.has & slow).sum())
         in_calls = len(np.unique(calls[candidate.has & slow]))
         if both < FEWEST or in_calls < FEWEST_CALLS:
@@ -124,33 +124,34 @@ def _feature(candidate: _Candidate, slow: Bools, both: int, calls: int) -> Featu
 
 
 def _standing_out(tested: list[tuple[float, Feature]]) -> Iterator[Feature]:
-    """Holm's step-down: the smallest p counts times the number of tests, the next times one less, and so on."""
-    corrected = 0.0
-    kept = []
-    for place, (p, feature) in enumerate(sorted(tested, key=lambda one: one[0])):
-        corrected = max(corrected, min(p * (len(tested) - place), 1.0))
-        if corrected >= LEVEL:
-            break
-        values = {name: getattr(feature, name) for name in feature.__slots__}
-        kept.append(Feature(**{**values, "p": corrected}))
-    # by how many slow turns it would explain: a rare feature of high lift explains few
+    """Those whose p is below the level after correction, by how many slow turns each would explain."""
+    corrected = holm([p for p, _ in tested])
+    kept = [replace(feature, p=p) for p, (_, feature) in zip(corrected, tested, strict=True) if p < LEVEL]
+    # a rare feature of high lift explains few
     yield from sorted(kept, key=lambda one: (one.rest_share - one.slow_share, one.kind, one.value))
 
 
-def _candidates(found: Waits, slow: Bools, largest: Ints) -> Iterator[_Candidate]:
+def _candidates(found: Waits, slow: Bools) -> Iterator[_Candidate]:
     """Every value that a slow turn has. One that all turns have tells nothing: no test can find it."""
-    names = np.array([key.segment for key in found.keys] or [""])
-    for name in dict.fromkeys(names[np.unique(largest[slow & (largest >= 0)])].tolist()):
-        yield _Candidate("segment", name, (largest >= 0) & (names == name)[largest])
-    for place in np.unique(largest[slow & (largest >= 0)]).tolist():
-        key: Key = found.keys[place]
-        if key.owner is not None:
-            yield _Candidate("owner", key.label, largest == place)
+    codes, longest = combined([found.table[column].combine_chunks() for column in LONGEST])
+    names = np.array([segment or "" for segment, _ in longest])
+    seen = np.unique(codes[slow]).tolist()
+    for name in dict.fromkeys(filter(None, names[seen].tolist())):
+        yield _Candidate("segment", name, (names == name)[codes])
+    for code in _often(codes[slow]):
+        segment, owner = longest[code]
+        if segment and owner:
+            yield _Candidate("owner", Key(segment, owner).label, codes == code)
     for kind, columns in _COLUMNS.items():
         codes, values = combined([found.table[column].combine_chunks() for column in columns])
-        for code in np.unique(codes[slow]).tolist():
+        for code in _often(codes[slow]):
             if value := "/".join(part for part in values[code] if part):
                 yield _Candidate(kind, value, codes == code)
+
+
+def _often(codes: Ints) -> list[int]:
+    """What occurs often enough to be looked at: names may be as many as turns."""
+    return np.flatnonzero(np.bincount(codes) >= FEWEST).tolist()
 
 
 def hypergeometric_tail(both: int, chosen: int, having: int, of: int) -> float:

@@ -1,8 +1,7 @@
 """The turns of a question with the segments of their waits: as they were stored where that is up to date."""
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
@@ -10,19 +9,20 @@ from typing import Final, Protocol, TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from otel_voicebot.errors import NoDataError, UnreadableDataError
 from otel_voicebot.models import Engine, Selection
-from otel_voicebot.reports.scope import Scope
+from otel_voicebot.reports.scope import Scope, Unreadable
 from otel_voicebot.reports.source import scope_of
-from otel_voicebot.reports.stored import Stored, sampled
-from otel_voicebot.reports.waits import COLUMNS
-from otel_voicebot.store.reader import Snapshot, reading
+from otel_voicebot.reports.stored import RowsError, Stored, of_calls, sampled
+from otel_voicebot.reports.waits import COLUMNS, with_longest
+from otel_voicebot.store.reader import Snapshot, reading, snapshot
 
-__all__ = ["RANKING", "Exchanges", "InMemory", "ask"]
+__all__ = ["Exchanges", "InMemory", "ask"]
 
 Answer = TypeVar("Answer")
 
-RANKING: Final = ("kind", "session_id", "turn_index", "response_gap_s", "wait_s")
-"""What it takes to find the slowest turns."""
+_ATTEMPTS: Final = 3
+"""Readings of stored rows: a file may vanish in the first, and damage show in the next."""
 
 
 class Exchanges(Protocol):
@@ -33,15 +33,12 @@ class Exchanges(Protocol):
         """What they are of."""
         ...
 
-    def ranking(self) -> pa.Table:
-        """All turns with the columns ``RANKING``."""
+    def turns(self, columns: Sequence[str] = COLUMNS, one_in: int = 1) -> pa.Table:
+        """All turns with these columns of TURNS, or those of about every ``one_in``-th call, by its id's hash."""
         ...
 
-    def turns(self, columns: Sequence[str] = COLUMNS, one_in: int = 1, beside: Sequence[str] = ()) -> pa.Table:
-        """All turns with these columns of TURNS, or those of a sample of the calls and of the calls ``beside``.
-
-        About every ``one_in``-th call is ``drawn`` (a further column), by the hash of its id.
-        """
+    def of(self, sessions: Sequence[str], columns: Sequence[str] = COLUMNS) -> pa.Table:
+        """The turns of these calls."""
         ...
 
 
@@ -52,16 +49,15 @@ class InMemory:
     table: pa.Table
     scope: Scope
 
-    def ranking(self) -> pa.Table:
-        """All of them."""
-        return self.table
-
-    def turns(self, columns: Sequence[str] = COLUMNS, one_in: int = 1, beside: Sequence[str] = ()) -> pa.Table:
+    def turns(self, columns: Sequence[str] = COLUMNS, one_in: int = 1) -> pa.Table:
         """All of them, or those of every ``one_in``-th call by name."""
-        names = sorted(self.table["session_id"].unique().to_pylist())[::one_in]
-        table = self.table.select([name for name in columns if name in self.table.column_names])
-        table = table.append_column("drawn", pc.is_in(self.table["session_id"], pa.array(names, pa.string())))
-        return table.filter(pc.or_(table["drawn"], pc.is_in(table["session_id"], pa.array(beside, pa.string()))))
+        return self.of(sorted(self.table["session_id"].unique().to_pylist())[::one_in], columns)
+
+    def of(self, sessions: Sequence[str], columns: Sequence[str] = COLUMNS) -> pa.Table:
+        """The turns of these calls."""
+        table = with_longest(self.table)
+        table = table.filter(pc.is_in(table["session_id"], pa.array(sessions, pa.string())))
+        return table.select([name for name in columns if name in table.column_names])
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,31 +68,73 @@ class _OnDisk:
     stored: Stored | None
     engine: Engine | None
 
-    def ranking(self) -> pa.Table:
-        return self.turns(RANKING)
+    def turns(self, columns: Sequence[str] = COLUMNS, one_in: int = 1) -> pa.Table:
+        stored = [self.stored.rows(columns, sampled(one_in))] if self.stored is not None else []
+        return pa.concat_tables([*stored, *self._computed(columns, sampled(one_in))], promote_options="permissive")
 
-    def turns(self, columns: Sequence[str] = COLUMNS, one_in: int = 1, beside: Sequence[str] = ()) -> pa.Table:
-        parts = [self.stored.rows(columns, one_in, beside)] if self.stored is not None else []
+    def of(self, sessions: Sequence[str], columns: Sequence[str] = COLUMNS) -> pa.Table:
+        stored = [self.stored.rows_of(sessions, columns)] if self.stored is not None else []
+        return pa.concat_tables([*stored, *self._computed(columns, of_calls(sessions))], promote_options="permissive")
+
+    def _computed(self, columns: Sequence[str], condition: str) -> Iterator[pa.Table]:
         if self.engine is not None:
-            parts.append(self.engine.sql(sampled("turns", columns, one_in, beside)))
-        return pa.concat_tables(parts, promote_options="permissive")
+            # no text of a user's gets in here: names are the schema's, ids are quoted
+            yield self.engine.sql(f"SELECT {', '.join(columns)} FROM turns WHERE {condition}")  # noqa: S608
 
 
 def ask(data: Path, selection: Selection, now: datetime, compute: Callable[[Exchanges], Answer]) -> Answer:
-    """The answer to ``compute``; arguments and errors as of ``source.ask``."""
+    """The answer to ``compute``; arguments and errors as of ``source.ask``.
+
+    Stored rows only save work. Where a file of theirs vanished (its hour was merged) they are listed once more; without
+    a damaged one, which stands in ``scope.unreadable``, its calls are computed from spans, as all are in the end.
+    """
     return reading(data, lambda source: _answer(source, selection, now, compute), since=selection.since)
 
 
 def _answer(source: Snapshot, selection: Selection, now: datetime, compute: Callable[[Exchanges], Answer]) -> Answer:
     scope = scope_of(source, selection, now)
-    with ExitStack() as stack:
-        stored = Stored.of(source, selection)
-        if stored is not None:
-            stack.enter_context(stored)
-            if stored.usable and not stored.stale:
-                return compute(_OnDisk(scope, stored, None))
-            if stored.usable:
-                engine = stack.enter_context(Engine(stored.rest(), selection))
-                return compute(_OnDisk(scope, stored, engine))
-            stored.close()
-        return compute(_OnDisk(scope, None, stack.enter_context(Engine(source, selection))))
+    turns, damaged = _listed(source)
+    for _ in range(_ATTEMPTS):
+        if turns is None:
+            break
+        try:
+            with Stored(source, turns, selection) as stored:
+                if not stored.usable:
+                    break
+                if not stored.stale:
+                    return compute(_OnDisk(_without(scope, damaged), stored, None))
+                with Engine(stored.rest(), selection) as engine:
+                    return compute(_OnDisk(_without(scope, damaged), stored, engine))
+        except RowsError as error:
+            turns, damaged = (None, damaged) if error.too_large else _again(turns)
+    with Engine(source, selection) as engine:
+        return compute(_OnDisk(_without(scope, damaged), None, engine))
+
+
+_Damaged = tuple[Unreadable, ...]
+
+
+def _listed(source: Snapshot) -> tuple[Snapshot | None, _Damaged]:
+    """The stored rows beside these spans, None where there are none that can be read; and files that can't be."""
+    return _told(lambda: snapshot(source.data, "turns", since=source.since))
+
+
+def _again(turns: Snapshot) -> tuple[Snapshot | None, _Damaged]:
+    """The same after a query over them failed."""
+    if all(path.exists() for path in turns.files):
+        return _told(turns.without_unreadable)
+    return _told(lambda: snapshot(turns.data, "turns", since=turns.since))
+
+
+def _told(take: Callable[[], Snapshot]) -> tuple[Snapshot | None, _Damaged]:
+    try:
+        found = take()
+    except NoDataError:
+        return None, ()
+    except UnreadableDataError as error:
+        return None, tuple(Unreadable(path, "its turns can't be read") for path in error.paths)
+    return found, tuple(Unreadable(str(path), reason) for path, reason in found.damaged)
+
+
+def _without(scope: Scope, damaged: _Damaged) -> Scope:
+    return replace(scope, unreadable=(*scope.unreadable, *damaged))

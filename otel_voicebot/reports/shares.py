@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from otel_voicebot.reports.grid import Column, Grid
 from otel_voicebot.reports.values import duration, quantity
-from otel_voicebot.reports.waits import NOT_CUT, Key, waits
+from otel_voicebot.reports.waits import NOT_CUT, Key, folded, waits
 
 __all__ = ["Share", "grid", "shares"]
 
@@ -25,7 +25,7 @@ def shares(turns: pa.Table) -> tuple[Share, ...]:
     Percentiles are linear, as ``quantile_cont`` in the SQL models; a segment that occurs twice in a turn is summed.
     """
     every = waits(turns)
-    found = every.where(every.answered)
+    (found,) = folded([every.where(every.answered)])
     whole = int(found.waited_ns.sum())
     if not whole:
         return ()

@@ -1,6 +1,7 @@
 """The slowest turns: how long the caller waited, for whom longest, and what such turns have in common."""
 
-from collections.abc import Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Final
 
@@ -14,7 +15,7 @@ from otel_voicebot.reports.grid import Column, Grid
 from otel_voicebot.reports.scope import Scope
 from otel_voicebot.reports.values import duration, plain, quantity
 from otel_voicebot.reports.waits import COLUMNS as WAITS
-from otel_voicebot.reports.waits import Bools, Ints, Waits, equals, indices, row_of, truths, waits
+from otel_voicebot.reports.waits import LONGEST, Ints, Waits, equals, indices, longest, row_of, waits
 
 __all__ = ["COLUMNS", "PARTS", "Choice", "Slow", "compute", "document", "grids", "head", "label"]
 
@@ -31,12 +32,17 @@ COLUMNS: Final = (
     *("start_time", "outcome", "abandon_reason", "response_gap_s", "wait_s", *PARTS, "transcription_delay_s"),
     *("llm_s", "tts_s", "stt_model", "llm_model", "tts_model", "errors", "error_type", "interrupted"),
 )
-_READ: Final = tuple(dict.fromkeys((*WAITS, *COLUMNS)))
+_SERVICES: Final = ("stt", "llm", "tts")
+_RANKING: Final = ("kind", "session_id", "turn_index", "response_gap_s", "wait_s")
+"""What it takes to find the slowest turns."""
+_USED: Final = tuple(f"{service}_{name}" for service in _SERVICES for name in ("provider", "model"))
+_SHOWN: Final = tuple(dict.fromkeys((*WAITS, *COLUMNS)))
+_FEATURES: Final = (*_RANKING, *LONGEST, *_USED, "error_type", "variant", "bot", "channel", "environment")
+"""What turns are compared by."""
 _SLOWEST: Final = 0.05
 """Share of the turns that count as slow where no threshold is given."""
 _COMPARED: Final = 100_000
 """Turns, about, that are compared: of more, those of every second, third, ... call."""
-_SERVICES: Final = ("stt", "llm", "tts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +71,16 @@ class Choice:
         threshold = {} if self.threshold_s is None else {"threshold": f"{self.threshold_s:g} s"}
         return {**{k: v for k, v in named.items() if v is not None and k != "threshold_s"}, **threshold}
 
+    def columns(self) -> tuple[str, ...]:
+        """Columns of turns that it takes to choose. Segments, the largest by far, only where no other tells."""
+        needed: dict[str, tuple[str, ...]] = {
+            "component": LONGEST,
+            "cause": (*LONGEST, "error_type", "abandon_reason"),
+            "provider": (*_USED, "segments"),
+            "model": (*_USED, "segments"),
+        }
+        return tuple(name for key, names in needed.items() if getattr(self, key) is not None for name in names)
+
 
 @dataclass(frozen=True, slots=True)
 class Slow:
@@ -88,69 +104,50 @@ class Slow:
 def compute(exchanges: Exchanges, choice: Choice | None = None) -> Slow:
     """The exchanges in which the caller waited longest.
 
-    An abandoned exchange counts with the wait until it was given up: the caller waited at least that long. Where no
-    filter asks for segments, those of many turns are read of a sample of the calls only: enough to compare.
+    An abandoned exchange counts with the wait until it was given up: the caller waited at least that long. Of many
+    turns those of a sample of the calls are compared: enough to tell.
 
     Args:
         exchanges: all turns.
         choice: which are looked at, and how many are shown.
     """
     choice = choice or Choice()
-    narrowed = any((choice.component, choice.provider, choice.model, choice.cause))
-    ranked = waits(exchanges.turns(_READ) if narrowed else exchanges.ranking())
-    if narrowed:
-        ranked = ranked.where(_chosen(ranked, choice, ranked.largest()[0]))
+    ranked = _chosen(exchanges, choice, _RANKING)
     least, order = _slowest(ranked, choice)
     rows = ranked.table.select(["session_id", "turn_index"]).take(indices(order)).to_pylist()
-    found = ranked
-    if not narrowed and len(ranked):  # segments are read of a sample, and of the calls that are shown
-        beside = sorted({str(row["session_id"]) for row in rows})
-        found = waits(exchanges.turns(_READ, -(-len(ranked) // _COMPARED), beside))
-    largest, time = found.largest()
+    found = None
+    if len(ranked):
+        sample = _chosen(exchanges, choice, _FEATURES, -(-len(ranked) // _COMPARED))
+        found = common(sample, sample.waited_ns >= least, len(ranked))
     scope = exchanges.scope
     return Slow(
         replace(scope, filters={**scope.filters, **choice.filters()}),
         len(ranked),
-        tuple(_told(found, at, int(largest[at]), int(time[at])) for at in _places(found, rows)),
-        _compared(found, largest, least, len(ranked)) if len(found) else None,
+        tuple(_shown_turns(exchanges, rows)),
+        found,
         _id_length(ranked.table["session_id"].unique()),
     )
 
 
-def _compared(found: Waits, largest: Ints, least: int, turns: int) -> Common:
-    """The comparison of the turns that were drawn: those that are only shown are slow by choice."""
-    drawn = truths(found.table["drawn"])
-    sample = found.where(drawn)
-    return common(sample, sample.waited_ns >= least, largest[drawn], turns)
-
-
-def _places(found: Waits, rows: list[dict[str, object]]) -> list[int]:
-    """Where these turns stand."""
-    near = np.zeros(len(found), np.bool_)
-    for name in {str(row["session_id"]) for row in rows}:
-        near |= equals(found.table["session_id"], name)
-    named = found.where(near).table.select(["session_id", "turn_index"]).to_pylist()
-    places = {label(row): int(at) for row, at in zip(named, np.flatnonzero(near), strict=True)}
-    return [places[label(row)] for row in rows]
-
-
-def _chosen(found: Waits, choice: Choice, largest: Ints) -> Bools:
-    """The exchanges that the filters keep."""
-    keys = [*found.keys, None]  # the last one for what was not cut: largest is -1 there
+def _chosen(exchanges: Exchanges, choice: Choice, columns: Sequence[str], one_in: int = 1) -> Waits:
+    """The exchanges that the filters keep, of all calls or of a sample."""
+    found = waits(exchanges.turns(tuple(dict.fromkeys((*columns, *choice.columns()))), one_in))
     chosen = np.ones(len(found), np.bool_)
     if (component := choice.component) is not None:
-        chosen &= np.array([key is not None and _is_of(key.segment, component) for key in keys])[largest]
+        names = [name for name in found.table["longest_segment"].unique().to_pylist() if name is not None]
+        equal = [equals(found.table["longest_segment"], name) for name in names if _is_of(name, component)]
+        chosen &= np.logical_or.reduce([np.zeros_like(chosen), *equal])
     for name in ("provider", "model"):
         if (wanted := getattr(choice, name)) is not None:
-            used = np.array([key is not None and getattr(key, name) == wanted for key in keys])[:-1]
+            used = np.array([getattr(key, name) == wanted for key in found.keys], np.bool_)
             has = np.bincount(found.turn[used[found.key]], minlength=len(found)) > 0
             for service in _SERVICES:
                 has |= equals(found.table[f"{service}_{name}"], wanted)
             chosen &= has
     if (cause := choice.cause) is not None:
-        owned = np.array([key is not None and key.owner == cause for key in keys])[largest]
-        chosen &= owned | equals(found.table["error_type"], cause) | equals(found.table["abandon_reason"], cause)
-    return chosen
+        causes = ("longest_owner", "error_type", "abandon_reason")
+        chosen &= np.logical_or.reduce([equals(found.table[name], cause) for name in causes])
+    return found if chosen.all() else found.where(chosen)
 
 
 def _is_of(segment: str, component: str) -> bool:
@@ -176,33 +173,47 @@ def _slowest(found: Waits, choice: Choice) -> tuple[int, Ints]:
     return least, place[order[: choice.limit]].astype(np.int64)
 
 
-def _told(found: Waits, at: int, place: int, time: int) -> dict[str, object]:
+def _shown_turns(exchanges: Exchanges, rows: list[dict[str, object]]) -> Iterator[dict[str, object]]:
+    """These turns in their order: only of their calls all columns are read."""
+    if not rows:
+        return
+    found = waits(exchanges.of(sorted({str(row["session_id"]) for row in rows}), _SHOWN))
+    names = found.table.select(["session_id", "turn_index"]).to_pylist()
+    places = {label(row): at for at, row in enumerate(names)}
+    for row in rows:
+        yield _told(found, places[label(row)])
+
+
+def _told(found: Waits, at: int) -> dict[str, object]:
     """A turn as it is shown: what it was, where most of its wait went, and all its segments."""
     row: dict[str, object] = row_of(found.table, at)
-    waited = int(found.waited_ns[at])
+    waited, segments = int(found.waited_ns[at]), found.segments_of(at)
     largest = None
-    if place >= 0:
-        share = time / waited if waited else None
-        largest = {**found.keys[place].document(), "duration_s": time / 1e9, "share": share}
+    if (most := longest(segments)) is not None:
+        key, time = most
+        largest = {**key.document(), "duration_s": time / 1e9, "share": time / waited if waited else None}
     return {
         "turn": label(row),
         "waited_s": row["waited_s"],
         **{key: row.get(key) for key in COLUMNS if key != "kind"},
         "largest_part": _largest_part(row),
         "largest_segment": largest,
-        "segments": found.segments_of(at),
+        "segments": segments,
     }
 
 
 def _id_length(sessions: pa.Array) -> int:
     """At least 8: shorter ones look like words. Ids that are hardly longer stay whole."""
-    longest: int = pc.max(pc.utf8_length(sessions)).as_py() or 0
-    enough = (
-        n
-        for n in range(8, longest - 4)
-        if pc.count_distinct(pc.utf8_slice_codeunits(sessions, 0, n)).as_py() == len(sessions)
-    )
-    return next(enough, longest)
+    lengths: int = pc.max(pc.utf8_length(sessions)).as_py() or 0
+    enough = range(8, max(lengths - 4, 8))
+
+    def apart(n: int) -> bool:
+        cut = pc.utf8_slice_codeunits(sessions, 0, n)
+        return int(pc.count_distinct(cut).as_py()) == len(sessions)
+
+    # more characters never tell fewer apart: no need to try them all
+    at = bisect_left(enough, x=True, key=apart)
+    return enough[at] if at < len(enough) else lengths
 
 
 def label(row: Mapping[str, object]) -> str:

@@ -3,8 +3,9 @@
 The segments of one wait never overlap and add up to it, so times may be summed, by segment and owner, over any turns.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -15,16 +16,22 @@ from numpy.typing import NDArray
 
 __all__ = [
     "COLUMNS",
+    "LONGEST",
+    "MOST_KEYS",
     "NOT_CUT",
+    "OTHERS",
     "Key",
     "Waits",
     "combined",
     "equals",
+    "folded",
     "indices",
+    "longest",
     "numbers",
     "row_of",
     "truths",
     "waits",
+    "with_longest",
 ]
 
 COLUMNS: Final = (
@@ -36,6 +43,8 @@ COLUMNS: Final = (
 
 _CELLS: Final = 4_000_000
 """Turns times keys that are held at once: 32 MB."""
+_ROWS: Final = 100_000
+"""Turns whose longest segments are looked for at once."""
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -62,6 +71,13 @@ class Key(NamedTuple):
 
 NOT_CUT: Final = Key("not_cut")
 """What a wait has beyond its segments: all of one that could not be cut, a rounding of the framework's figure else."""
+
+
+OTHERS: Final = Key("others")
+"""Segments of owners that are too many to be told apart, summed."""
+
+MOST_KEYS: Final = 500
+"""Segments and owners that are told apart; a sender may make up any number of names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,17 +131,6 @@ class Waits:
         """Whether each wait has segments at all."""
         return np.bincount(self.turn, minlength=len(self)) > 0
 
-    def largest(self) -> tuple[Ints, Ints]:
-        """Of each wait the key with the most time, -1 where it was not cut, and that time in nanoseconds."""
-        key, time = np.full(len(self), -1, np.int64), np.zeros(len(self), np.int64)
-        if self.keys:
-            for first, sums in self.totals():
-                place = sums.argmax(axis=1)
-                time[first : first + len(sums)] = sums[np.arange(len(sums)), place]
-                key[first : first + len(sums)] = place
-            key[~self.has()] = -1
-        return key, time
-
     def where(self, chosen: Bools) -> "Waits":
         """Only the chosen exchanges; keys keep their places."""
         number = np.cumsum(chosen) - 1
@@ -140,10 +145,29 @@ class Waits:
             self.ns[kept],
         )
 
+    def folding(self, kept: Collection[Key]) -> "Waits":
+        """The same with all other keys taken for one, ``OTHERS``, the last."""
+        keys = [key for key in self.keys if key in kept]
+        places = {key: place for place, key in enumerate(keys)}
+        place = np.fromiter((places.get(key, len(keys)) for key in self.keys), np.int64, len(self.keys))
+        return replace(self, keys=(*keys, OTHERS), key=place[self.key])
+
     def segments_of(self, row: int) -> list[dict[str, object]]:
         """The segments of one exchange, by start, as they are stored."""
         found = self.table["segments"][row].as_py() if "segments" in self.table.column_names else None
         return found if isinstance(found, list) else []
+
+
+def folded(found: Sequence[Waits]) -> list[Waits]:
+    """The same with at most ``MOST_KEYS`` keys in all and ``OTHERS``: sums stay exact, and memory is bounded."""
+    times: Counter[Key] = Counter()
+    for one in found:
+        sums = np.bincount(one.key, weights=one.ns, minlength=len(one.keys))
+        times.update(dict(zip(one.keys, sums.astype(np.int64).tolist(), strict=True)))
+    if len(times) <= MOST_KEYS:
+        return list(found)
+    kept = {key for key, _ in times.most_common(MOST_KEYS)}
+    return [one.folding(kept) for one in found]
 
 
 def waits(turns: pa.Table) -> Waits:
@@ -158,6 +182,58 @@ def waits(turns: pa.Table) -> Waits:
     return Waits(table, _nano(numbers(table["waited_s"])), answered, keys, turn, key, ns)
 
 
+LONGEST: Final = ("longest_segment", "longest_owner")
+"""Columns of turns: on what most of the wait was spent."""
+
+
+def longest(segments: Sequence[Mapping[str, Any]]) -> tuple[Key, int] | None:
+    """On what most of a wait was spent, and how many nanoseconds, as the model ``longest`` has it; None of no segments.
+
+    Several segments of one kind and owner count together; of equally long ones the first.
+    """
+    times: dict[tuple[object, object], int] = {}
+    for one in segments:
+        what = (one["segment"], one["owner"])
+        times[what] = times.get(what, 0) + round(one["duration_s"] * 1e9)
+    if not times:
+        return None
+    most = max(times, key=lambda what: times[what])
+    told = next(one for one in segments if (one["segment"], one["owner"]) == most)
+    return Key(*(told[name] for name in Key._fields)), times[most]
+
+
+def with_longest(turns: pa.Table) -> pa.Table:
+    """The same with the columns ``LONGEST``, of rows that were stored without them from their segments."""
+    for name in LONGEST:
+        if name not in turns.column_names:
+            turns = turns.append_column(name, pa.nulls(len(turns), pa.string()))
+    if "segments" not in turns.column_names:
+        return turns
+    old = truths(pc.is_null(turns["longest_segment"])) & (_lengths(turns["segments"]) > 0)
+    if not old.any():
+        return turns
+    parts = [turns.take(indices(np.flatnonzero(~old)))]
+    rows = np.flatnonzero(old)
+    for first in range(0, len(rows), _ROWS):
+        part = turns.take(indices(rows[first : first + _ROWS]))
+        lists = part["segments"].combine_chunks()
+        most = lists.flatten().take(indices(_most(part["segments"])))
+        for name, inner in zip(LONGEST, ("segment", "owner"), strict=True):
+            part = part.set_column(part.column_names.index(name), name, pc.struct_field(most, inner))
+        parts.append(part)
+    return pa.concat_tables(parts)
+
+
+def _most(segments: pa.ChunkedArray) -> Ints:
+    """Of each list, none of them empty, where in all their segments the first of those stands that took longest."""
+    turn, key, ns, keys = _segments(segments)
+    pairs, firsts, pair = np.unique(turn * len(keys) + key, return_index=True, return_inverse=True)
+    sums = np.bincount(pair, weights=ns)
+    order = np.lexsort((firsts, -sums, pairs // len(keys)))
+    leads = np.unique((pairs // len(keys))[order], return_index=True)[1]
+    return np.asarray(firsts[order[leads]], np.int64)
+
+
 _EMPTY: Final[Ints] = np.array([], np.int64)
 _NONE: Final[tuple[Ints, Ints, Ints, tuple[Key, ...]]] = (_EMPTY, _EMPTY, _EMPTY, ())
 """Turns that were read, or stored, without their segments have none."""
@@ -167,10 +243,15 @@ def _nano(seconds: NDArray[np.float64]) -> Ints:
     return np.rint(seconds * 1e9).astype(np.int64)
 
 
+def _lengths(column: pa.ChunkedArray) -> Ints:
+    """How many segments each row has; 0 where it is null."""
+    lists = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+    return np.asarray(np.diff(numbers(lists.offsets)) * truths(pc.is_valid(lists)), np.int64)
+
+
 def _segments(column: pa.ChunkedArray) -> tuple[Ints, Ints, Ints, tuple[Key, ...]]:
     lists = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
-    lengths = np.diff(numbers(lists.offsets)) * truths(pc.is_valid(lists))
-    turn = np.repeat(np.arange(len(lists), dtype=np.int64), lengths)
+    turn = np.repeat(np.arange(len(lists), dtype=np.int64), _lengths(column))
     flat = lists.flatten()
     if not len(flat):
         return _NONE
@@ -238,6 +319,8 @@ def combined(columns: Sequence[pa.Array]) -> tuple[Ints, list[tuple[str | None, 
 
 
 def _renumbered(code: Ints) -> Ints:
-    """The same with the numbers that occur counted from 0. They are few and small: no need to sort millions."""
+    """The same with the numbers that occur counted from 0. Where they are small there is no need to sort millions."""
+    if int(code.max(initial=0)) > _CELLS:  # a sender that makes up names: a place for each pair may take gigabytes
+        return np.unique(code, return_inverse=True)[1].astype(np.int64)
     occurs = np.bincount(code) > 0
     return (np.cumsum(occurs) - 1)[code]

@@ -20,7 +20,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from otel_voicebot.reports.scope import Scope
-from otel_voicebot.reports.waits import NOT_CUT, Key, Waits, indices, waits
+from otel_voicebot.reports.waits import NOT_CUT, Key, Waits, equals, folded, indices, waits
 
 __all__ = ["Abandoned", "Line", "Period", "Why", "answered", "compute"]
 
@@ -41,13 +41,17 @@ class Abandoned:
 
     Attributes:
         turns: how many.
-        rate: their share of all exchanges with a known wait; None where there is none.
-        mean_wait_s: how long they had waited, seconds: each wait is a lower bound.
+        exchanges: of how many, as the KPI ``abandoned_wait_rate`` has it: also of those whose wait is unknown.
+        rate: ``turns / exchanges``; None where there is none.
+        mean_wait_s: how long they had waited, seconds: each wait is a lower bound. Without those of unknown length.
+        untimed: how many those are.
     """
 
     turns: int
+    exchanges: int
     rate: float | None
     mean_wait_s: float | None
+    untimed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +159,8 @@ def compute(before: pa.Table, after: pa.Table, scopes: tuple[Scope, Scope], seed
         if not len(found):
             msg = f"no answered turn with a known response gap {scope.window()}"
             raise ValueError(msg)
-    periods = [_period(*three) for three in zip(whole, gapped, scopes, strict=True)]
-    sides = [_side(found, random) for found in gapped]
+    periods = [_period(*four) for four in zip((before, after), whole, gapped, scopes, strict=True)]
+    sides = [_side(found, random) for found in folded(gapped)]
     keys = tuple(dict.fromkeys(key for side in sides for key in side.keys))
     margins = None
     if min(period.calls for period in periods) >= _FEWEST_CALLS:
@@ -173,8 +177,10 @@ def answered(turns: pa.Table) -> int:
     return int(waits(turns).answered.sum())
 
 
-def _period(found: Waits, gaps: Waits, scope: Scope) -> Period:
-    given_up = found.waited_ns[~found.answered]
+def _period(turns: pa.Table, found: Waits, gaps: Waits, scope: Scope) -> Period:
+    given_up = found.waited_ns[~found.answered & equals(found.table["outcome"], "abandoned")]
+    exchange = equals(turns["kind"], "exchange")
+    abandoned, exchanges = int((exchange & equals(turns["outcome"], "abandoned")).sum()), int(exchange.sum())
     p50, p95 = np.quantile(gaps.waited_ns / 1e9, (0.5, 0.95))  # linear, as quantile_cont in the SQL models
     return Period(
         scope=scope,
@@ -184,9 +190,11 @@ def _period(found: Waits, gaps: Waits, scope: Scope) -> Period:
         p50_s=float(p50),
         p95_s=float(p95),
         abandoned=Abandoned(
-            turns=len(given_up),
-            rate=len(given_up) / len(found) if len(found) else None,
+            turns=abandoned,
+            exchanges=exchanges,
+            rate=abandoned / exchanges if exchanges else None,
             mean_wait_s=float(given_up.mean()) / 1e9 if len(given_up) else None,
+            untimed=abandoned - len(given_up),
         ),
     )
 

@@ -80,6 +80,17 @@ def test_why_for_people(run: Run, two_days: Path) -> None:
     assert "Turns in which it took longest" in done.stdout
 
 
+def test_abandoned_share_is_that_of_the_report(run: Run, livekit: Path) -> None:
+    """`why` and `report` say the same of how many waits were given up."""
+    kpi = json.loads(run("report", "--data", str(livekit), "--json").stdout)["kpis"]["abandoned_wait_rate"]
+    assert kpi["numerator"] > 0
+    commit(livekit, *spoken(1, -DAY_S, "acme", 0.3))
+    words = ("--since", "2026-06-01", "--until", "2100-01-01", "--against", "2026-02-28..2026-03-01")
+    found = json.loads(run("why", *words, "--data", str(livekit), "--json").stdout)
+    told = found["after"]["abandoned"]
+    assert (told["turns"], told["exchanges"], told["rate"]) == (kpi["numerator"], kpi["denominator"], kpi["value"])
+
+
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "md", "html"])
 def test_why_in_other_formats(run: Run, two_days: Path, kind: str) -> None:
     """Every format holds the split; csv every line of it."""
@@ -105,6 +116,8 @@ def test_why_without_data(run: Run, two_days: Path) -> None:
         (("--against", "yesterday"), "is no period: write SINCE..UNTIL"),
         (("--against", "2d..3d"), "is empty"),
         (("--against", "a..b"), "is no time"),
+        ((*THIS, "--against", "2026-03-02T12:00..2026-03-04"), "overlaps 2026-03-02T00:00:00+00:00..2026-03-03"),
+        ((*THIS, "--against", "2026-03-01..2026-03-02T00:00:01"), "a call would be in both periods"),
         (("--since", "1h", "--until", "2h"), "the window is empty"),
     ],
 )

@@ -11,10 +11,10 @@ import pytest
 
 from otel_voicebot.reports import slow
 from otel_voicebot.reports.common import hypergeometric_tail
-from otel_voicebot.reports.exchanges import RANKING, InMemory
+from otel_voicebot.reports.exchanges import InMemory
 from otel_voicebot.reports.grid import as_text
 from otel_voicebot.reports.scope import Scope
-from otel_voicebot.reports.waits import COLUMNS, waits
+from otel_voicebot.reports.waits import COLUMNS, LONGEST, combined, longest, waits, with_longest
 from tests.reports.periods import FLASH, period
 from tests.reports.tables import NOON, cut_turns, exchange, segment, turn
 
@@ -64,21 +64,32 @@ def test_largest_segment_is_a_sum() -> None:
     assert largest[3] is None
 
 
-def test_few_columns_do() -> None:
-    """Turns are ranked by few columns; segments are read of a sample, and of the calls that are shown."""
-    asked: list[list[str]] = []
+class Recorded:
+    """Turns that note what they are asked for."""
 
-    class Recorded(InMemory):
-        def ranking(self) -> pa.Table:
-            return self.table.select(RANKING)
+    def __init__(self) -> None:
+        self.turns_ = InMemory(TURNS, SCOPE)
+        self.scope = SCOPE
+        self.asked: list[object] = []
 
-        def turns(self, columns: Sequence[str] = COLUMNS, one_in: int = 1, beside: Sequence[str] = ()) -> pa.Table:
-            asked.append(list(beside))
-            return super().turns(columns, one_in, beside)
+    def turns(self, columns: Sequence[str] = COLUMNS, one_in: int = 1) -> pa.Table:
+        """As ``InMemory``."""
+        self.asked.append("segments" in columns)
+        return self.turns_.turns(columns, one_in)
 
-    two = slow.Choice(limit=2)
-    assert slow.compute(Recorded(TURNS, SCOPE), two) == slow.compute(InMemory(TURNS, SCOPE), two)
-    assert asked == [["call-1", "call-2"]]
+    def of(self, sessions: Sequence[str], columns: Sequence[str] = COLUMNS) -> pa.Table:
+        """As ``InMemory``."""
+        self.asked.append(sessions)
+        return self.turns_.of(sessions, columns)
+
+
+@pytest.mark.parametrize("choice", [{}, {"component": "llm"}, {"cause": "min_delay"}, {"threshold_s": 1.0}])
+def test_segments_are_read_of_shown_calls_only(choice: dict[str, object]) -> None:
+    """Turns are ranked, chosen and compared by few columns; segments are read of the calls that are shown."""
+    recorded = Recorded()
+    answer = slow.compute(recorded, slow.Choice(**choice))  # type: ignore[arg-type]
+    assert answer == found(**choice)
+    assert recorded.asked == [False, False, sorted({str(row["session_id"]) for row in answer.turns})]
 
 
 def test_many_turns_are_compared_in_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,6 +162,39 @@ def test_turns_of_an_older_version() -> None:
     """Turns that were stored before there were segments are ranked all the same."""
     old = TURNS.drop_columns(["segments"])
     assert [row["turn"] for row in slow.compute(InMemory(old, SCOPE)).turns][:2] == ["call-2/1", "call-1/2"]
+
+
+def test_ids_that_begin_alike() -> None:
+    """Ids that differ far behind only are told apart by as many characters as that takes, and no more."""
+    rows = [turn(f"{'x' * 500}{n:03d}{'y' * 20}", 1, response_gap_s=1.0) for n in range(120)]
+    assert slow.compute(InMemory(cut_turns(*rows), SCOPE)).id_length == 503
+    assert slow.compute(InMemory(cut_turns(*rows[:10]), SCOPE)).id_length == 503
+    assert slow.compute(InMemory(cut_turns(*rows[::100]), SCOPE)).id_length == 501
+
+
+def test_made_up_names_take_no_memory() -> None:
+    """30,000 names of each of two kinds are numbered without a place for every pair, which would take gigabytes."""
+    count = 30_000
+    names = pa.array([f"name-{n}" for n in range(count)])
+    code, values = combined([names, names.take(pa.array(range(count - 1, -1, -1)))])
+    assert sorted(code.tolist()) == list(range(count))
+    assert all(values[code[n]] == (f"name-{n}", f"name-{count - 1 - n}") for n in (0, 1, count - 1))
+
+
+def test_longest_segment_is_that_of_the_models() -> None:
+    """Where the column of the longest segment is missing it is found in the segments: sums count, then the first."""
+    rows = [
+        [segment("tool", 0.4, "a/b"), segment("rag", 0.5), segment("tool", 0.4, "a/b")],
+        [segment("tool", 0.5, "a/b"), segment("rag", 0.5)],
+        [segment("rag", 0.5), segment("tool", 0.5, "a/b")],
+        [],
+        None,
+    ]
+    table = cut_turns(*(turn("call", n, segments=one) for n, one in enumerate(rows)))
+    told = with_longest(table).sort_by("turn_index").select(LONGEST).to_pylist()
+    expected = [("tool", "a/b"), ("tool", "a/b"), ("rag", None), (None, None), (None, None)]
+    assert [tuple(row.values()) for row in told] == expected
+    assert [one and one[0][:2] for one in (longest(row or ()) for row in rows)] == [*expected[:3], None, None]
 
 
 def test_long_ids_are_shortened() -> None:

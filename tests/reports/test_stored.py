@@ -1,23 +1,28 @@
 """Turn rows that were stored are read where they are up to date; the rest is computed from spans."""
 
 import json
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from otel_voicebot.cli import main
 from otel_voicebot.models import Selection
+from otel_voicebot.models.catalog import MODELS, NAMED, NAMED_ENDS
 from otel_voicebot.reports import exchanges, source, stored
 from otel_voicebot.reports.waits import COLUMNS
 from otel_voicebot.spans.schema import TURNS
 from otel_voicebot.store import SpanStore
 from otel_voicebot.store.erase import erase
+from otel_voicebot.store.reader import Snapshot
 from tests.cli.conftest import call, commit
-from tests.reports.captures import CAPTURES
+from tests.reports.captures import CAPTURES, capture, without
 from tests.reports.tables import NOON
 
 LATER = datetime(2026, 3, 1, 13, tzinfo=UTC)
@@ -158,6 +163,123 @@ def test_damaged_rows(data: Path) -> None:
     for file in data.rglob("turns/**/*.parquet"):
         file.write_bytes(file.read_bytes()[:100])
     assert gaps(data) == {"call-1": 1.0, "call-2": 3.0}
+
+
+def overwrite_segments(data: Path) -> list[Path]:
+    """Overwrite a page of the column ``segments`` in every file of turn rows; returns the files."""
+    files = list(data.rglob("turns/**/*.parquet"))
+    for file in files:
+        group = pq.read_metadata(file).row_group(0)
+        columns = [group.column(at) for at in range(group.num_columns)]
+        page = next(
+            one for one in columns if one.path_in_schema.startswith("segments") and "duration_s" in one.path_in_schema
+        )
+        start = page.dictionary_page_offset or page.data_page_offset
+        content = bytearray(file.read_bytes())
+        content[start : start + page.total_compressed_size] = b"\xff" * page.total_compressed_size
+        file.write_bytes(content)
+    return files
+
+
+@pytest.mark.parametrize(
+    "verb", [("slow",), ("why", "--since", "2026-03-01T12:30"), ("report", "--section", "segments")]
+)
+def test_damaged_segments(data: Path, verb: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    """Where a page of stored segments is damaged the answer is that of the spans, and the file is named."""
+    words = [*verb, "--until", "2026-03-01T14:00", "--data", str(data), "--json"]
+    assert main(words) == 0
+    expected = json.loads(capsys.readouterr().out)
+    store_rows(data)
+    files = overwrite_segments(data)
+    assert main(words) == 4
+    told = capsys.readouterr()
+    found = json.loads(told.out)
+    assert [one["path"] for one in found.pop("unreadable")] == [str(file) for file in files]
+    assert found == {**{key: value for key, value in expected.items() if key != "unreadable"}, "as_of": found["as_of"]}
+    assert "left out what can't be read" in told.err
+
+
+def test_vanished_rows(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a file of turn rows moves before it is read the rows are listed once more; spans are not gone through."""
+    store_rows(data, response_gap_s=7.0)
+    asked: list[str] = []
+
+    def moved(found: exchanges.Exchanges) -> list[object]:
+        if not asked:
+            for file in data.rglob("turns/**/*.parquet"):
+                file.rename(file.with_name(f"merged-{file.name}"))
+        asked.append("turns")
+        return found.turns()["response_gap_s"].to_pylist()
+
+    def in_full(_: object) -> None:
+        asked.append("all files in full")
+
+    monkeypatch.setattr(Snapshot, "without_unreadable", in_full)
+    assert exchanges.ask(data, ALL, LATER, moved) == [7.0, 7.0]
+    assert asked == ["turns", "turns"]
+
+
+def test_rows_too_large_for_memory(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stored rows that don't fit into memory are computed from spans, and nothing is called unreadable."""
+    store_rows(data, response_gap_s=7.0)
+
+    def too_large(self: stored.Stored, *_: object) -> None:
+        raise stored.RowsError(duckdb.OutOfMemoryException("Out of Memory Error: failed to allocate"))
+
+    monkeypatch.setattr(stored.Stored, "rows", too_large)
+    assert gaps(data) == {"call-1": 1.0, "call-2": 3.0}
+    assert exchanges.ask(data, ALL, LATER, lambda found: found.turns() and found.scope.unreadable) == ()
+
+
+def test_rows_of_an_older_version(data: Path) -> None:
+    """Of rows that were stored before their longest segment was a column, the segments tell it."""
+    asked = ("session_id", "kind", "response_gap_s", "wait_s", "longest_segment", "longest_owner")
+
+    def told(found: exchanges.Exchanges) -> list[dict[str, object]]:
+        return found.turns(asked).sort_by("session_id").to_pylist()
+
+    expected = exchanges.ask(data, ALL, LATER, told)
+    assert all(row["longest_segment"] for row in expected)
+    store_rows(data, longest_segment=None, longest_owner=None)
+    assert exchanges.ask(data, ALL, LATER, told) == expected
+
+
+def import_livekit(data: Path, names: frozenset[str], *, late: bool) -> None:
+    """Import the spans of the capture that are called so (``late``), or all others."""
+    file = data.parent / f"{late}.otlp.pb"
+    file.write_bytes(without(capture("livekit"), lambda span: (span.name in names) != late).SerializeToString())
+    assert main(["import", str(file), "--data", str(data)]) == 0
+
+
+@pytest.mark.parametrize("names", [*((name,) for name in (*NAMED, *NAMED_ENDS)), NAMED])
+def test_late_span_of_a_framework(tmp_path: Path, names: tuple[str, ...]) -> None:
+    """Rows of a LiveKit call are out of date when a span came late that the models read by its name."""
+    data = tmp_path / "data"
+    import_livekit(data, frozenset(names), late=False)
+    store_rows(data, datetime.now(UTC), response_gap_s=7.0)
+    assert {row["response_gap_s"] for row in read(data)} == {7.0}
+    import_livekit(data, frozenset(names), late=True)
+    assert read(data) == computed(data)
+
+
+def test_late_span_that_is_part_of_no_turn(tmp_path: Path) -> None:
+    """A late span of component other that no model reads makes no row out of date."""
+    data, names = tmp_path / "data", frozenset({"drain_agent_activity", "on_exit"})
+    import_livekit(data, names, late=False)
+    store_rows(data, datetime.now(UTC), response_gap_s=7.0)
+    import_livekit(data, names, late=True)
+    assert {row["response_gap_s"] for row in read(data)} == {7.0}
+
+
+def test_names_that_models_read() -> None:
+    """The names of spans that the models of turns read are those whose arrival makes a row out of date."""
+    needed, read_names = ["turns"], set[str]()
+    for model in needed:
+        needed += [one for one in MODELS[model].inputs if one in MODELS and one not in needed]
+        for told in re.findall(r"(?<!\w)name (?:=|<>|IN) (\([^)]*\)|'[^']*')", MODELS[model].text):
+            read_names |= set(re.findall(r"'([^']*)'", told))
+    assert {"exchanges", "stages", "placed", "framed"} <= set(needed)
+    assert read_names == {*NAMED, *NAMED_ENDS}
 
 
 @pytest.mark.parametrize("name", ["livekit", "pipecat"])

@@ -2,6 +2,7 @@
 
 import math
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from otel_voicebot.reports import changes, why
 from otel_voicebot.reports.grid import as_text
 from otel_voicebot.reports.scope import Scope
-from otel_voicebot.reports.waits import Key, waits
+from otel_voicebot.reports.waits import MOST_KEYS, OTHERS, Key, waits
 from tests.reports.periods import FLASH, period
 from tests.reports.tables import NOON, cut_turns, exchange, segment, turn
 
@@ -148,8 +149,42 @@ def test_abandoned_waits_are_told_apart() -> None:
     after = cut_turns(exchange("b", 1, segment("endpointing", 1.0)))
     answer = why.compute(before, after, SCOPES)
     assert (answer.before.mean_s, answer.change.change_s) == (1.0, 0.0)
-    assert answer.before.abandoned == why.Abandoned(1, 0.5, 9.0)
-    assert answer.after.abandoned == why.Abandoned(0, 0.0, None)
+    assert answer.before.abandoned == why.Abandoned(1, 2, 0.5, 9.0, 0)
+    assert answer.after.abandoned == why.Abandoned(0, 1, 0.0, None, 0)
+
+
+def test_abandoned_share_is_the_kpi() -> None:
+    """The share of abandoned waits is the report's: of all exchanges, those of unknown length too, but no greeting."""
+    unknown = [turn("a", 2), turn("a", 3, outcome="answered"), turn("a", 5, wait_s=4.0)]
+    greeting = turn("a", 4, kind="greeting", outcome=None)
+    before = cut_turns(exchange("a", 1, segment("endpointing", 1.0)), *unknown, greeting)
+    answer = why.compute(before, cut_turns(exchange("b", 1, segment("endpointing", 1.0))), SCOPES)
+    assert answer.before.abandoned == why.Abandoned(2, 4, 0.5, 4.0, 1)
+    periods = as_text(changes.grids(answer)[1])
+    assert "abandoned_wait_rate (abandoned / exchanges)" in periods
+    assert "their mean wait is without 1 of unknown length" in periods
+
+
+def test_many_owners() -> None:
+    """Of more owners than are told apart the small ones are one line, and the parts still add up."""
+
+    def named(name: str, seconds: float) -> pa.Table:
+        rows = [
+            exchange(
+                f"{name}-{n}",
+                1,
+                segment("tool", seconds + n / 1e6, f"tool-{n % 700}", "tool"),
+                segment("endpointing", 0.5),
+            )
+            for n in range(1400)
+        ]
+        return cut_turns(*rows)
+
+    answer = why.compute(named("a", 0.1), named("b", 0.2), SCOPES)
+    assert len(answer.lines) == MOST_KEYS + 1
+    (others,) = (line for line in answer.lines if line.key == OTHERS)
+    assert others.before_share == pytest.approx((701 - MOST_KEYS) / 700)
+    assert_adds_up(answer)
 
 
 def test_nothing_to_compare() -> None:
@@ -165,7 +200,7 @@ def test_tables() -> None:
     assert split[2].split()[:2] == ["tts_first_audio", FLASH]
     assert any(line.split()[:2] == ["others", "(2)"] for line in split)
     assert split[-4].split()[0] == "response_gap"
-    assert "abandoned waits" in periods[5]
+    assert any("abandoned exchanges" in line for line in periods)
     assert [line.split()[-1] for line in examples[2:]] == list(answer.lines[0].examples)
     assert changes.head(answer)[0].startswith("callers wait ")
     assert f"tts_first_audio by {FLASH}" in changes.head(answer)[0]

@@ -104,6 +104,8 @@ SESSION_ID: Final = _attribute("session.id", "string", "The call. One session is
 TURN_INDEX: Final = _attribute("voicebot.turn.index", "int", "Turn within the session, from 1.", "{turn}")
 BOT: Final = _attribute("voicebot.bot", "string", "Name of the bot.")
 CHANNEL: Final = _attribute("voicebot.channel", "string", "How the caller came in: phone, web, app, ...")
+PHONE: Final = "phone"
+"""The channel whose calls come over a telephone line, which somebody charges for."""
 VARIANT: Final = _attribute("voicebot.variant", "string", "Variant of an experiment that the session runs under.")
 USER_HASH: Final = _attribute(
     "user.hash", "string", "Keyed hash (HMAC-SHA256) of the caller; never the caller in clear."
@@ -253,6 +255,7 @@ BOT_SPEECH_END: Final = _event("voicebot.bot.speech.end", "Last audible audio of
 FEEDBACK: Final = _event("voicebot.feedback", "Survey answer; carries `voicebot.csat` and `voicebot.nps`.")
 EXCEPTION: Final = _event("exception", "OpenTelemetry's exception event.")
 EVENT_PREFIX: Final = "voicebot.event."
+CALLBACK: Final = "callback"
 TRACKED_EVENTS: Final = {
     "conversation_start": "A conversation begins.",
     "conversation_end": "A conversation ends.",
@@ -267,6 +270,7 @@ TRACKED_EVENTS: Final = {
     "api_call": "An external service was called.",
     "error": "Something went wrong.",
     "user_feedback": "The caller rated the call.",
+    CALLBACK: "The caller came back for the same thing by a way that has no spans: it counts as a repeat contact.",
 }
 for _name, _meaning in TRACKED_EVENTS.items():
     _event(EVENT_PREFIX + _name, _meaning)
@@ -275,6 +279,8 @@ for _name, _meaning in TRACKED_EVENTS.items():
 
 OVERFLOW: Final = "_overflow"
 """Label value of the series that takes what came after a metric had too many."""
+FOLDED_FIRST: Final = ("owner",)
+"""Labels whose values others make up (tools, models): they are given up first, and the others stay as they are."""
 
 # Every threshold people set (0.5, 0.8, 1, 1.5, 2, 3, 3.5, 5, 8 s) is an edge, and for lognormal gaps (median 0.6-2 s,
 # sigma 0.4-0.8) Prometheus' linear interpolation reads p50, p95 and p99 within 1 %.
@@ -313,7 +319,8 @@ SEGMENT_DURATION: Final = _metric(
     "s",
     "bot segment owner",
     "What the response gap of answered exchanges consists of, by segment and by who owns it (a service as "
-    "provider/model; nobody: empty). The sums over all segments add up to the response gap's.",
+    "provider/model; nobody: empty). The sums over all segments add up to the response gaps of the turns that could be "
+    "cut.",
     SEGMENT_BUCKETS,
 )
 TURNS: Final = _metric(

@@ -156,6 +156,15 @@ class Settings(BaseSettings):
     short_session_s: float = Field(default=5.0, ge=0)
     """A session abandoned before this many seconds is short: left out of rates."""
 
+    prices: Path | None = None
+    """Price file (YAML or JSON) for speech, lines and models of your own. Unset: only known model calls have a cost."""
+
+    targets: Path | None = None
+    """Latency targets (YAML or JSON) of the report's section `sla`. Unset: built-in ones."""
+
+    human_interaction_usd: float = Field(default=5.0, ge=0, allow_inf_nan=False)
+    """What it costs when a human takes a call, USD: what `cost_savings_usd` counts for each that the bot kept."""
+
     @field_validator("keep_attributes", "dialects", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:

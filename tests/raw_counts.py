@@ -22,6 +22,7 @@ Labels = tuple[str, ...]
 OPERATIONS = ("stt", "llm", "tts", "nlu", "rag", "tool", "cache", "api")
 SHORT_SESSION_S = 5.0
 LOW_CONFIDENCE = 0.7
+HUMAN_INTERACTION_USD = 5.0
 
 GAP_EDGES = (
     *(0.5, 0.65, 0.8, 1, 1.15, 1.3, 1.45, 1.5, 1.65, 1.8, 2, 2.2, 2.45, 2.7, 3, 3.3, 3.5, 3.85, 4.25, 4.7, 5),
@@ -267,8 +268,15 @@ def session_kpis(sessions: list[Span]) -> dict[str, Span]:
     nps = [one["nps"] for one in sessions if one["nps"] is not None]
     points = sum(score >= 9 for score in nps) - sum(score <= 6 for score in nps)
     left_out = n - len(eligible)
+    judged = [one for one in sessions if not one["short"] and one["outcome"] != "unknown"]
+    kept = sum(not one["escalated"] and one["outcome"] != "escalated" for one in sessions)
     return {
         "sessions": kpi(n),
+        "automation_rate": kpi(kept, n),
+        "cost_savings_usd": kpi(kept * HUMAN_INTERACTION_USD if n else None),
+        "session_success_rate": kpi(sum(one["outcome"] == "resolved" for one in judged), len(judged), n - len(judged)),
+        "csat_response_rate": kpi(len(csat), n),
+        "nps_response_rate": kpi(len(nps), n),
         "aht_s": kpi(total(one["duration"] for one in handled), len(handled), n - len(handled)),
         "containment": kpi(len(contained), len(eligible), left_out),
         "escalation_rate": kpi(sum(one["escalated"] for one in eligible), len(eligible), left_out),
@@ -299,6 +307,13 @@ def operation_kpis(operations: list[Span]) -> dict[str, Span]:
         "low_confidence_rate": kpi(sum(c < LOW_CONFIDENCE for c in sure), len(sure), len(nlu) - len(sure)),
         "fallback_rate": kpi(sum(bool(one["intent_fallback"]) for one in nlu), len(nlu)),
     }
+
+
+def event_kpis(spans: list[Span]) -> dict[str, Span]:
+    """Of what the bot tells by events."""
+    told = Counter(event["name"] for span in spans for event in span["events"])
+    ended = told["voicebot.event.workflow_completed"]
+    return {"completion_rate": kpi(ended, told["voicebot.event.workflow_started"])}
 
 
 # ---- metrics --------------------------------------------------------------------------------------------------------
@@ -426,7 +441,12 @@ def count(data: Path) -> dict[str, Any]:
     return {
         "rows": rows,
         "components": Counter(span["component"] for span in spans),
-        "kpis": {**session_kpis(sessions), **turn_kpis(turns), **operation_kpis(operations)},
+        "kpis": {
+            **session_kpis(sessions),
+            **turn_kpis(turns),
+            **operation_kpis(operations),
+            **event_kpis(spans),
+        },
         "metrics": [[name, dict(labels), value] for (name, labels), value in sorted(samples.values.items())],
     }
 

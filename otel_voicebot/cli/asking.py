@@ -19,11 +19,23 @@ __all__ = ["ask", "exchanges", "finish", "nothing"]
 Answer = TypeVar("Answer")
 
 
-def ask(question: Question, now: datetime, compute: "Callable[[Opened], Answer]", *, brief: bool = False) -> Answer:
-    """The answer from the question's data. Raises what ``reports.source.ask`` raises."""
-    from otel_voicebot.reports import source  # noqa: PLC0415 - not for --help
+def ask(
+    question: Question,
+    now: datetime,
+    compute: "Callable[[Opened], Answer]",
+    *,
+    brief: bool = False,
+    cut: bool = True,
+    kpis: bool = False,
+) -> Answer:
+    """The answer from the question's data; ``kpis``: it is about KPIs. Raises what ``reports.source.ask`` raises."""
+    from otel_voicebot.models import Terms  # noqa: PLC0415 - not for --help
+    from otel_voicebot.reports import source  # noqa: PLC0415
 
-    return source.ask(question.settings().data, question.selection(now), now, compute, brief=brief)
+    asked = question.settings()
+    limits = Terms(short_session_s=asked.short_session_s, human_interaction_usd=asked.human_interaction_usd, as_of=now)
+    terms = limits if kpis else None
+    return source.ask(asked.data, question.selection(now), now, compute, brief=brief, cut=cut, terms=terms)
 
 
 def exchanges(question: Question, now: datetime, compute: "Callable[[Exchanges], Answer]") -> Answer:

@@ -106,7 +106,7 @@ def compare(
     if sides.by == PERIOD:  # other hours need not be read
         window = sides.window
         question = replace(question, **{end: when.isoformat() for end, when in asdict(window).items() if when})
-    found = ask(question, now, lambda opened: of(opened, sides, plan), brief=sides.by == PERIOD)
+    found = ask(question, now, lambda opened: of(opened, sides, plan), brief=sides.by == PERIOD, cut=False)
     _write(found, kind, output)
     return finish(found.scope) or _code(found, fail_on)
 

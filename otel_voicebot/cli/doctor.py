@@ -97,7 +97,11 @@ def _look(question: Question, taken: "_Taken") -> "Diagnosis":
     dialects = policy_of(settings).dialects
     try:
         found = source.ask(
-            settings.data, question.selection(now), now, lambda opened: report.compute(opened, dialects, taken.findings)
+            settings.data,
+            question.selection(now),
+            now,
+            lambda opened: report.compute(opened, dialects, taken.findings),
+            cut=False,
         )
     except NoDataError:
         if taken.unreadable:

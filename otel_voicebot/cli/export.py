@@ -64,4 +64,4 @@ def export(
         out.note(f"{rows.num_rows} {table}")
         return opened.scope
 
-    return finish(ask(question, datetime.now(UTC), write))
+    return finish(ask(question, datetime.now(UTC), write, cut=table == "turns"))

@@ -3,6 +3,7 @@
 import gc
 import signal
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Annotated
@@ -28,10 +29,13 @@ def import_(
     follow: Annotated[
         bool, typer.Option("--follow", help="Go on reading as the files grow, until Ctrl-C; remembers how far it got.")
     ] = False,
+    outcomes: Annotated[
+        bool, typer.Option("--outcomes", help="The files are tables of late outcomes (CSV or Parquet), not OTLP.")
+    ] = False,
     data: Data = None,
     json: Json = False,
 ) -> int:
-    """Take in spans and logs from OTLP files.
+    """Take in spans and logs from OTLP files, or late outcomes from tables.
 
     They go through the same pipeline as those of a live bot. Understood are OTLP JSON (a request a line, as the
     Collector's file exporter writes it, or one document) and OTLP protobuf, each plain, gzipped or zstd-compressed.
@@ -40,7 +44,14 @@ def import_(
 
     With `--follow` the files are what the Collector's file exporter is writing: rotated and truncated ones are
     understood, a missing one is waited for, and nothing is stored twice, also after a kill.
+
+    With `--outcomes` each row is a late fact of a session that is there already: `session_id`, at least one of `csat`
+    (1 to 5), `nps` (0 to 10), `outcome` and `callback` (yes or no), and `time` where it isn't now. Reports count them
+    from then on; a row that is imported again changes nothing. A wrong row is named with its value, the rest is kept.
     """
+    if follow and outcomes:
+        msg = "choose --follow or --outcomes: a table of outcomes isn't followed"
+        raise UsageError(msg)
     _check(files, follow=follow)
     from otel_voicebot import app  # noqa: PLC0415 - not for --help
 
@@ -53,7 +64,8 @@ def import_(
                 done = app.follow(files, settings, stop, _told(unreadable))
         else:
             with Counter("requests", len(files)) as counter:
-                done = app.ingest(_requests(files, counter, unreadable), settings)
+                opened = _tables(settings.data) if outcomes else _spans
+                done = app.ingest(_requests(files, opened, counter, unreadable), settings)
     document = {
         "schema": "otel_voicebot.import/1",
         "data": str(settings.data),
@@ -129,14 +141,27 @@ def _check(files: list[Path], *, follow: bool) -> None:
             raise UsageError(f"{what}: {', '.join(map(str, wrong))}")
 
 
-def _requests(files: list[Path], counter: Counter, unreadable: list[str]) -> "Iterator[Request]":
-    """The requests of all files; a file that can't be read to its end is noted, and the next one begun."""
+def _spans(path: Path) -> "Iterator[Request]":
     from otel_voicebot.receivers import payloads  # noqa: PLC0415 - not for --help
 
+    return payloads(path, note=out.note)
+
+
+def _tables(data: Path) -> "Callable[[Path], Iterator[Request]]":
+    from otel_voicebot.receivers import outcomes  # noqa: PLC0415 - not for --help
+
+    now = datetime.now(UTC)
+    return lambda path: outcomes(path, data, now, out.note)
+
+
+def _requests(
+    files: list[Path], opened: "Callable[[Path], Iterator[Request]]", counter: Counter, unreadable: list[str]
+) -> "Iterator[Request]":
+    """The requests of all files; a file that can't be read to its end is noted, and the next one begun."""
     for path in files:
         counter.begin(path.name)
         try:
-            for request in payloads(path, note=out.note):
+            for request in opened(path):
                 counter.step()
                 yield request
         except UnreadableDataError as error:

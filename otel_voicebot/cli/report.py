@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -25,6 +26,7 @@ from otel_voicebot.cli.options import (
 
 if TYPE_CHECKING:
     from otel_voicebot.reports.report import Report
+    from otel_voicebot.reports.source import Opened
 
 __all__ = ["report", "write_report"]
 
@@ -33,11 +35,58 @@ Format = Annotated[
     typer.Option("--format", help="How to write it. Default: table.", show_default=False),
 ]
 Section = Annotated[
-    Literal["kpis", "waits", "components", "outcomes", "errors", "segments"] | None,
+    Literal[
+        "kpis",
+        "waits",
+        "components",
+        "outcomes",
+        "errors",
+        "segments",
+        "breakdowns",
+        "costs",
+        "cost_by_session",
+        "agents",
+        "services",
+        "caches",
+        "intents",
+        "workflows",
+        "compliance",
+        "mos",
+        "latencies",
+        "sla",
+        "load",
+        "concurrency",
+        "conversation",
+        "speech",
+        "drop_off",
+        "journey",
+        "adapters",
+        "bots",
+    ]
+    | None,
     typer.Option(
         "--section",
-        help="Only this part. csv, jsonl and parquet hold one part: kpis unless told. segments (where the waits went) "
-        "is only computed when asked for.",
+        metavar="NAME",
+        help="Only this part. csv, jsonl and parquet hold one part: kpis unless told. Those from segments on are only "
+        "computed when asked for.",
+        show_default=False,
+    ),
+]
+PriceFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--prices",
+        metavar="FILE",
+        help="What speech, lines and models of your own cost (YAML or JSON). Default: $OTEL_VOICEBOT_PRICES.",
+        show_default=False,
+    ),
+]
+TargetsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--targets",
+        metavar="FILE",
+        help="Latency targets of the section sla (YAML or JSON). Default: $OTEL_VOICEBOT_TARGETS.",
         show_default=False,
     ),
 ]
@@ -53,6 +102,8 @@ def report(
     variant: Variant = None,
     environment: Environment = None,
     section: Section = None,
+    prices: PriceFile = None,
+    targets: TargetsFile = None,
     format_: Format = None,
     json: Json = False,
     csv: Csv = False,
@@ -64,10 +115,8 @@ def report(
     """
     kind = chosen_format(format_, "table", json=json, csv=csv)
     question = Question(data, since, until, bot, channel, variant, environment)
-    from otel_voicebot.reports.report import compute  # noqa: PLC0415 - not for --help
-
     now = datetime.now(UTC)
-    found = ask(question, now, lambda opened: compute(opened.engine, opened.scope), brief=True)
+    found = _computed(question, now, section or "kpis", prices, targets)
     if not found.value("sessions"):
         raise nothing(found.scope, "sessions")
     if section == "segments":
@@ -77,6 +126,31 @@ def report(
         found = replace(found, segments=segments, scope=scope)
     write_report(found, kind, section, output)
     return finish(found.scope)
+
+
+def _computed(question: Question, now: datetime, section: str, prices: Path | None, targets: Path | None) -> "Report":
+    """The report with the section that was asked for."""
+    from otel_voicebot.models.price_file import read_prices  # noqa: PLC0415 - not for --help
+    from otel_voicebot.models.pricing import Prices  # noqa: PLC0415
+    from otel_voicebot.models.targets import DEFAULTS, as_rows, cache_rows, read_targets  # noqa: PLC0415
+    from otel_voicebot.reports.report import compute  # noqa: PLC0415
+    from otel_voicebot.reports.sections import ON_REQUEST  # noqa: PLC0415
+    from otel_voicebot.reports.sections import section as asked_for  # noqa: PLC0415
+
+    settings = question.settings()
+    priced, limits = prices or settings.prices, targets or settings.targets
+    listing = Prices(None if priced is None else read_prices(priced))
+    held = DEFAULTS if limits is None else read_targets(limits)
+
+    def answer(opened: "Opened") -> "Report":
+        told = listing.give(opened.engine)
+        opened.engine.give("targets", as_rows(held))
+        opened.engine.give("cache_targets", cache_rows(held))
+        found = replace(compute(opened.engine, opened.scope), prices=told)
+        return replace(found, asked=asked_for(section, opened.engine)) if section in ON_REQUEST else found
+
+    brief = not (section in ON_REQUEST and ON_REQUEST[section].whole)
+    return ask(question, now, answer, brief=brief, cut=section == "breakdowns", kpis=True)
 
 
 def write_report(found: "Report", kind: str, section: str | None, output: Output) -> None:

@@ -21,8 +21,13 @@ from otel_voicebot.cli.options import (
     Variant,
     chosen_format,
 )
+from otel_voicebot.errors import UsageError
+from otel_voicebot.semconv import SEGMENTS
 
 __all__ = ["slow"]
+
+_SERVICES = ("llm", "stt", "tts")
+"""Components of which a segment is named."""
 
 Format = Annotated[
     Literal["table", "json", "csv", "jsonl", "parquet", "md", "html"] | None,
@@ -86,11 +91,14 @@ def slow(
     question = Question(data, since, until, bot, channel, variant, environment)
     from otel_voicebot.reports.slow import Choice, compute, document, grids, head  # noqa: PLC0415 - not for --help
 
+    if component is not None and component not in (known := (*SEGMENTS, *_SERVICES)):
+        msg = f"--component {component!r} is no part of a wait; there is {', '.join(known)}"
+        raise UsageError(msg)
     choice = Choice(limit, threshold, component, provider, model, cause)
 
     found = exchanges(question, datetime.now(UTC), lambda found: compute(found, choice))
     if not found.turns:
-        raise nothing(found.scope, "turns with a wait")
+        raise nothing(found.scope, "turns with a wait" if threshold is None else f"waits longer than {threshold:g} s")
     if kind == "json":
         out.write_json(document(found), output)
     elif kind == "table":

@@ -162,14 +162,22 @@ def current_session() -> Session | None:
 
 
 @quiet
-def feedback(session_id: str, *, csat: int | None = None, nps: int | None = None, outcome: str | None = None) -> None:
-    """A late fact of a session that is over: a rating or a corrected outcome, as a span of its own.
+def feedback(
+    session_id: str,
+    *,
+    csat: int | None = None,
+    nps: int | None = None,
+    outcome: str | None = None,
+    callback: bool = False,
+) -> None:
+    """A late fact of a session that is over: a rating, a corrected outcome or a callback, as a span of its own.
 
     Args:
         session_id: the session that it is about.
         csat: customer satisfaction, 1 to 5.
         nps: likelihood to recommend, 0 to 10.
         outcome: what the call's outcome turned out to be.
+        callback: the caller came back, now, for the same thing by a way that has no spans: a repeat contact.
     """
     facts: Attributes = {
         semconv.SESSION_ID: session_id,
@@ -178,7 +186,10 @@ def feedback(session_id: str, *, csat: int | None = None, nps: int | None = None
     }
     late = SpanBlock(semconv.SPAN_FEEDBACK, facts)
     late._parent = Context()  # noqa: SLF001 - a root, also when another call is current
-    late.start().end()
+    late.start()
+    if callback:
+        late.event(semconv.CALLBACK)
+    late.end()
 
 
 def _known_outcome(outcome: str) -> bool:

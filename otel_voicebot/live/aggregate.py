@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from otel_voicebot.conventions import Metric
-from otel_voicebot.semconv import OVERFLOW, SERIES_OVERFLOW
+from otel_voicebot.semconv import FOLDED_FIRST, OVERFLOW, SERIES_OVERFLOW
 
 __all__ = ["EXEMPLAR_AGE_S", "Aggregator", "Encoded", "Exemplar", "Series", "encoded"]
 
@@ -137,14 +137,22 @@ class Aggregator:
 
     def _find(self, metric: Metric, key: tuple[str, ...], observations: int) -> Series:
         by_labels = self._series.setdefault(metric.name, {})
-        series = by_labels.get(key)
-        if series is None:
-            folded = (OVERFLOW,) * len(key)
-            if len(by_labels) >= self._max_series and key != folded:
-                self._find(SERIES_OVERFLOW, (metric.name,), 1).total += observations
-                return self._find(metric, folded, observations)
-            series = by_labels[key] = Series(self._clock())
-        return series
+        if key not in by_labels and len(by_labels) >= self._max_series:
+            key = self._folded(metric, key, observations)
+        if key not in by_labels:
+            by_labels[key] = Series(self._clock())
+        return by_labels[key]
+
+    def _folded(self, metric: Metric, key: tuple[str, ...], observations: int) -> tuple[str, ...]:
+        """The series for what gets none of its own: the one without the names that are too many, where it fits."""
+        by_labels, whole = self._series[metric.name], (OVERFLOW,) * len(key)
+        if key != whole:
+            self._find(SERIES_OVERFLOW, (metric.name,), 1).total += observations
+        named = zip(metric.labels, key, strict=True)
+        partly = tuple(OVERFLOW if label in FOLDED_FIRST else value for label, value in named)
+        # a tenth more for them, so that sums by the other labels stay right
+        room = partly in by_labels or len(by_labels) < self._max_series * 1.1
+        return partly if room and partly != key else whole
 
     def read(self) -> dict[str, dict[tuple[str, ...], Series]]:
         """A copy: metric name -> label values (in the metric's order) -> series, with the exemplars that are recent."""

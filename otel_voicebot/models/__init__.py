@@ -16,11 +16,18 @@ live state needs). In reading order:
     steps ─► operations                                   what was done
     operations ─► components, errors                      sections of a report
     sessions ─► outcomes
-    sessions, turns, components ─► kpis                   one number each
-    sessions, turns, operations ─► per_call               what each call adds to them
+     sessions ─► calls                                     short, eligible, contained
+     calls, turns, components ─► kpis                      one number each
+     sessions, turns, operations ─► per_call               what each call adds to them
+     sessions ─► contacts ─► fcr, strict_containment       who called again
+     wide ─► events ─► workflows ─► completion             what bots tell by events
+     operations, sessions ─► costs ─► cost_kpis            what is paid for, at the prices that an engine is given
+     kpis, fcr, ... ─► all_kpis                            every KPI of a report
+     agents, caches, latencies, sla, speech, ...           sections on request, one file each
 """
 
 from otel_voicebot.models.catalog import MODELS, Model, chain
-from otel_voicebot.models.engine import Engine, Selection, Source
+from otel_voicebot.models.engine import Engine, Selection
+from otel_voicebot.models.terms import Source, Terms
 
-__all__ = ["MODELS", "Engine", "Model", "Selection", "Source", "chain"]
+__all__ = ["MODELS", "Engine", "Model", "Selection", "Source", "Terms", "chain"]

@@ -57,6 +57,13 @@ END: Final = f"""(component IN ('session', 'other') AND dialect NOT IN ({_FLAT})
 """Whether it is the end of a framework's call: a wait that was given up in its last turn may last until then."""
 
 _FILLED: Final = {
+    "{event_prefix}": semconv.EVENT_PREFIX,
+    "{workflow}": semconv.WORKFLOW,
+    "{compliance_prompt}": semconv.COMPLIANCE_PROMPT,
+    "{entity}": semconv.ENTITY,
+    "{callback}": semconv.CALLBACK,
+    "{intent_schema}": semconv.INTENT_SCHEMA,
+    "{phone}": semconv.PHONE,
     "{broken}": broken(),
     "{flat}": _FLAT,
     **{f"{{{dialect}_setting}}": setting for dialect, setting in semconv.ENDPOINTING_SETTINGS.items()},

@@ -2,28 +2,31 @@
 
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Final, Protocol, Self
+from typing import Final, Self
 
 import duckdb
 import pyarrow as pa
 
 from otel_voicebot.errors import UnreadableDataError
 from otel_voicebot.models.catalog import EMPTY, MODELS, NO_CUTS, PLACING, SEGMENTS, SPAN_COLUMNS, chain
+from otel_voicebot.models.terms import Source, Terms, define
 
 __all__ = ["Engine", "Selection", "Source"]
 
 # What the KPIs and sections of a report read; the rest is left null. Full turns cost a second a million spans more.
 _BRIEF: Final = {
     "turns": """session_id, turn_index, {labels}, start_nano, end_nano, kind, outcome, abandon_reason, response_gap_s,
-        wait_s, interrupted, NULL::BIGINT AS words, NULL AS trace_id, NULL AS session_source, NULL AS intent,
+        wait_s, interrupted, NULL::BIGINT AS words, NULL AS trace_id, NULL AS session_source, intent,
         NULL::BIGINT AS operations, NULL::BIGINT AS errors, NULL::BIGINT AS wer_errors, NULL::BIGINT AS wer_words""",
-    "sessions": """session_id, {labels}, start_time, duration_s, turns, answered, outcome, end_reason, escalated_by,
-        planned_handoff, csat, nps""",
+    "sessions": """session_id, {labels}, user_hash, intent, start_time, end_time, duration_s, turns, answered, outcome,
+        end_reason, escalated_by, planned_handoff, csat, nps""",
 }
 _LABELS: Final = ("bot", "channel", "variant", "environment")
-"""Where nothing is selected by them a brief engine leaves them out: four strings a span."""
+"""Where nothing is selected by them a brief engine leaves them out (but the channel, which has a price): strings of
+each span."""
 _SUSPECTED: Final = """WITH holding AS MATERIALIZED (
     SELECT operates, passes, parent FROM links
     WHERE (operates OR passes) AND span IN (SELECT parent FROM links WHERE operates)
@@ -43,18 +46,14 @@ _COMPUTED: Final = frozenset(
     (
         *("links", "repeats", "nested", "traces", "once", "plain", "framed", "placed", "exchanges", "steps"),
         *("parts", "known", "unplaced", *SEGMENTS),
-        *("texts", "turns", "sessions", "operations", "components", "breakdowns"),
+        *("texts", "turns", "sessions", "operations", "components"),
     )
 )
 """Models that the engine defines one by one; the others are views over these."""
-
-
-class Source(Protocol):
-    """Something that spans can be read from; the store's ``Snapshot`` is one."""
-
-    def sql(self, columns: Sequence[str] | None = None, *, raw_ids: bool = False) -> str:
-        """A DuckDB query that gives the spans with these columns; ids as bytes when ``raw_ids``."""
-        ...
+_READ_TWICE: Final = ("contacts",)
+"""Models that a report reads more than once: computed when first asked for."""
+_SPARED: Final = {"split_costs": "SELECT EXISTS (FROM service_prices WHERE split)"}
+"""Models that are empty unless this is so: then their text isn't even planned, as it reads every operation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +84,19 @@ class Engine:
         source: where spans come from.
         selection: which sessions count. Turns and operations count when their session does.
         brief: keep only the columns of turns and sessions that KPIs and report sections read.
-        short_session_s: a session abandoned before this many seconds is short.
+        cut: say what waits were spent on: ``segments``, ``breakdowns`` and these columns of ``turns``. It takes longer
+            than all the rest; a brief engine never does.
+        terms: what KPIs depend on beside the spans.
     """
 
     def __init__(
-        self, source: Source, selection: Selection | None = None, *, brief: bool = False, short_session_s: float = 5.0
+        self,
+        source: Source,
+        selection: Selection | None = None,
+        *,
+        brief: bool = False,
+        cut: bool = True,
+        terms: Terms | None = None,
     ) -> None:
         # By itself DuckDB would put what does not fit into memory beside the user: in the working directory.
         self._overflow = _private_directory()
@@ -101,8 +108,8 @@ class Engine:
             self._connection.execute("SET TimeZone = 'UTC'")
             self._connection.execute("SET parquet_metadata_cache = true")  # each model opens every file again
             self._connection.execute("SET enable_progress_bar = false")  # it would go to stdout, before the answer
-            self._connection.execute("SET VARIABLE short_session_s = ?", [short_session_s])
-            self._define(source, selection or Selection(), brief=brief)
+            define(self._connection.execute, source, terms or Terms())
+            self._define(source, selection or Selection(), brief=brief, cut=cut and not brief)
         except duckdb.Error as error:
             self.close()
             raise UnreadableDataError(f"the spans can't be read: {_first_line(error)}") from error
@@ -110,12 +117,12 @@ class Engine:
             self.close()
             raise
 
-    def _define(self, source: Source, selection: Selection, *, brief: bool) -> None:
+    def _define(self, source: Source, selection: Selection, *, brief: bool, cut: bool) -> None:
         run = self._connection.execute
         run(f"CREATE VIEW spans AS {source.sql(SPAN_COLUMNS, raw_ids=True)}")
         run(f"CREATE TEMP TABLE links AS {MODELS['links'].text}")
         repeated, nests, loose, framed = self._connection.sql(_SUSPECTED).fetchall()[0]
-        self._framed, self._selected = framed, False
+        self._framed = framed
         run("DROP TABLE links")
         if repeated:
             run(f"CREATE TEMP TABLE repeats AS {MODELS['repeats'].text}")
@@ -123,6 +130,8 @@ class Engine:
         if nests or loose or framed:
             for name, found in (("nested", nests), ("traces", loose)):
                 run(f"CREATE TEMP TABLE {name} AS SELECT * FROM ({MODELS[name].text}) {'' if found else 'WHERE false'}")
+        else:
+            run("CREATE TEMP TABLE traces (trace_id BLOB, trace_session_id VARCHAR)")
         # a tool in a model call looks like an attempt of it at first
         linked = loose or (nests and self._connection.sql("SELECT EXISTS (FROM nested)").fetchall()[0][0])
         for name, columns in EMPTY.items():
@@ -134,9 +143,11 @@ class Engine:
         run(f"CREATE VIEW known AS {MODELS['known' if framed else 'unplaced'].text}")
         # What was said stands in no section: known to be empty, it isn't even looked for.
         run(f"CREATE VIEW texts AS SELECT * FROM ({MODELS['texts'].text}) {'WHERE false' if brief else ''}")
-        self._define_cuts(brief=brief)
+        self._define_cuts(cut=cut)
         selected = any(getattr(selection, label) is not None for label in _LABELS)
-        labels = ", ".join(label if selected else f"NULL::VARCHAR AS {label}" for label in _LABELS)
+        labels = ", ".join(
+            label if selected or label == "channel" else f"NULL::VARCHAR AS {label}" for label in _LABELS
+        )
         # Each model reads the one before as a table, so that it is computed once.
         for name in ("turns", "sessions"):
             columns = _BRIEF[name].format(labels=labels) if brief else "*"
@@ -146,22 +157,34 @@ class Engine:
         run("CREATE VIEW operations AS SELECT * FROM operations_all")
         where, parameters = selection.where()
         if where:
-            self._selected = True
             run(f"CREATE TEMP TABLE selected AS SELECT session_id FROM sessions_all WHERE {where}", parameters)
-            for name in ("turns", "sessions", "operations", *(() if brief else ("segments",))):
+            for name in ("turns", "sessions", "operations", *(("segments",) if cut else ())):
                 run(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM {name}_all SEMI JOIN selected USING (session_id)")
         run(f"CREATE {'TEMP TABLE' if brief else 'VIEW'} components AS {MODELS['components'].text}")
-        # those that read one of the others come after it
-        names = sorted(MODELS.keys() - _COMPUTED, key=lambda name: not _COMPUTED.issuperset(MODELS[name].inputs))
-        for name in (*names, *(() if brief else ("breakdowns",))):
-            run(f"CREATE VIEW {name} AS {MODELS[name].text}")
+        self._there = set(_COMPUTED)
 
-    def _define_cuts(self, *, brief: bool) -> None:
-        """What the wait of each exchange was spent on; of a brief engine only once it is asked for it (``cut``)."""
+    def _have(self, name: str) -> None:
+        """Define a model's view, those that it reads first; one that nobody asks for would cost its text's binding."""
+        if name not in MODELS or name in self._there:
+            return
+        for needed in MODELS[name].inputs:
+            self._have(needed)
+        kind, text = "TEMP TABLE" if name in _READ_TWICE else "VIEW", MODELS[name].text
+        if name in _SPARED and not self._connection.sql(_SPARED[name]).fetchall()[0][0]:
+            text = f"SELECT * FROM ({text}) WHERE false"
+        self._connection.execute(f"CREATE OR REPLACE {kind} {name} AS {text}")
+        self._there.add(name)
+
+    def _have_all(self) -> None:
+        for name in MODELS:
+            with suppress(duckdb.BinderException, duckdb.CatalogException):  # it reads what a brief engine leaves out
+                self._have(name)
+
+    def _define_cuts(self, *, cut: bool) -> None:
+        """What the wait of each exchange was spent on."""
         run = self._connection.execute
-        self._cut = not brief
-        run(f"CREATE {'VIEW' if brief else 'TEMP TABLE'} judged AS {MODELS['judged'].text}")
-        if brief:
+        run(f"CREATE {'TEMP TABLE' if cut else 'VIEW'} judged AS {MODELS['judged'].text}")
+        if not cut:
             for name, columns in NO_CUTS.items():
                 run(f"CREATE TEMP TABLE {name} ({columns})")
             return
@@ -175,30 +198,32 @@ class Engine:
         for name in NO_CUTS:
             run(f"CREATE VIEW {name} AS {MODELS[name].text}")
 
-    def cut(self) -> None:
-        """Have the relation ``segments`` at hand, of the selected sessions; a brief engine computes it only now.
-
-        Raises:
-            UnreadableDataError: as ``sql``.
-        """
-        if self._cut:
-            return
-        chosen = "SELECT * FROM main.steps" + (" SEMI JOIN selected USING (session_id)" if self._selected else "")
-        try:
-            self._connection.execute(
-                f"CREATE TEMP TABLE segments AS WITH steps AS ({chosen}), {self._chain('segments')}"
-            )
-        except duckdb.Error as error:
-            raise UnreadableDataError(f"the query failed: {_first_line(error)}") from error
-        self._cut = True
-
     def _chain(self, model: str) -> str:
         """The common tables of a query that computes a model from ``steps``, and the query."""
         known = {"known": "known" if self._framed else "unplaced"}
         return chain(model, frozenset({"steps", "exchanges"}), known).removeprefix("WITH ")
 
+    def give(self, name: str, rows: pa.Table) -> None:
+        """Fill one of the tables ``terms.GIVEN``, which are empty until then.
+
+        Raises:
+            UnreadableDataError: as ``sql``.
+        """
+        self._connection.register("given", rows)
+        try:
+            self._connection.execute(f"INSERT INTO {name} BY NAME FROM given")
+        except duckdb.Error as error:
+            raise UnreadableDataError(f"{name} can't be used: {_first_line(error)}") from error
+        finally:
+            self._connection.unregister("given")
+        self._there -= _SPARED.keys()
+
     def table(self, name: str) -> pa.Table:
-        """A model's rows."""
+        """A model's rows; raises as ``sql``."""
+        try:
+            self._have(name)
+        except duckdb.Error as error:
+            raise UnreadableDataError(f"the query failed: {_first_line(error)}") from error
         return self.sql(f"SELECT * FROM {name}")
 
     def turns_of(self, sessions: Sequence[str]) -> pa.Table:
@@ -213,7 +238,11 @@ class Engine:
             UnreadableDataError: a file turned out to be damaged, or vanished.
         """
         try:
-            return self._connection.sql(text, params=list(parameters)).to_arrow_table()
+            try:
+                return self._connection.sql(text, params=list(parameters)).to_arrow_table()
+            except duckdb.CatalogException:  # it may name a model that nobody has asked for yet
+                self._have_all()
+                return self._connection.sql(text, params=list(parameters)).to_arrow_table()
         except duckdb.Error as error:
             raise UnreadableDataError(f"the query failed: {_first_line(error)}") from error
 

@@ -1,5 +1,5 @@
 -- kpis: one number each, with what it is a share of.
--- inputs: sessions, turns, components, waits_km
+-- inputs: calls, turns, components, waits_km
 -- grain: one row per KPI (name, numerator, denominator, excluded). The value is numerator / denominator, or the numerator alone where
 --   there is no denominator; null where nothing was measured. excluded counts rows that were left out, by the definition's own rule.
 -- A short session is abandoned before short_session_s; an eligible one is not short and holds no planned handoff.
@@ -9,19 +9,13 @@
 -- aht_s: duration of handled sessions (at least one answered exchange) / handled sessions.
 -- containment: eligible sessions without a handoff to a human and not abandoned or failed / eligible sessions.
 -- csat_share: answers of 4 or 5 / answers. nps: (9 or 10) minus (0 to 6) / answers, in points.
-WITH s AS (
-    SELECT *,
-        outcome = 'abandoned' AND duration_s < getvariable('short_session_s') AS short,
-        NOT (outcome = 'abandoned' AND duration_s < getvariable('short_session_s')) AND NOT planned_handoff AS eligible
-    FROM sessions
-),
-se AS (
+WITH se AS (
     SELECT
         count(*) AS n,
         count(CASE WHEN short THEN 1 END) AS short,
         count(CASE WHEN eligible THEN 1 END) AS eligible,
         count(CASE WHEN eligible AND escalated_by IS NOT NULL THEN 1 END) AS escalated,
-        count(CASE WHEN eligible AND escalated_by IS NULL AND outcome NOT IN ('abandoned', 'failed', 'escalated') THEN 1 END) AS contained,
+        count(CASE WHEN contained THEN 1 END) AS contained,
         count(CASE WHEN outcome = 'abandoned' AND NOT short THEN 1 END) AS abandoned,
         count(CASE WHEN answered > 0 THEN 1 END) AS handled,
         sum(CASE WHEN answered > 0 THEN duration_s END) AS handle_s,
@@ -31,7 +25,7 @@ se AS (
         count(nps) AS nps,
         count(CASE WHEN nps >= 9 THEN 1 END) AS promoters,
         count(CASE WHEN nps <= 6 THEN 1 END) AS detractors
-    FROM s
+    FROM calls
 ),
 tu AS (
     SELECT

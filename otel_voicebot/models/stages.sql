@@ -68,7 +68,7 @@ tools AS (
     WHERE after_tool AND b < e
 )
 SELECT
-    row_number() OVER (ORDER BY wait, b, hash(span_id)) AS stage, *
+    row_number() OVER (ORDER BY wait, b, span_id NULLS FIRST) AS stage, *
 FROM (
     SELECT wait, kind, b, greatest(e, b) AS e, chunk, failed, hidden, cancelled, outer_e, own, setting_ns, span_id,
         CASE WHEN kind IN ('stt', 'llm', 'tts', 'nlu', 'rag') THEN provider END AS provider,
@@ -76,13 +76,13 @@ FROM (
         CASE
             WHEN kind IN ('stt', 'llm', 'tts') OR (kind IN ('nlu', 'rag') AND coalesce(provider, model) IS NOT NULL)
                 THEN coalesce(provider || '/' || model, provider, model, kind)
-            WHEN kind IN ('tool', 'api') AND operation IS NOT NULL THEN operation
+            WHEN kind IN ('tool', 'api') AND operation <> 'execute_tool' THEN operation
             WHEN kind IN ('cache', 'handoff') AND framework IS NOT NULL THEN framework
             ELSE 'bot code'
         END AS owner,
         CASE
             WHEN kind IN ('stt', 'llm', 'tts') OR (kind IN ('nlu', 'rag') AND coalesce(provider, model) IS NOT NULL) THEN 'service'
-            WHEN kind IN ('tool', 'api') AND operation IS NOT NULL THEN 'tool'
+            WHEN kind IN ('tool', 'api') AND operation <> 'execute_tool' THEN 'tool'
             WHEN kind IN ('cache', 'handoff') AND framework IS NOT NULL THEN 'framework'
             ELSE 'bot'
         END AS owner_kind

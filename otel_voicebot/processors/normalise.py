@@ -56,6 +56,7 @@ def normalise(batch: SpanBatch, dialects: Sequence[Dialect] = DIALECTS) -> SpanB
     columns |= _of_feedback(batch, columns, promoter.broken)
     columns["error_type"] = _error_type(batch, columns["error_type"], seen.sound)
     columns |= speech_columns(batch, seen.component == semconv.COMPONENTS.index("turn"))
+    columns["tracked_events"] = _tracked(batch)
     columns |= _of_frameworks(batch, keyed, columns, seen)
     if promoter.broken:
         columns["quality"] = with_rules(batch.column("quality"), promoter.broken)
@@ -131,6 +132,13 @@ def _endpointing(batch: SpanBatch, stated: pa.Array) -> pa.Array:
     numbers = numbers_of(batch.resources, semconv.ENDPOINTING_DELAY, batch.resource_count())
     known = within(numbers, RANGES["endpointing_setting_s"])
     return pc.coalesce(stated, pa.array(numbers, mask=~known).take(pa.array(batch.resource)))
+
+
+def _tracked(batch: SpanBatch) -> pa.Array:
+    """How many tracked events each span has: a report looks into the events of those only."""
+    named = pc.fill_null(pc.starts_with(batch.events.columns["name"], semconv.EVENT_PREFIX), False)  # noqa: FBT003
+    counts = np.bincount(batch.events.row[np.asarray(named)], minlength=len(batch)).astype(np.int32)
+    return pa.array(counts, mask=counts == 0)
 
 
 def _of_feedback(batch: SpanBatch, columns: Mapping[str, pa.Array], broken: dict[str, Mask]) -> dict[str, pa.Array]:

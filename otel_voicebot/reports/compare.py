@@ -172,7 +172,7 @@ def between(
     sides = Sides(a, b, PERIOD if isinstance(a, Period) else by)
     brief = sides.by == PERIOD  # a brief engine doesn't know variants and bots
     now, window = datetime.now(UTC), Selection(sides.window.since, sides.window.until)
-    return source.ask(Path(data), window, now, lambda opened: of(opened, sides, plan or Plan()), brief=brief)
+    return source.ask(Path(data), window, now, lambda opened: of(opened, sides, plan or Plan()), brief=brief, cut=False)
 
 
 def of(opened: Opened, sides: Sides, plan: Plan) -> Comparison:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from otel_voicebot.reports.grid import Column, Grid
 from otel_voicebot.reports.trace import Bar, Trace
 from otel_voicebot.reports.values import duration, quantity
+from otel_voicebot.reports.waterfall import zero
 
 __all__ = ["details", "events", "links", "said"]
 
@@ -76,15 +77,24 @@ def _says(bar: Bar) -> str:
 
 
 def _after(trace: Trace, at: int) -> str:
-    """Time since the first span."""
-    return f"{(at - trace.bars[0].start) / 1e9:.3f} s"
+    """As the picture counts it: below 0 before the caller's end of speech."""
+    return f"{(at - zero(trace)) / 1e9:.3f} s"
+
+
+_SILENT = "nothing that was said is stored: content capture is off, or no span has a text"
 
 
 def said(trace: Trace) -> Grid:
     """The transcript, where it is stored."""
     rows = tuple({"who": who, "text": text} for who, text in trace.said)
     columns = (Column("who", "who", style="bold"), Column("text", "said"))
-    return Grid("said", "Transcript", columns, rows, empty="not stored: content capture is off")
+    return Grid(
+        "said",
+        "Transcript",
+        columns,
+        rows,
+        empty=_SILENT,
+    )
 
 
 def events(trace: Trace) -> Grid:

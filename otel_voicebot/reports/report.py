@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from otel_voicebot.reports import censored
 from otel_voicebot.reports.grid import Column, Grid
 from otel_voicebot.reports.scope import Scope
+from otel_voicebot.reports.sections import ON_REQUEST, Asked
 from otel_voicebot.reports.shares import Share
 from otel_voicebot.reports.shares import grid as segment_grid
 from otel_voicebot.reports.tables import Tables
@@ -15,7 +16,7 @@ __all__ = ["SECTIONS", "Kpi", "Report", "compute", "document", "grids", "head"]
 
 Row = Mapping[str, object]
 
-SECTIONS = ("kpis", "waits", "components", "outcomes", "errors", "segments")
+SECTIONS = ("kpis", "waits", "components", "outcomes", "errors", "segments", *ON_REQUEST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,8 @@ class Kpi:
     """Rows that its definition leaves out; ``exclusion`` says which."""
     exclusion: str | None
     note: str | None
+    provisional: float | None = None
+    """What is in neither numerator nor denominator because its window is still open; None where there is no window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,10 @@ class Report:
     errors: tuple[Row, ...]
     segments: tuple[Share, ...] | None = None
     """Where the waits went; None where nobody asked, as it takes longer than all the rest."""
+    prices: str | None = None
+    """Where prices are from and of which day; None where nobody looked for any."""
+    asked: Asked | None = None
+    """A section that is only computed when somebody asks for it."""
 
     def value(self, name: str) -> float | None:
         """The value of one KPI; None when it is unknown or not computed."""
@@ -55,7 +62,7 @@ def compute(tables: Tables, scope: Scope) -> Report:
     """The report of the sessions in ``tables``."""
     return Report(
         scope=scope,
-        kpis=tuple(_kpi(row) for row in tables.table("kpis").to_pylist()),
+        kpis=tuple(_kpi(row) for row in tables.table("all_kpis").to_pylist()),
         waits=tuple(tables.table("wait_ends").to_pylist()),
         components=tuple(tables.table("components").to_pylist()),
         outcomes=tuple(tables.table("outcomes").to_pylist()),
@@ -74,12 +81,21 @@ def _kpi(row: Row) -> Kpi:
         excluded=_whole(_float(row["excluded"])),
         exclusion=str(row["exclusion"]) if row.get("exclusion") else None,
         note=_missing(name, row) if value is None else None,
+        provisional=_whole(_float(row.get("provisional"))),
     )
 
 
 def _missing(name: str, row: Row) -> str:
     if name in _CENSORED and row["denominator"]:
         return censored.NOT_REACHED
+    if name in _WINDOWED and row.get("provisional"):
+        return "no window has passed yet: all is provisional"
+    if name in _COSTS and row["numerator"] is None and row["excluded"]:
+        return "no price is known of anything that was used"
+    if name == "cost_per_resolved_usd" and row["numerator"] is not None:
+        return "no call was resolved"
+    if name == "mos" and row["denominator"] is None:
+        return "scores of several kinds are never mixed: see the section mos"
     return _MISSING.get(name, "nothing was measured")
 
 
@@ -94,6 +110,8 @@ def _whole(value: float | None) -> float | None:
 
 _ANSWERED = ("response_gap_p50_s", "response_gap_p95_s", "response_gap_p99_s")
 _CENSORED = ("wait_km_p50_s", "wait_km_p95_s", "wait_km_p99_s")
+_WINDOWED = ("fcr_1d", "fcr_7d", "fcr_30d", "strict_containment_24h")
+_COSTS = ("cost_usd", "cost_per_session_usd", "cost_per_resolved_usd", "cost_per_talk_minute_usd")
 _MISSING = {
     **dict.fromkeys(_ANSWERED, "no answered turn"),
     **dict.fromkeys(_CENSORED, "no exchange with a known wait"),
@@ -106,6 +124,11 @@ _MISSING = {
     "error_rate": "no operation",
     "wer": "no reference texts",
     "mos": "no opinion scores",
+    **dict.fromkeys(_WINDOWED, "no call of a known caller and intent (without a hash key no caller is known)"),
+    **dict.fromkeys(("automation_rate", "csat_response_rate", "nps_response_rate", "cost_savings_usd"), "no session"),
+    "session_success_rate": "no session with a known outcome",
+    "completion_rate": "no workflow was started (event workflow_started)",
+    **dict.fromkeys((*_COSTS, "priced_share"), "nothing that is paid for was used"),
     "aht_s": "no session with an answered turn",
     "cache_hit_rate": "no cache lookups",
 }
@@ -126,6 +149,7 @@ def document(report: Report) -> dict[str, object]:
                 "numerator": plain(kpi.numerator),
                 "denominator": plain(kpi.denominator),
                 "excluded": plain(kpi.excluded),
+                **({} if kpi.provisional is None else {"provisional": kpi.provisional}),
                 "exclusion": kpi.exclusion,
                 "note": kpi.note,
             }
@@ -137,8 +161,12 @@ def document(report: Report) -> dict[str, object]:
             "outcomes": [plain(dict(row)) for row in report.outcomes],
             "errors": [plain(dict(row)) for row in report.errors],
             **({} if report.segments is None else {"segments": [plain(dict(row)) for row in report.segments]}),
+            **({} if report.asked is None else {report.asked.name: [plain(dict(row)) for row in report.asked.rows]}),
         },
-        "notes": {"waits": list(censored.notes(report.waits))},
+        "notes": {
+            "waits": list(censored.notes(report.waits)),
+            **({} if report.prices is None else {"prices": [report.prices]}),
+        },
     }
 
 
@@ -151,16 +179,17 @@ def head(report: Report) -> list[str]:
 def grids(report: Report) -> dict[str, Grid]:
     """The sections as tables, by name."""
     return {
-        "kpis": _kpis(report.kpis),
+        "kpis": _kpis(report),
         "waits": censored.grid(report.waits),
         "components": Grid("components", "Components", _COMPONENTS, report.components, empty="no operation was seen"),
         "outcomes": Grid("outcomes", "Outcomes", _OUTCOMES, report.outcomes, empty="no session was seen"),
         "errors": Grid("errors", "Errors", _ERRORS, report.errors, empty="no operation failed"),
         **({} if report.segments is None else {"segments": segment_grid(report.segments)}),
+        **({} if report.asked is None else {report.asked.name: report.asked.grid()}),
     }
 
 
-def _kpis(kpis: tuple[Kpi, ...]) -> Grid:
+def _kpis(report: Report) -> Grid:
     rows = tuple(
         {
             "kpi": kpi.name,
@@ -169,13 +198,14 @@ def _kpis(kpis: tuple[Kpi, ...]) -> Grid:
             "numerator": kpi.numerator,
             "denominator": kpi.denominator,
             "excluded": kpi.excluded,
+            "provisional": kpi.provisional,
             "exclusion": kpi.exclusion,
             "note": kpi.note,
             "_shown": quantity(kpi.value, "ratio" if kpi.unit == "1" and kpi.name not in _SCORES else kpi.unit),
             "_of": _fraction(kpi),
-            "_left": f"{quantity(kpi.excluded)} ({kpi.exclusion})" if kpi.excluded else "",
+            "_left": _left(kpi),
         }
-        for kpi in kpis
+        for kpi in report.kpis
     )
     columns = (
         Column("kpi", "KPI"),
@@ -184,7 +214,16 @@ def _kpis(kpis: tuple[Kpi, ...]) -> Grid:
         Column("_left", "left out"),
         Column("note", "note", show=lambda value: str(value or ""), style="dim"),
     )
-    return Grid("kpis", "KPIs", columns, rows, empty="no KPI could be computed")
+    notes = () if report.prices is None else (report.prices,)
+    return Grid("kpis", "KPIs", columns, rows, empty="no KPI could be computed", notes=notes)
+
+
+def _left(kpi: Kpi) -> str:
+    """What a KPI doesn't count, and what it will count once its window has passed."""
+    parts = [f"{quantity(kpi.excluded)} ({kpi.exclusion})"] if kpi.excluded else []
+    if kpi.provisional:
+        parts.append(f"{quantity(kpi.provisional)} provisional")
+    return ", ".join(parts)
 
 
 def _fraction(kpi: Kpi) -> str:

@@ -1,24 +1,26 @@
 """Opens a data directory for a question: the files that can be read, the models over them, and what was left out."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Final, TypeVar
 
 import duckdb
 import pyarrow as pa
 
-from otel_voicebot.errors import NoDataError, UnreadableDataError
-from otel_voicebot.models import Engine, Selection
+from otel_voicebot.errors import NoDataError, TooSlowError, UnreadableDataError
+from otel_voicebot.models import Engine, Selection, Terms
 from otel_voicebot.reports.scope import Scope, Unreadable
 from otel_voicebot.store.contents import is_trace
 from otel_voicebot.store.lookup import Lookup
-from otel_voicebot.store.reader import Snapshot, reading
+from otel_voicebot.store.reader import Snapshot, reading, snapshot
 
-__all__ = ["Opened", "ask", "ask_about", "scope_of"]
+__all__ = ["Opened", "ask", "ask_about", "names", "scope_of"]
 
 Answer = TypeVar("Answer")
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,19 @@ class Opened:
         )
 
 
-def ask(
-    data: Path, selection: Selection, now: datetime, compute: Callable[[Opened], Answer], *, brief: bool = False
+_BEFORE: Final = timedelta(days=31)
+"""So far before a window a call may have begun that one in it repeats: the longest window of FCR, and a day."""
+
+
+def ask(  # noqa: PLR0913 - how much is read is part of the question
+    data: Path,
+    selection: Selection,
+    now: datetime,
+    compute: Callable[[Opened], Answer],
+    *,
+    brief: bool = False,
+    cut: bool = True,
+    terms: Terms | None = None,
 ) -> Answer:
     """The answer to ``compute`` from what can be read in ``data``.
 
@@ -76,12 +89,46 @@ def ask(
         now: the moment that the answer is as of.
         compute: called once, or again when an attempt met damage or a file that was gone.
         brief: the question is about KPIs and sections only (faster).
+        cut: it is about segments of waits (slower by far, where it isn't brief).
+        terms: what KPIs depend on beside the spans; those of a window are told of the days before it. None: the
+            question is about no KPI.
 
     Raises:
         NoDataError: there is no data.
         UnreadableDataError: there is, and none of it can be read.
     """
-    return reading(data, lambda source: _answer(source, selection, now, compute, brief=brief), since=selection.since)
+    tried: list[Snapshot] = []
+
+    def answer(source: Snapshot) -> Answer:
+        full = None
+        if terms is not None:
+            before = _before(source, selection, again=bool(tried))
+            full = replace(terms, as_of=now, before=before)
+        tried.append(source)
+        return _answer(source, selection, now, compute, brief=brief, cut=cut, terms=full)
+
+    return reading(data, answer, since=selection.since)
+
+
+def _before(source: Snapshot, selection: Selection, *, again: bool) -> Snapshot | None:
+    """The files of the days before a window, but for those that are read anyway; None where there are none.
+
+    ``again``: something couldn't be read; it may be one of these.
+    """
+    if selection.since is None:
+        return None
+    try:
+        found = snapshot(source.data, since=max(selection.since - _BEFORE, _EPOCH))
+        found = found.without_unreadable() if again else found
+    except (NoDataError, UnreadableDataError):
+        return None
+    known = set(source.files)
+    found = replace(
+        found,
+        hot=tuple(path for path in found.hot if path not in known),
+        history=tuple(path for path in found.history if path not in known),
+    )
+    return found if found.files else None
 
 
 def ask_about(name: str, data: Path, now: datetime, compute: Callable[[Opened], Answer]) -> Answer:
@@ -94,21 +141,21 @@ def ask_about(name: str, data: Path, now: datetime, compute: Callable[[Opened], 
         compute: called as by ``ask``; it sees all traces of the session, and no other.
 
     Raises:
-        NoDataError: no session or trace is called so; a beginning of a name is found by ``ask`` alone.
-        UnreadableDataError: as ``ask``.
+        NoDataError: no session or trace is called so; what it begins is found in ``names``.
+        UnreadableDataError, TooSlowError: as ``names``.
     """
     lookup = Lookup()
     trace = name.lower()
-    sessions = reading(
-        data, lambda source: _told(source, "session_id", name, trace), choice=lookup.holding([name, trace])
+    unknown = NoDataError(
+        f"no session or trace is called {name!r}: it was never stored in {data}, or retention or an erasure removed it"
     )
+    sessions = _told(data, "session_id", [name, trace], lookup, unknown)
     named = [one for one in sessions if one]
     traces = [trace] if is_trace(trace) else []
     if named:
-        chosen = lookup.holding(named)
-        traces += [one for one in reading(data, lambda source: _told(source, "trace_id", *named), choice=chosen) if one]
+        traces += [one for one in _told(data, "trace_id", named, lookup, unknown) if one]
     if not sessions:
-        raise NoDataError(f"no session or trace is called {name!r}")
+        raise unknown
     return reading(
         data,
         lambda source: _answer(source.of_traces(traces), Selection(), now, compute, brief=True),
@@ -116,25 +163,76 @@ def ask_about(name: str, data: Path, now: datetime, compute: Callable[[Opened], 
     )
 
 
-def _told(source: Snapshot, wanted: str, *names: str) -> list[str | None]:
-    """The sessions, or traces, of the rows that carry one of these names as their session or trace."""
-    listed = ", ".join("?" for _ in names)
-    query = (
-        f"SELECT DISTINCT {wanted} FROM ({source.sql(('trace_id', 'session_id'))}) "  # noqa: S608 - names are ours
-        f"WHERE trace_id IN ({listed}) OR session_id IN ({listed})"
-    )
-    with duckdb.connect() as connection:
+def names(data: Path) -> list[tuple[str, str]]:
+    """(session id, trace id) of every trace, as ``Opened.ids`` has them, without the models.
+
+    Raises:
+        NoDataError, UnreadableDataError: as ``ask``.
+        TooSlowError: there are more than memory holds.
+    """
+    pairs = reading(data, lambda source: _rows(source, f"SELECT DISTINCT * FROM ({source.sql(_NAMES)})"))  # noqa: S608
+    known = {trace for session, trace in pairs if session}
+    return [(session or trace, trace) for session, trace in pairs if session or trace not in known]
+
+
+def _told(data: Path, wanted: str, called: Sequence[str], lookup: Lookup, unknown: NoDataError) -> list[str | None]:
+    """The sessions, or traces, of the rows that carry one of these names as their session or trace.
+
+    Raises:
+        NoDataError: there is no data; ``unknown`` where there is, and no file holds such a name.
+        UnreadableDataError, TooSlowError: as ``names``.
+    """
+    choice, listed = lookup.holding(called), False
+
+    def choose(hot: list[str], history: list[str]) -> tuple[list[str], list[str]]:
+        nonlocal listed
+        listed = bool(hot or history)
+        return choice(hot, history)
+
+    def use(source: Snapshot) -> list[str | None]:
+        marks = ", ".join("?" for _ in called)
+        query = (
+            f"SELECT DISTINCT {wanted} FROM ({source.sql(_NAMES)}) "  # noqa: S608 - names are ours
+            f"WHERE trace_id IN ({marks}) OR session_id IN ({marks})"
+        )
+        return [row[0] for row in _rows(source, query, [*called, *called])]
+
+    try:
+        return reading(data, use, choice=choose)
+    except NoDataError:
+        if listed:
+            raise unknown from None
+        raise
+
+
+_NAMES: Final = ("session_id", "trace_id")
+_MEMORY: Final = "700MB"
+
+
+def _rows(source: Snapshot, query: str, parameters: Sequence[str] = ()) -> list[tuple[Any, ...]]:
+    # Nothing is written beside the user, where DuckDB would put what doesn't fit into memory.
+    with duckdb.connect(config={"memory_limit": _MEMORY, "temp_directory": ""}) as connection:
         try:
-            return [row[0] for row in connection.execute(query, [*names, *names]).fetchall()]
+            connection.execute("SET enable_progress_bar = false")  # it would go to stdout, before the answer
+            return connection.execute(query, list(parameters)).fetchall()
+        except duckdb.OutOfMemoryException as error:
+            raise TooSlowError(f"looking for names needs more than {_MEMORY} of memory; give one in full") from error
         except duckdb.Error as error:
             first_line = str(error).partition("\n")[0]
             raise UnreadableDataError(f"reading spans in {source.data} failed: {first_line}") from error
 
 
-def _answer(
-    source: Snapshot, selection: Selection, now: datetime, compute: Callable[[Opened], Answer], *, brief: bool
+def _answer(  # noqa: PLR0913 - as ``ask``
+    source: Snapshot,
+    selection: Selection,
+    now: datetime,
+    compute: Callable[[Opened], Answer],
+    *,
+    brief: bool,
+    cut: bool = False,
+    terms: Terms | None = None,
 ) -> Answer:
-    with Engine(source, selection, brief=brief) as engine:
+    with Engine(source, selection, brief=brief, cut=cut, terms=terms or Terms(as_of=now)) as engine:
         return compute(Opened(source, engine, scope_of(source, selection, now)))
 
 

@@ -24,7 +24,7 @@ def duration(seconds: float | None) -> str:
         return MISSING
     size = abs(seconds)
     if size < 0.9995:
-        return f"{seconds * 1000:.0f} ms"
+        return f"{round(seconds * 1000)} ms"
     if size < 119.5:
         return f"{seconds:.2f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -53,6 +53,8 @@ def _number(value: float, unit: str) -> str:
             return duration(float(value))
         case "ratio":
             return f"{value * 100:.1f} %"
+        case "USD":
+            return f"{value:.4f}".rstrip("0").rstrip(".") if abs(value) < 1 else f"{value:.2f}"
     if isinstance(value, int):  # as a float it would lose its last digits beyond 2^53
         return str(value)
     return f"{value:.0f}" if value.is_integer() else f"{value:.2f}"

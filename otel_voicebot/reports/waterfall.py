@@ -14,7 +14,7 @@ from otel_voicebot.reports.values import duration, instant, shown
 if TYPE_CHECKING:
     from rich.text import Text
 
-__all__ = ["ASCII", "UNICODE", "Glyphs", "as_rich", "as_text", "draw"]
+__all__ = ["ASCII", "UNICODE", "Glyphs", "as_rich", "as_text", "draw", "zero"]
 
 Line = list[tuple[str, str]]
 
@@ -121,6 +121,12 @@ def _marks(trace: Trace) -> tuple[int | None, int | None]:
         if wait.segments:
             return wait.segments[0].start, wait.segments[-1].end if wait.outcome == "answered" else None
     return (trace.speech[0].user_end, trace.speech[0].bot_start) if trace.speech else (None, None)
+
+
+def zero(trace: Trace) -> int:
+    """From when times are told: of a turn the caller's end of speech where it is known; else the first span's start."""
+    stops, _ = _marks(trace)
+    return trace.bars[0].start if stops is None else stops
 
 
 def _axis(trace: Trace, columns: int) -> _Axis:

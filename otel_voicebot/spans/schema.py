@@ -163,6 +163,7 @@ SPANS: Final = _schema(
         ),
         ("bot_speech_start_unix_nano", _INT, "t1: first bot audio after t0; of a greeting, the first bot audio."),
         ("bot_speech_end_unix_nano", _INT, "Last bot audio of the turn."),
+        ("tracked_events", pa.int32(), "Events `voicebot.event.*` on the span; null where there are none."),
         ("user_text", _STRING, "What the caller said; content."),
         ("bot_text", _STRING, "What the bot said; content."),
         # the rest

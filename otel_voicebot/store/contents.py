@@ -70,24 +70,32 @@ class Gathered:
 
     def __init__(self) -> None:
         self._keys: list[Keys] = []
+        self._too_many = False
         self._first = (1 << 63) - 1
         self._last = -(1 << 63)
 
     def add(self, rows: pa.Table) -> None:
         """Rows of the spans table; ids are bytes or hex."""
-        self._keys.append(_keys(rows))
-        if len(self._keys) > 64:
-            self._keys = [np.unique(np.concatenate(self._keys))]
+        if not self._too_many:
+            self._keys.append(_keys(rows))
+            if len(self._keys) > 64 or sum(map(len, self._keys)) > 2 * _MOST_KEYS:
+                self._compact()
         found = pc.min_max(rows["start_unix_nano"]).as_py()
         if found["min"] is not None:
             self._first, self._last = min(self._first, found["min"]), max(self._last, found["max"])
 
     def note(self) -> dict[str, str]:
         """An entry for the file's metadata: text, as the format asks for it."""
-        keys = np.unique(np.concatenate([*self._keys, np.empty(0, np.uint32)]))
-        known = len(keys) <= _MOST_KEYS
-        content = _HEAD.pack(self._first, self._last, known) + (keys.astype("<u4").tobytes() if known else b"")
+        self._compact()
+        names = b"".join(keys.astype("<u4").tobytes() for keys in self._keys)
+        content = _HEAD.pack(self._first, self._last, not self._too_many) + names
         return {NOTE: base64.b64encode(content).decode()}
+
+    def _compact(self) -> None:
+        """Each key once, in order; none any more when there are too many to write down."""
+        keys = np.unique(np.concatenate([*self._keys, np.empty(0, np.uint32)]))
+        self._too_many = self._too_many or len(keys) > _MOST_KEYS
+        self._keys = [] if self._too_many else [keys]
 
 
 def key_of(name: str) -> int:

@@ -17,6 +17,11 @@ _ENTRY_BYTES: Final = 500
 Identity = tuple[int, int]
 Known = tuple[Identity | None, Contents | None]
 """What a file is known by, and what it said."""
+Check = Callable[[], object]
+
+
+def _nothing() -> None:
+    pass
 
 
 class Lookup:
@@ -37,18 +42,24 @@ class Lookup:
         self._full = False
         self._lock = threading.Lock()
 
-    def holding(self, names: Collection[str]) -> Choice:
-        """Files that may hold any of these traces (ids as 32 lowercase hex digits) or sessions."""
+    def holding(self, names: Collection[str], before_each: Check = _nothing) -> Choice:
+        """Files that may hold any of these traces (ids as 32 lowercase hex digits) or sessions.
+
+        ``before_each`` is called before a file is read that isn't remembered; what it raises ends the choice.
+        """
         keys = [key_of(name) for name in names]
-        return self._choice(lambda contents: contents.holds(keys))
+        return self._choice(lambda contents: contents.holds(keys), before_each)
 
-    def between(self, first: int, last: int) -> Choice:
-        """Files that may hold spans that start from ``first`` to ``last``, nanoseconds since 1970."""
-        return self._choice(lambda contents: contents.overlaps(first, last))
+    def between(self, first: int, last: int, before_each: Check = _nothing) -> Choice:
+        """Files that may hold spans that start from ``first`` to ``last``, nanoseconds since 1970; else likewise."""
+        return self._choice(lambda contents: contents.overlaps(first, last), before_each)
 
-    def _choice(self, wanted: Callable[[Contents], bool]) -> Choice:
+    def _choice(self, wanted: Callable[[Contents], bool], before_each: Check) -> Choice:
         def choose(hot: list[str], history: list[str]) -> tuple[list[str], list[str]]:
-            picked = self._picked(hot, wanted), self._picked(history, wanted, disk.identity)
+            picked = (
+                self._picked(hot, wanted, before_each, lambda _: None),
+                self._picked(history, wanted, before_each, disk.identity),
+            )
             if self._full:
                 self._forget_all_but({*hot, *history})
             return picked
@@ -59,13 +70,15 @@ class Lookup:
         self,
         paths: Iterable[str],
         wanted: Callable[[Contents], bool],
-        identify: Callable[[str], Identity | None] = lambda _: None,
+        before_each: Check,
+        identify: Callable[[str], Identity | None],
     ) -> list[str]:
         picked = []
         for path in paths:
             identity = identify(path)
             known = self._known.get(path)  # without the lock: one step of the interpreter
             if known is None or known[0] != identity:
+                before_each()
                 known = self._read(path, identity)
             if known[1] is None or wanted(known[1]):
                 picked.append(path)

@@ -6,9 +6,13 @@ from collections.abc import Iterable, Mapping
 from fastapi import Request, Response
 from pydantic_core import to_json
 
-__all__ = ["V3", "answer", "pieces", "problem", "structured"]
+from otel_voicebot.reports.traces import MOST_SPANS, Found
+
+__all__ = ["NO_ROOM", "V3", "answer", "pieces", "problem", "structured", "warnings"]
 
 V3 = "/api/v3/"
+NO_ROOM = f"left out: an answer has {MOST_SPANS} spans at most; ask for this trace by its id"
+"""What is said of a trace that would not fit any more."""
 _JSON = "application/json"
 
 
@@ -25,6 +29,14 @@ def structured(data: object, total: int = 0) -> Response:
 def pieces(traces: Iterable[bytes], errors: object = None) -> Response:
     """The same around traces that are JSON already."""
     return answer(_envelope(b"[" + b",".join(traces) + b"]", 0, errors))
+
+
+def warnings(found: Found) -> list[str]:
+    """What each trace of an answer says where it may lack spans."""
+    said = [f"cut: the trace has more than the {MOST_SPANS} spans that are shown"] if found.cut else []
+    if found.unreadable:
+        said.append(f"incomplete: {found.unreadable} of the files that may hold the trace can't be read")
+    return said
 
 
 def problem(request: Request, status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:

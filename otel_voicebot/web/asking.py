@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
 from otel_voicebot.errors import TooSlowError
 
@@ -23,6 +23,7 @@ class Asking:
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="otel-voicebot-web-question")
         self._asked = 0
         self._closed = False
+        self._under_way: dict[Callable[[], object], asyncio.Task[object]] = {}
 
     async def run(self, question: Callable[[], Answer]) -> Answer:
         """The answer; what the question raises is raised.
@@ -39,6 +40,19 @@ class Asking:
             return await asyncio.get_running_loop().run_in_executor(self._pool, question)
         finally:
             self._asked -= 1
+
+    async def shared(self, question: Callable[[], Answer]) -> Answer:
+        """The same for a question that many ask at once: as long as it is worked on, further ones wait for its answer.
+
+        They take no thread, and no place among those that wait for one.
+        """
+        task = self._under_way.get(question)
+        if task is None:
+            task = asyncio.create_task(self.run(question))
+            self._under_way[question] = task
+            task.add_done_callback(lambda _: self._under_way.pop(question))
+        # One who asks may go away: the others still want to know.
+        return cast("Answer", await asyncio.shield(task))
 
     def close(self) -> None:
         """Take no more, and wait for what runs: it is stopped by the one who answers it. Idempotent."""

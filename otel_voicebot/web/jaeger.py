@@ -7,9 +7,9 @@ from fastapi import APIRouter, Request, Response
 
 from otel_voicebot.errors import NoDataError
 from otel_voicebot.reports.matching import Search
-from otel_voicebot.reports.traces import Traces
+from otel_voicebot.reports.traces import Found, Traces
 from otel_voicebot.web import parameters
-from otel_voicebot.web.answers import pieces, structured
+from otel_voicebot.web.answers import NO_ROOM, pieces, structured
 from otel_voicebot.web.asking import Asking
 from otel_voicebot.web.jaeger_spans import traces as as_json
 
@@ -24,19 +24,19 @@ def router(traces: Traces, asking: Asking) -> APIRouter:
 
     @routes.get("/services")
     async def services() -> Response:
-        names = sorted({one.service for one in await asking.run(traces.operations)})
+        names = sorted({one.service for one in await asking.shared(traces.operations)})
         return structured(names, len(names))
 
     @routes.get("/services/{service:path}/operations")
     async def operations_of(service: str) -> Response:
-        names = sorted({one.name for one in await asking.run(traces.operations) if one.service == service})
+        names = sorted({one.name for one in await asking.shared(traces.operations) if one.service == service})
         return structured(names, len(names))
 
     @routes.get("/operations")
     async def operations(request: Request) -> Response:
         service, kind = parameters.required(request.query_params, "service"), request.query_params.get("spanKind", "")
         found = [
-            one for one in await asking.run(traces.operations) if one.service == service and kind in ("", one.kind)
+            one for one in await asking.shared(traces.operations) if one.service == service and kind in ("", one.kind)
         ]
         return structured([{"name": one.name, "spanKind": one.kind} for one in found], len(found))
 
@@ -80,10 +80,16 @@ def _one(traces: Traces, wanted: str) -> Response:
 
 def _some(traces: Traces, wanted: list[str]) -> Response:
     found = traces.by_id(wanted)
-    known = set(found.spans["trace_id"].to_pylist())
+    known = {*found.spans["trace_id"].unique().to_pylist(), *found.left_out}
     missing = [{"msg": "trace not found", "traceID": one} for one in wanted if one not in known]
-    return pieces(as_json(found), missing or None)
+    return _answered(found, missing)
 
 
 def _matching(traces: Traces, search: Search) -> Response:
-    return pieces(as_json(traces.by_id(traces.search(search))))
+    return _answered(traces.matching(search), [])
+
+
+def _answered(found: Found, errors: list[dict[str, str]]) -> Response:
+    """Jaeger's UI shows such errors beside traces; what isn't here for want of room can be asked for by its id."""
+    left = [{"msg": NO_ROOM, "traceID": one} for one in found.left_out]
+    return pieces(as_json(found), [*errors, *left] or None)

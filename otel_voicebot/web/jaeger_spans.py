@@ -7,8 +7,9 @@ import pyarrow as pa
 from pydantic_core import to_json
 
 from otel_voicebot.reports.matching import UNKNOWN_SERVICE
-from otel_voicebot.reports.traces import MOST_SPANS, Found
+from otel_voicebot.reports.traces import Found
 from otel_voicebot.semconv import SERVICE_NAME
+from otel_voicebot.web.answers import warnings
 from otel_voicebot.web.tags import Row, Tag, from_json, of_span
 
 __all__ = ["rows", "traces"]
@@ -27,15 +28,16 @@ def rows(spans: pa.Table) -> Iterator[dict[str, Any]]:
 
 def traces(found: Found) -> Iterator[bytes]:
     """Each trace as JSON."""
+    said = warnings(found)
     trace: _Trace | None = None
     for row in rows(found.spans):
         if trace is None or trace.id != row["trace_id"]:
             if trace is not None:
-                yield trace.json()
+                yield trace.json(said)
             trace = _Trace(str(row["trace_id"]))
         trace.add(row)
     if trace is not None:
-        yield trace.json(cut=found.cut)
+        yield trace.json(said)
 
 
 class _Trace:
@@ -51,11 +53,10 @@ class _Trace:
         number = self._processes.setdefault(process, f"p{len(self._processes) + 1}")
         self._spans.append(to_json(_span(row, number), inf_nan_mode="strings"))
 
-    def json(self, *, cut: bool = False) -> bytes:
-        warnings = [f"cut: the trace has more than the {MOST_SPANS} spans that are shown"] if cut else None
+    def json(self, said: list[str]) -> bytes:
         processes = {number: _process(*process) for process, number in self._processes.items()}
         head = b'{"traceID":"%b","spans":[' % self.id.encode()
-        tail = b'],"processes":%b,"warnings":%b}' % (to_json(processes), to_json(warnings))
+        tail = b'],"processes":%b,"warnings":%b}' % (to_json(processes), to_json(said or None))
         return head + b",".join(self._spans) + tail
 
 

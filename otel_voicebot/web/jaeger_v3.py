@@ -4,19 +4,19 @@ Traces are OTLP as JSON, times ISO 8601. Parameters have a name in camel case an
 """
 
 import time
-from collections import Counter
-from collections.abc import Iterable
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from fastapi import APIRouter, Request, Response
+from pydantic_core import to_json
 from starlette.datastructures import QueryParams
 
 from otel_voicebot.errors import NoDataError, UsageError
-from otel_voicebot.reports.matching import UNKNOWN_SERVICE, Search
-from otel_voicebot.reports.traces import Traces
+from otel_voicebot.reports.matching import Search
+from otel_voicebot.reports.trace_sql import Summary
+from otel_voicebot.reports.traces import Found, Traces
 from otel_voicebot.web import parameters
-from otel_voicebot.web.answers import answer
+from otel_voicebot.web.answers import NO_ROOM, answer, warnings
 from otel_voicebot.web.asking import Asking
 from otel_voicebot.web.jaeger_spans import rows
 from otel_voicebot.web.otlp_json import document
@@ -32,82 +32,62 @@ def router(traces: Traces, asking: Asking) -> APIRouter:
 
     @routes.get("/services")
     async def services() -> Response:
-        return answer({"services": sorted({one.service for one in await asking.run(traces.operations)})})
+        return answer({"services": sorted({one.service for one in await asking.shared(traces.operations)})})
 
     @routes.get("/operations")
     async def operations(request: Request) -> Response:
         given = request.query_params
         service, kind = given.get("service", ""), _either(given, "spanKind", "span_kind") or ""
         found = [
-            one for one in await asking.run(traces.operations) if one.service == service and kind in ("", one.kind)
+            one for one in await asking.shared(traces.operations) if one.service == service and kind in ("", one.kind)
         ]
         return answer({"operations": [{"name": one.name, "spanKind": one.kind or "internal"} for one in found]})
 
     @routes.get("/traces/{trace}")
     async def trace(trace: str) -> Response:
-        return await asking.run(partial(_traces, traces, [parameters.trace_id(trace, "trace_id")]))
+        wanted = parameters.trace_id(trace, "trace_id")
+        return await asking.run(lambda: _told(traces.by_id([wanted])))
 
     @routes.get("/traces")
     async def search(request: Request) -> Response:
-        return await asking.run(partial(_search, traces, _wanted(request.query_params)))
+        wanted = _wanted(request.query_params)
+        return await asking.run(lambda: _told(traces.matching(wanted)))
 
     @routes.get("/trace-summaries")
     async def summaries(request: Request) -> Response:
-        return await asking.run(partial(_summaries, traces, _wanted(request.query_params)))
+        found = await asking.run(partial(traces.summaries, _wanted(request.query_params)))
+        return answer({"summaries": [_summary(one) for one in found]})
 
     return routes
 
 
-def _traces(traces: Traces, wanted: list[str]) -> Response:
-    found = traces.by_id(wanted)
+def _told(found: Found) -> Response:
+    """What lacks spans says so as Jaeger does, in an attribute of its first span; what is left out stands beside."""
     if not found.spans.num_rows:
         raise NoDataError("No traces found")
-    return answer(b'{"result":%b}' % document(rows(found.spans)))
+    result = document(rows(found.spans), warnings(found))
+    if not found.left_out:
+        return answer(b'{"result":%b}' % result)
+    # Code 200: any other in an error would have viewers throw the result away.
+    said = {"httpCode": 200, "message": f"{NO_ROOM}: {', '.join(found.left_out)}"}
+    return answer(b'{"result":%b,"error":%b}' % (result, to_json(said)))
 
 
-def _search(traces: Traces, search: Search) -> Response:
-    return _traces(traces, traces.search(search))
-
-
-def _summaries(traces: Traces, search: Search) -> Response:
-    spans = traces.by_id(traces.search(search)).spans
-    grouped: dict[str, list[dict[str, Any]]] = {}
-    if spans.num_rows:
-        needed = ("trace_id", "span_id", "parent_span_id", "service_name", "name", "status")
-        for row in rows(spans.select([*needed, "start_unix_nano", "end_unix_nano"])):
-            grouped.setdefault(row["trace_id"], []).append(row)
-    return answer({"summaries": [_summary(trace, found) for trace, found in grouped.items()]})
-
-
-def _summary(trace: str, spans: list[dict[str, Any]]) -> dict[str, object]:
-    known = {span["span_id"] for span in spans}
-    orphans = [span for span in spans if span.get("parent_span_id") and span["parent_span_id"] not in known]
-    root = next((span for span in spans if not span.get("parent_span_id")), spans[0])
-    starts = [span["start_unix_nano"] for span in spans if span.get("start_unix_nano") is not None]
-    ends = [span["end_unix_nano"] for span in spans if span.get("end_unix_nano") is not None]
-    services, failed = _count(spans), _count(span for span in spans if span.get("status") == "error")
+def _summary(one: Summary) -> dict[str, object]:
     return {
-        "traceId": trace,
-        "rootServiceName": _service(root),
-        "rootOperationName": root.get("name") or "",
-        "minStartTimeUnixNano": str(min(starts, default=0)),
-        "maxEndTimeUnixNano": str(max([*ends, *starts], default=0)),
-        "spanCount": len(spans),
-        "errorSpanCount": failed.total(),
-        "orphanSpanCount": len(orphans),
+        "traceId": one.trace_id,
+        "rootServiceName": one.root_service,
+        "rootOperationName": one.root_name,
+        "minStartTimeUnixNano": str(one.first),
+        "maxEndTimeUnixNano": str(one.last),
+        "spanCount": one.spans,
+        "errorSpanCount": one.errors,
+        "orphanSpanCount": one.orphans,
         "services": [
-            {"name": name, "spanCount": count, "errorSpanCount": failed[name]}
-            for name, count in sorted(services.items())
+            {"name": each["name"], "spanCount": each["spans"], "errorSpanCount": each["errors"]}
+            for each in one.services
         ],
     }
-
-
-def _count(spans: Iterable[dict[str, Any]]) -> Counter[str]:
-    return Counter(_service(span) for span in spans)
-
-
-def _service(span: dict[str, Any]) -> str:
-    return span.get("service_name") or UNKNOWN_SERVICE
 
 
 def _wanted(given: QueryParams) -> Search:

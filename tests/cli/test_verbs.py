@@ -4,11 +4,14 @@ import csv
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
+from otel_voicebot.models import Engine
 from otel_voicebot.spans.schema import SPANS_READ, TABLES
+from otel_voicebot.store import Snapshot
 from tests.cli.conftest import Run, call, commit
 
 
@@ -17,7 +20,8 @@ def test_report_for_people(program: Run, data: Path) -> None:
     done = program("report", "--data", str(data))
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"2 sessions, 2 turns, all time\ndata {data}, as of ")
-    assert "  response_gap_p50_s    2.00 s   n = 2\n" in done.stdout
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("  response_gap_p50_s ")]
+    assert line.split() == ["response_gap_p50_s", "2.00", "s", "n", "=", "2"]
     assert "\x1b" not in done.stdout
     assert not set(done.stdout) & set("│┃─━┏")
 
@@ -92,6 +96,49 @@ def test_trace_for_people(program: Run, data: Path) -> None:
     assert "▼ bot speaks" in done.stdout
     assert "! timeout" in done.stdout
     assert "\x1b" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    "asked", ["f" * 32, "F" * 32, "f" * 32 + "/1", "call-", "call-7", "a" * 31, "call-1/9", "c" * 5]
+)
+def test_trace_never_reads_the_whole_store(run: Run, data: Path, monkeypatch: pytest.MonkeyPatch, asked: str) -> None:
+    """Neither for a trace that is unknown nor for the beginning of a name: the models see at most the call it names."""
+    seen: list[frozenset[str]] = []
+    real = Engine.__init__
+
+    def build(self: Engine, source: Snapshot, *rest: Any, **others: Any) -> None:
+        seen.append(source.traces)
+        real(self, source, *rest, **others)
+
+    monkeypatch.setattr(Engine, "__init__", build)
+    done = run("trace", asked, "--data", str(data))
+    assert {len(traces) for traces in seen} <= {1}
+    if asked == "a" * 31:
+        assert done.stdout.startswith("session call-1")
+        assert seen
+    elif asked == "call-1/9":
+        assert "session call-1 has no turn 9: its turns are 1 to 1" in done.stderr
+    else:
+        assert done.returncode == (2 if asked == "call-" else 3)
+        assert not seen
+        said = "or retention or an erasure removed it" if len(asked) >= 32 else "call-1"
+        assert said in done.stderr
+
+
+def test_trace_takes_an_id_in_capitals(run: Run, data: Path) -> None:
+    """Of a trace, with a turn or without; as it stands in some tools."""
+    for asked, turn in (("B" * 32, None), ("B" * 32 + "/1", 1)):
+        found = json.loads(run("trace", asked, "--data", str(data), "--json").stdout)
+        assert (found["session_id"], found["turn"]) == ("call-2", turn)
+
+
+def test_trace_finds_a_beginning_beside_a_damaged_file(run: Run, data: Path) -> None:
+    """The call is shown; what can't be read is told, and is the exit code."""
+    torn = commit(data, *call("call-3", "c", 1.0))
+    torn.write_bytes(torn.read_bytes()[:-20])
+    done = run("trace", "aaaa", "--data", str(data), "--json")
+    assert json.loads(done.stdout)["session_id"] == "call-1"
+    assert (done.returncode, str(torn) in done.stderr) == (4, True)
 
 
 def test_trace_without_unicode(program: Run, data: Path) -> None:

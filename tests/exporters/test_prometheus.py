@@ -106,6 +106,22 @@ def test_too_many_series_fold_into_one_and_are_counted() -> None:
     assert found["voicebot_metrics_overflow_total", "orchestrator.requests"] == 3
 
 
+def test_too_many_owners_give_up_their_names_only() -> None:
+    """What a tool that is one too many took stays with its bot and its segment, so that sums by them stay right."""
+    aggregator = Aggregator(max_series=20)
+    owners = [f"tool-{number}" for number in range(40)]
+    labels = {"bot": "a", "segment": "tool", "owner": pa.chunked_array([owners])}
+    aggregator.observe(s.SEGMENT_DURATION, labels, pa.chunked_array([[1.0] * 40]))
+    found = scraped(aggregator)
+    name = "voicebot_turn_segment_duration_seconds_count"
+    counts = {key[1:]: value for key, value in found.items() if key[0] == name}
+    assert sum(counts.values()) == 40
+    assert len(counts) == 21
+    assert max(counts.values()) == 20
+    assert all("a" in str(key) and "tool" in str(key) for key in counts)
+    assert found["voicebot_metrics_overflow_total", "voicebot.turn.segment.duration"] == 20
+
+
 def test_a_known_zero_makes_a_series_and_an_unknown_does_not() -> None:
     """No wrong word against a reference is 0 wrong words; no reference is no series."""
     aggregator = Aggregator()

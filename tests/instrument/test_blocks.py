@@ -300,6 +300,12 @@ def test_late_feedback_is_a_root_span_of_its_session_only(record: Recording) -> 
     }
 
 
+def test_a_callback_is_told_by_an_event(record: Recording) -> None:
+    """A caller who came back by another way is a tracked event of the session that is over."""
+    vb.feedback("yesterday", callback=True)
+    assert events(record.sink.one("voicebot.feedback")) == ["voicebot.event.callback"]
+
+
 def test_values_off_their_scale_are_left_out_with_one_warning(
     record: Recording, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from otel_voicebot.models import Engine, Selection
+from otel_voicebot.models import Engine, Selection, Terms
 from otel_voicebot.spans.schema import SPANS
 from otel_voicebot.store import SpanStore
 from otel_voicebot.store.reader import snapshot
@@ -70,7 +70,7 @@ def batch(rows: Iterable[Mapping[str, Any]]) -> pa.RecordBatch:
 def engine(data: Path, *spans: Row, selection: Selection | None = None, short_session_s: float = 5.0) -> Engine:
     """The models over these spans, which the real store has written and reads."""
     SpanStore(data).commit([batch(spans)])
-    return Engine(snapshot(data), selection, short_session_s=short_session_s)
+    return Engine(snapshot(data), selection, terms=Terms(short_session_s=short_session_s))
 
 
 def rows(data: Path, model: str, *spans: Row, columns: str = "*", selection: Selection | None = None) -> list[Row]:

@@ -85,15 +85,15 @@ def test_thousands_of_stages_in_one_wait_are_a_partition(tmp_path: Path) -> None
 # ---- the engine -----------------------------------------------------------------------------------------------------
 
 
-def test_a_brief_engine_cuts_when_it_is_asked(tmp_path: Path) -> None:
-    """It has the same segments then, of the sessions that are selected."""
+def test_an_engine_that_is_not_asked_to_cuts_nothing(tmp_path: Path) -> None:
+    """Its turns are the same but for what waits were spent on; one session's turns are whole all the same."""
     other = [{**one, "session_id": "other", "bot": "shop", "trace_id": b"\2" * 16} for one in (TURN, DECIDED, LLM, TTS)]
+    cut = ("segments", "longest_segment", "longest_owner")
     with engine(tmp_path, TURN, DECIDED, LLM, TTS, *other, selection=Selection(bot="bank")) as full:
-        expected = full.sql("SELECT * FROM segments ORDER BY ALL")
-    assert set(expected["session_id"].to_pylist()) == {"call"}
-    with Engine(snapshot(tmp_path), Selection(bot="bank"), brief=True) as brief:
-        assert brief.table("turns")["session_id"].to_pylist() == ["call"]
-        brief.cut()
-        brief.cut()
-        assert brief.sql("SELECT * FROM segments ORDER BY ALL") == expected
-        assert brief.turns_of(["call"])["segments"].to_pylist()[0][0]["segment"] == "endpointing"
+        assert set(full.table("segments")["session_id"].to_pylist()) == {"call"}
+        expected = full.table("turns").drop_columns(cut)
+    with Engine(snapshot(tmp_path), Selection(bot="bank"), cut=False) as other_engine:
+        found = other_engine.table("turns")
+        assert found.drop_columns(cut) == expected
+        assert [found[name].null_count for name in cut] == [len(found)] * 3
+        assert other_engine.turns_of(["call"])["segments"].to_pylist()[0][0]["segment"] == "endpointing"

@@ -200,6 +200,22 @@ NOTHING = {
     "output_tokens": (None, "no model call says its tokens"),
     "low_confidence_rate": (None, "no intent was classified"),
     "fallback_rate": (None, "no intent was classified"),
+    **dict.fromkeys(
+        ("fcr_1d", "fcr_7d", "fcr_30d", "strict_containment_24h"),
+        (None, "no call of a known caller and intent (without a hash key no caller is known)"),
+    ),
+    "session_success_rate": (None, "no session with a known outcome"),
+    "completion_rate": (None, "no workflow was started (event workflow_started)"),
+    "mos": (None, "no opinion scores"),
+    **dict.fromkeys(
+        ("cost_usd", "cost_per_session_usd", "cost_per_resolved_usd", "cost_per_talk_minute_usd", "priced_share"),
+        (None, "nothing that is paid for was used"),
+    ),
+    # of one session: nobody took it over, nobody answered
+    "automation_rate": (1, None),
+    "cost_savings_usd": (5, None),
+    "csat_response_rate": (0, None),
+    "nps_response_rate": (0, None),
 }
 
 

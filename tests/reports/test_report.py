@@ -54,7 +54,7 @@ COMPONENTS = [
 def computed(scope: Scope | None = None) -> report.Report:
     """The report of the tables above."""
     tables = Tables(
-        kpis=pa.Table.from_pylist(KPIS),
+        all_kpis=pa.Table.from_pylist(KPIS),
         components=pa.Table.from_pylist(COMPONENTS),
         outcomes=pa.Table.from_pylist(
             [
@@ -141,7 +141,7 @@ def test_head() -> None:
 def test_machine_formats_hold_values() -> None:
     """CSV, JSON lines and Arrow hold the values themselves, under the same keys, and null where a value is missing."""
     grid = report.grids(computed())["kpis"]
-    keys = ["kpi", "value", "unit", "numerator", "denominator", "excluded", "exclusion", "note"]
+    keys = ["kpi", "value", "unit", "numerator", "denominator", "excluded", "provisional", "exclusion", "note"]
     rows = list(csv.DictReader(io.StringIO(as_csv(grid))))
     assert list(rows[0]) == keys
     assert [row["value"] for row in rows] == ["4", "10", "2.5", "2.75", "", "0.125", "", "4.5"]
@@ -161,9 +161,7 @@ def test_markdown_and_html_escape() -> None:
 
 def test_empty_sections_say_so() -> None:
     """A section without rows says what there was none of."""
-    empty = Tables(
-        kpis=pa.table({}), wait_ends=pa.table({}), components=pa.table({}), outcomes=pa.table({}), errors=pa.table({})
-    )
+    empty = Tables(**dict.fromkeys(("all_kpis", "wait_ends", "components", "outcomes", "errors"), pa.table({})))
     grids = report.grids(report.compute(empty, Scope("data", NOON)))
     assert as_text(grids["errors"]) == "Errors\n  no operation failed"
     assert as_csv(grids["errors"]).splitlines() == ["component,provider,error_type,errors"]

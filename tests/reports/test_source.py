@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from otel_voicebot.errors import NoDataError
+from otel_voicebot.errors import NoDataError, TooSlowError
 from otel_voicebot.models import Selection
-from otel_voicebot.reports.source import Opened, ask, ask_about
+from otel_voicebot.reports import source
+from otel_voicebot.reports.source import Opened, ask, ask_about, names
+from otel_voicebot.store import SpanStore, snapshot
 from otel_voicebot.store.layout import HOUR_NS
-from tests.store.hours import FILES, ROWS, fill, maintain
-from tests.store.rows import START, trace_id
+from tests.store.hours import FILES, ROWS, fill, maintain, rows_of
+from tests.store.rows import START, span_rows, trace_id
 
 HOURS = 6
 
@@ -65,3 +67,41 @@ def test_a_question_about_nobody_has_no_answer(tmp_path: Path) -> None:
     for name in ("nobody", "call", trace_id(0).hex()[:20], "f" * 32, ""):
         with pytest.raises(NoDataError):
             ask_about(name, tmp_path, datetime.now(UTC), lambda _: None)
+
+
+def test_an_unknown_name_is_told_as_such(tmp_path: Path) -> None:
+    """Where there is data the sentence says that the name isn't in it, and not that there is none."""
+    with pytest.raises(NoDataError, match="is not a directory"):
+        ask_about("f" * 32, tmp_path / "none", datetime.now(UTC), lambda _: None)
+    with pytest.raises(NoDataError, match="holds no spans"):
+        ask_about("f" * 32, tmp_path, datetime.now(UTC), lambda _: None)
+    fill(tmp_path)
+    with pytest.raises(NoDataError, match=f"called '{'f' * 32}': it was never stored in .*, or retention"):
+        ask_about("f" * 32, tmp_path, datetime.now(UTC), lambda _: None)
+
+
+def test_names_are_those_of_the_models(tmp_path: Path) -> None:
+    """Also of traces without a session, with one in some spans, and with several."""
+    fill(tmp_path, files=1)
+    rows = [("a", None), ("b", None), ("b", "one"), ("c", "two"), ("c", "three"), ("d", "one")]
+    spans = span_rows(len(rows), first=900).to_pylist()
+    own = [
+        {**row, "trace_id": 16 * trace.encode(), "session_id": name}
+        for row, (trace, name) in zip(spans, rows, strict=True)
+    ]
+    SpanStore(tmp_path).commit(rows_of("spans", *own).to_batches())
+    listed = names(tmp_path)
+    assert (b"a".hex() * 16, b"a".hex() * 16) in listed
+    assert sorted(listed) == sorted(ask(tmp_path, Selection(), datetime.now(UTC), lambda opened: opened.ids()))
+    assert len(listed) > 6
+
+
+def test_names_that_need_too_much_memory_are_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No file is suspected for it, and nothing is written beside the user."""
+    fill(tmp_path / "data")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(source, "_MEMORY", "20MB")
+    endless = "SELECT DISTINCT range, range FROM range(20_000_000)"
+    with pytest.raises(TooSlowError, match="in full"):
+        source._rows(snapshot(tmp_path / "data"), endless)
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]

@@ -149,7 +149,10 @@ def test_what_stands_below() -> None:
 def test_no_transcript_without_capture() -> None:
     """Where nothing that was said is stored, the transcript says why."""
     silent = trace.compute(spans(span("01", "stt", 0, 1)), SCOPE, "call-1")
-    assert as_text(details.said(silent)) == "Transcript\n  not stored: content capture is off"
+    assert (
+        as_text(details.said(silent)) == "Transcript\n  nothing that was said is stored: "
+        "content capture is off, or no span has a text"
+    )
 
 
 def test_document_holds_spans() -> None:

@@ -172,6 +172,24 @@ def test_too_many_names_are_not_written_down(tmp_path: Path, monkeypatch: pytest
     assert not found.overlaps(0, START)
 
 
+def test_too_many_names_are_not_kept_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever writes a huge file keeps no name of it once there are too many; repeats don't count."""
+    monkeypatch.setattr(contents, "_MOST_KEYS", 100)
+    gathered = Gathered()
+    for _ in range(10):
+        gathered.add(pa.Table.from_batches([span_rows(300)]))  # 30 traces in 3 calls
+        assert sum(map(len, gathered._keys)) <= 300
+    assert len(gathered._keys) > 0
+    for number in range(50):
+        gathered.add(pa.Table.from_batches([span_rows(300, first=300 * number)]))
+        assert sum(map(len, gathered._keys)) <= 300
+    assert gathered._keys == []
+    said = contents._parsed(NOTE.encode() + b"\x18\x20" + gathered.note()[NOTE].encode())
+    assert said is not None
+    assert said.keys is None
+    assert said.overlaps(START + 1, START + 1)
+
+
 def test_what_a_sender_calls_a_session_can_not_hide_another(tmp_path: Path) -> None:
     """Names of sessions stand in the footer's statistics: one that looks like a note is not taken for it."""
     fake = base64.b64encode(contents._HEAD.pack(1, 2, True)).decode()

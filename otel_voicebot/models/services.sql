@@ -1,0 +1,26 @@
+-- services: the external services that a bot calls: providers of speech and language, and APIs by their name.
+-- inputs: operations, costs
+-- grain: one row per (service, component); service: the provider, of an API its name; operations that tell neither are left out.
+-- success_rate: numerator operations that didn't fail, denominator operations. rate_limited: failed with error.type rate_limit.
+--   Percentiles interpolate linearly, seconds. cost_usd: of the priced operations; null where none is.
+WITH done AS (
+    SELECT
+        CASE WHEN component = 'api' THEN coalesce(operation, provider) ELSE provider END AS service, component,
+        count(*) AS operations, count(CASE WHEN failed THEN 1 END) AS errors,
+        count(CASE WHEN error_type = 'rate_limit' THEN 1 END) AS rate_limited,
+        quantile_cont(duration_s, 0.5) AS p50_s, quantile_cont(duration_s, 0.95) AS p95_s,
+        try_cast(sum(coalesce(input_tokens, 0) + coalesce(output_tokens, 0)) AS BIGINT) AS tokens,
+        sum(audio_s) AS audio_s, try_cast(sum(characters) AS BIGINT) AS characters
+    FROM operations
+    WHERE component IN ('stt', 'llm', 'tts', 'api', 'rag')
+    GROUP BY CASE WHEN component = 'api' THEN coalesce(operation, provider) ELSE provider END, component
+),
+paid AS (
+    SELECT provider AS service, component, sum(cost_usd)::DOUBLE AS cost_usd FROM costs GROUP BY provider, component
+)
+SELECT d.service, d.component, d.operations, d.errors, (d.operations - d.errors) / d.operations AS success_rate, d.rate_limited,
+    d.p50_s, d.p95_s, d.tokens, d.audio_s, d.characters, p.cost_usd
+FROM done d
+LEFT JOIN paid p ON p.service = d.service AND p.component = d.component
+WHERE d.service IS NOT NULL
+ORDER BY d.operations DESC, d.service, d.component

@@ -1,0 +1,66 @@
+"""What KPIs depend on beside the spans of the window: the moment, the limits, the days before, prices, targets."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final, Protocol
+
+__all__ = ["BEFORE_COLUMNS", "GIVEN", "WIDE_COLUMNS", "Source", "Terms", "define"]
+
+WIDE_COLUMNS: Final = (
+    *("trace_id", "span_id", "session_id", "turn_index", "component", "attributes", "events", "tracked_events"),
+    *("user_speech_start_unix_nano", "bot_speech_end_unix_nano"),
+)
+"""Columns of spans that only some reports read."""
+
+BEFORE_COLUMNS: Final = (
+    *("trace_id", "session_id", "component", "user_hash", "intent"),
+    *("start_unix_nano", "end_unix_nano"),
+)
+"""Columns of the days before a window."""
+
+GIVEN: Final = {
+    "prices": """component VARCHAR, provider VARCHAR, model VARCHAR, since_time TIMESTAMPTZ, until_time TIMESTAMPTZ,
+        from_tokens BIGINT, to_tokens BIGINT, input_usd DOUBLE, cached_usd DOUBLE, output_usd DOUBLE,
+        request_usd DOUBLE, second_usd DOUBLE, character_usd DOUBLE, source VARCHAR""",
+    "telephony_prices": "channel VARCHAR, minute_usd DOUBLE",
+    "cache_targets": "cache VARCHAR, target DOUBLE",
+    "targets": """position BIGINT, component VARCHAR, bot VARCHAR, operation VARCHAR, quantile VARCHAR,
+        target_s DOUBLE, asked BOOLEAN""",
+}
+"""Tables that an engine is given (``Engine.give``), with their columns; empty until then."""
+
+
+class Source(Protocol):
+    """Something that spans can be read from; the store's ``Snapshot`` is one."""
+
+    def sql(self, columns: Sequence[str] | None = None, *, raw_ids: bool = False) -> str:
+        """A DuckDB query that gives the spans with these columns; ids as bytes when ``raw_ids``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What KPIs depend on beside the spans of the window."""
+
+    as_of: datetime = field(default_factory=lambda: datetime.now(UTC))
+    """The moment (aware) that the answer is of: whether a repeat contact may still come is judged by it."""
+    short_session_s: float = 5.0
+    """A session abandoned before this many seconds is short."""
+    human_interaction_usd: float = 5.0
+    """What it costs when a human takes the call."""
+    before: Source | None = None
+    """Spans of the 31 days before the window: whether a call in it repeats one of those. None: there are none."""
+
+
+def define(run: Callable[..., object], source: Source, terms: Terms) -> None:
+    """Make what the models read beside ``spans``: variables, the view ``wide``, the days before, tables to fill."""
+    run("SET VARIABLE as_of = ?::TIMESTAMPTZ", [terms.as_of])
+    run("SET VARIABLE short_session_s = ?", [terms.short_session_s])
+    run("SET VARIABLE human_interaction_usd = ?", [terms.human_interaction_usd])
+    run(f"CREATE VIEW wide AS {source.sql(WIDE_COLUMNS, raw_ids=True)}")
+    nothing = " WHERE false" if terms.before is None else ""
+    before = (terms.before or source).sql(BEFORE_COLUMNS, raw_ids=True)
+    run(f"CREATE VIEW before AS SELECT * FROM ({before}){nothing}")
+    for name, columns in GIVEN.items():
+        run(f"CREATE TEMP TABLE {name} ({columns})")

@@ -1,0 +1,67 @@
+"""The report of the twelve calls, in every form in which a program may read it."""
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from otel_voicebot.cli.report import write_report
+from otel_voicebot.reports import report
+from otel_voicebot.reports.scope import Scope
+from tests.models.test_twelve_calls import pencilled, same
+from tests.models.twelve import AS_OF, PRICES, opened
+
+FIELDS = ("value", "numerator", "denominator", "excluded", "provisional")
+Answers = dict[str, tuple[object, ...]]
+
+
+def number(text: object) -> object:
+    """A cell of a CSV file."""
+    return float(text) if isinstance(text, str) and text else None if text == "" else text
+
+
+def of_rows(rows: list[dict[str, Any]]) -> Answers:
+    """KPIs that are rows."""
+    return {row["kpi"]: tuple(number(row[field]) for field in FIELDS) for row in rows}
+
+
+def of_json(content: bytes) -> Answers:
+    """KPIs of the JSON document; no provisional there is none."""
+    return {name: tuple(one.get(field) for field in FIELDS) for name, one in json.loads(content)["kpis"].items()}
+
+
+READERS: dict[str, Callable[[bytes], Answers]] = {
+    "json": of_json,
+    "csv": lambda content: of_rows(list(csv.DictReader(io.StringIO(content.decode())))),
+    "jsonl": lambda content: of_rows([json.loads(line) for line in content.splitlines()]),
+    "parquet": lambda content: of_rows(pq.read_table(io.BytesIO(content)).to_pylist()),
+}
+
+
+@pytest.mark.parametrize("kind", READERS)
+def test_every_format_has_the_pencils_numbers(twelve: Path, tmp_path: Path, kind: str) -> None:
+    """Value, numerator, denominator, exclusions and provisional of each KPI, to the last digit."""
+    with opened(twelve, brief=True) as engine:
+        found = report.compute(engine, Scope("data", AS_OF))
+    write_report(found, kind, None, tmp_path / "report")
+    read = READERS[kind]((tmp_path / "report").read_bytes())
+    wanted = pencilled()
+    assert read.keys() == wanted.keys()
+    assert {name: read[name] for name in read if not same(read[name], wanted[name])} == {}
+
+
+@pytest.mark.parametrize("kind", ["table", "md", "html"])
+def test_people_are_told_what_is_provisional_and_of_when_prices_are(twelve: Path, tmp_path: Path, kind: str) -> None:
+    """A person reads the share, what it is of, what isn't over yet, and the date of the prices."""
+    with opened(twelve, brief=True) as engine:
+        found = replace(report.compute(engine, Scope("data", AS_OF)), prices=PRICES.give(engine))
+    write_report(found, kind, "kpis", tmp_path / "report")
+    text = (tmp_path / "report").read_text()
+    for part in ("44.4 %", "4 / 9", "1 (short, or caller or intent unknown), 1 provisional", "0.1509", "2026-03-01"):
+        assert part in text

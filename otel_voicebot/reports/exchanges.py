@@ -122,7 +122,9 @@ def _listed(source: Snapshot) -> tuple[Snapshot | None, _Damaged]:
 def _again(turns: Snapshot) -> tuple[Snapshot | None, _Damaged]:
     """The same after a query over them failed."""
     if all(path.exists() for path in turns.files):
-        return _told(turns.without_unreadable)
+        found, damaged = _told(turns.without_unreadable)
+        # what fails for another reason would fail again
+        return (None, ()) if found is not None and found.files == turns.files else (found, damaged)
     return _told(lambda: snapshot(turns.data, "turns", since=turns.since))
 
 

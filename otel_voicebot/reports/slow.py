@@ -211,8 +211,11 @@ def _id_length(sessions: pa.Array) -> int:
         cut = pc.utf8_slice_codeunits(sessions, 0, n)
         return int(pc.count_distinct(cut).as_py()) == len(sessions)
 
-    # more characters never tell fewer apart: no need to try them all
-    at = bisect_left(enough, x=True, key=apart)
+    # more characters never tell fewer apart: no need to try them all, and few are mostly enough
+    last = 1
+    while last < len(enough) and not apart(enough[last]):
+        last *= 2
+    at = bisect_left(enough, x=True, lo=last // 2, hi=min(last, len(enough)), key=apart)
     return enough[at] if at < len(enough) else lengths
 
 

@@ -222,6 +222,7 @@ def _known(data: Path, sessions: set[str]) -> set[str]:
         text = source.sql(("session_id", "trace_id"))
         listed = pa.table({"name": pa.array(sorted(sessions), pa.string())})
         with duckdb.connect() as connection:
+            connection.execute("SET enable_progress_bar = false")  # it would go to stdout
             connection.register("listed", listed)
             try:
                 found = connection.execute(

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from otel_voicebot.errors import UnreadableDataError
 from otel_voicebot.models import Selection
-from otel_voicebot.models.catalog import END, STAGE, WORK
+from otel_voicebot.models.catalog import END, FLAT, STAGE, WORK
 from otel_voicebot.reports.waits import equals, indices, truths, with_longest
 from otel_voicebot.spans.schema import TURNS
 from otel_voicebot.store.reader import Snapshot
@@ -27,6 +27,7 @@ __all__ = ["PartOf", "RowsError", "Stored", "of_calls", "sampled"]
 _LABELS: Final = ("bot", "channel", "variant", "environment")
 _MOST_STALE: Final = 5000
 """Calls that are computed from their spans beside stored ones; of more, all are."""
+_FLAT: Final = ", ".join(f"'{name}'" for name in FLAT)
 _FEW: Final = 32
 """Calls that are read one by one."""
 
@@ -97,8 +98,9 @@ class Stored:
             config={"memory_limit": "700MB", "preserve_insertion_order": False, "temp_directory": ""}
         )
         try:
-            for setting in ("TimeZone = 'UTC'", "parquet_metadata_cache = true", "enable_progress_bar = false"):
-                self._connection.execute(f"SET {setting}")
+            self._connection.execute("SET TimeZone = 'UTC'")
+            self._connection.execute("SET parquet_metadata_cache = true")  # each query opens every file again
+            self._connection.execute("SET enable_progress_bar = false")  # it would go to stdout, before the answer
             self._ask_spans(selection)
             self._ask_turns()
         except duckdb.OutOfMemoryException as error:
@@ -118,13 +120,19 @@ class Stored:
         labels = [label for label in _LABELS if getattr(selection, label) is not None]
         windowed = selection.since is not None or selection.until is not None
         run(f"CREATE TEMP TABLE parts AS {self._parts(labels, windowed=windowed)}")
+        if run("SELECT count(*) > 0 FROM parts WHERE session_id IS NULL").fetchall()[0][0]:
+            self._name_by_trace(labels, windowed=windowed)
+        framed = run("SELECT coalesce(bool_or(framed), false) FROM parts").fetchall()[0][0]
+        begun = self._begun() if framed else "SELECT NULL::VARCHAR AS session_id, NULL::BIGINT AS began WHERE false"
+        run(f"CREATE TEMP TABLE begun AS {begun}")
         known = "".join(f", max({label}) AS {label}" for label in labels)
         if windowed:
             known += ", make_timestamp(coalesce(min(own), min(first)) // 1000) AT TIME ZONE 'UTC' AS start_time"
         run(
             f"""CREATE TEMP TABLE calls AS
-            SELECT session_id, max(came) AS came, max(ended) AS ended, bool_or(talks) AS talks{known}
-            FROM parts GROUP BY session_id"""
+            SELECT session_id, max(came) AS came, max(ended) AS ended, bool_or(talks) AS talks,
+                max(numbered) AS numbered, max(began) AS began{known}
+            FROM parts LEFT JOIN begun USING (session_id) GROUP BY session_id"""
         )
         where, parameters = selection.where()
         run(
@@ -154,7 +162,8 @@ class Stored:
         given_up = "arg_max(outcome, turn_index) IS NOT DISTINCT FROM 'abandoned'" if ends else "false"
         run(
             f"""CREATE TEMP TABLE counted AS
-            SELECT session_id, max(computed_at) AS computed_at,
+            SELECT session_id, max(computed_at) AS computed_at, max(turn_index) AS numbered,
+                max(epoch_us(end_time)) * 1000 AS last_ended,
                 count(*) = max(turn_index) AND min(turn_index) = 1
                     AND sum(turn_index) = count(*) * (count(*) + 1) // 2
                     -- a bit a turn, of the first 62: counting distinct ones takes five times as long
@@ -166,8 +175,11 @@ class Stored:
         )
         run(
             """CREATE TEMP TABLE fresh AS
-            SELECT session_id FROM chosen JOIN counted USING (session_id)
-            WHERE whole AND computed_at >= came AND (ended IS NULL OR computed_at >= ended OR NOT given_up)"""
+            SELECT c.session_id FROM chosen c JOIN counted r ON c.session_id = r.session_id
+            WHERE r.whole AND r.computed_at >= c.came
+                AND (c.ended IS NULL OR r.computed_at >= c.ended OR NOT r.given_up)
+                -- the last row may be the one that is missing: not written yet, or lost with its file
+                AND (c.numbered IS NULL OR c.numbered <= r.numbered) AND (c.began IS NULL OR c.began < r.last_ended)"""
         )
         all_fresh = run("SELECT (SELECT count(*) FROM fresh) = (SELECT count(*) FROM counted)").fetchall()[0][0]
         if not all_fresh:
@@ -177,10 +189,16 @@ class Stored:
         ]
         self.usable = len(self.stale) <= _MOST_STALE
 
-    def _parts(self, labels: Sequence[str], *, windowed: bool) -> str:
-        """Of each call, or of each of its traces where its id isn't on all spans yet: when its spans came in."""
-        columns = ["trace_id", "session_id", "component", "name", "dialect", "ingest_time", "user_speech_end_unix_nano"]
-        known = "".join(f", max({label}) AS {label}" for label in labels)
+    def _parts(self, labels: Sequence[str], *, windowed: bool, loose: bool = False) -> str:
+        """Of each call, or of each of its traces where its id isn't on all spans yet: when its spans came in.
+
+        ``loose``: only of merged spans without one.
+        """
+        columns = ["trace_id", "session_id", "component", "name", "dialect", "turn_index", "ingest_time"]
+        columns.append("user_speech_end_unix_nano")
+        known = f""", max(CASE WHEN dialect IS NULL OR dialect IN ({_FLAT}) THEN turn_index END) AS numbered,
+            bool_or(dialect NOT IN ({_FLAT})) AS framed"""
+        known += "".join(f", max({label}) AS {label}" for label in labels)
         if windowed:
             columns.append("start_unix_nano")
             known += """, min(start_unix_nano) AS first,
@@ -188,17 +206,19 @@ class Stored:
         known += (
             ", bool_or(component IN ('turn', 'stt', 'endpointing') OR user_speech_end_unix_nano IS NOT NULL) AS talks"
         )
-        # Hot spans of frameworks lack their session; compaction has filled it in. Of the many spans of history names
-        # are read where they count only: that halves the time.
+        # Hot spans of frameworks lack their session; compaction has filled it in where their trace has one. Of the many
+        # spans of history names are read where they count only: that halves the time.
         history, hot = replace(self._spans, hot=()), replace(self._spans, history=())
         by_trace = "coalesce(max(session_id), lower(hex(trace_id))) AS session_id, trace_id"
         by_call = "session_id, NULL::BLOB AS trace_id"
-        passes = (
+        passes: tuple[tuple[Snapshot, str, str, str, str, str], ...] = (
             (history, by_call, "session_id", "true", STAGE, "false"),
             (history, by_call, "session_id", f"component = 'other' AND ({WORK} OR {END})", WORK, END),
             (history, by_call, "session_id", f"component = 'session' AND {END}", "false", "true"),
             (hot, by_trace, "trace_id", "true", WORK, END),
         )
+        if loose:
+            passes = ((history, by_trace, "trace_id", "session_id IS NULL", WORK, END),)
         return " UNION ALL ".join(
             f"""SELECT {names}, max(CASE WHEN {work} THEN ingest_time END) AS came,
                 max(CASE WHEN {end} THEN ingest_time END) AS ended{known}
@@ -206,6 +226,34 @@ class Stored:
             for part, names, key, condition, work, end in passes
             if part.files
         )
+
+    def _name_by_trace(self, labels: Sequence[str], *, windowed: bool) -> None:
+        """Merged spans without a session's id are of the call that another span of their trace names, or the trace."""
+        run = self._connection.execute
+        run("DELETE FROM parts WHERE session_id IS NULL")
+        run(f"INSERT INTO parts {self._parts(labels, windowed=windowed, loose=True)}")
+        run(
+            f"""UPDATE parts SET session_id = named.session_id
+            FROM (
+                SELECT trace_id, max(session_id) AS session_id
+                FROM ({self._spans.sql(["trace_id", "session_id"], raw_ids=True)})
+                WHERE session_id IS NOT NULL
+                    AND trace_id IN (SELECT trace_id FROM parts WHERE session_id = lower(hex(trace_id)))
+                GROUP BY trace_id
+            ) named
+            WHERE parts.trace_id = named.trace_id"""
+        )
+
+    def _begun(self) -> str:
+        """When the last turn or utterance of each framework's call began: its rows must reach that far."""
+        columns = ["trace_id", "session_id", "component", "dialect", "start_unix_nano"]
+        return f"""SELECT coalesce(s.session_id, p.session_id, lower(hex(s.trace_id))) AS session_id,
+                max(s.start_unix_nano) AS began
+            FROM ({self._spans.sql(columns, raw_ids=True)}) s
+            LEFT JOIN (
+                SELECT trace_id, max(session_id) AS session_id FROM parts WHERE trace_id IS NOT NULL GROUP BY trace_id
+            ) p ON p.trace_id = s.trace_id
+            WHERE s.component IN ('turn', 'stt') AND s.dialect NOT IN ({_FLAT}) GROUP BY 1"""
 
     def rows(self, columns: Sequence[str], condition: str) -> pa.Table:
         """Turn rows of the calls that are up to date, where the ``condition`` over turns holds.

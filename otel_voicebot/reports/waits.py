@@ -255,8 +255,8 @@ def _segments(column: pa.ChunkedArray) -> tuple[Ints, Ints, Ints, tuple[Key, ...
     flat = lists.flatten()
     if not len(flat):
         return _NONE
-    # an owner's kind, provider and model are always the same: two of the five tell the keys apart, in half the time
-    code, values = combined([pc.struct_field(flat, name) for name in ("segment", "owner")])
+    # `acme/x` may be a provider's model x, or a model of that name
+    code, values = combined([pc.struct_field(flat, name) for name in Key._fields])
     firsts = np.empty(len(values), np.int64)
     firsts[code[::-1]] = np.arange(len(code))[::-1]
     told = flat.take(indices(firsts)).to_pylist()

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,10 +21,12 @@ from otel_voicebot.reports.waits import COLUMNS
 from otel_voicebot.spans.schema import TURNS
 from otel_voicebot.store import SpanStore
 from otel_voicebot.store.erase import erase
+from otel_voicebot.store.layout import HOUR_NS
 from otel_voicebot.store.reader import Snapshot
 from tests.cli.conftest import call, commit
 from tests.reports.captures import CAPTURES, capture, without
 from tests.reports.tables import NOON
+from tests.store.hours import maintain
 
 LATER = datetime(2026, 3, 1, 13, tzinfo=UTC)
 ALL = Selection()
@@ -49,10 +52,14 @@ def computed(data: Path, selection: Selection = ALL) -> list[dict[str, object]]:
     return source.ask(data, selection, LATER, lambda opened: opened.engine.sql(query)).to_pylist()
 
 
-def store_rows(data: Path, at: datetime = LATER, revision: int = 1, **changed: object) -> None:
-    """Store the rows of all turns as if they had been computed at that time; ``changed`` shows where they are read."""
+def store_rows(data: Path, at: datetime = LATER, revision: int = 1, until: int = 1000, **changed: object) -> None:
+    """Store the rows of all turns as if they had been computed at that time; ``changed`` shows where they are read.
+
+    Turns after ``until`` have none.
+    """
     table = source.ask(data, ALL, LATER, lambda opened: opened.engine.table("turns"))
-    rows = [{**row, "revision": revision, "computed_at": at, "writer": "test", **changed} for row in table.to_pylist()]
+    stored_so = {"revision": revision, "computed_at": at, "writer": "test", **changed}
+    rows = [{**row, **stored_so} for row in table.to_pylist() if row["turn_index"] <= until]
     known = [{name: row.get(name) for name in TURNS.names} for row in rows]
     SpanStore(data).write_rows("turns", pa.Table.from_pylist(known, schema=TURNS))
 
@@ -292,6 +299,40 @@ def test_captures(tmp_path: Path, name: str) -> None:
     assert read(tmp_path) == expected
     commit(tmp_path, *call("call-1", "f", 1.0))  # a call without rows beside it
     assert read(tmp_path) == computed(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["livekit", "pipecat"])
+def test_merged_calls_without_an_id(tmp_path: Path, name: str) -> None:
+    """Calls that no span names stay apart when their hour is merged: each is its trace's, as its rows are."""
+    assert main(["import", str(CAPTURES / f"{name}.otlp.pb"), "--data", str(tmp_path)]) == 0
+    commit(tmp_path, *call("call-1", "f", 1.0))
+    store_rows(tmp_path, datetime.now(UTC) + timedelta(hours=1))
+    expected = computed(tmp_path)
+    maintain(tmp_path, time.time_ns() + 2 * HOUR_NS)
+    assert read(tmp_path) == expected
+    assert main(["slow", "--data", str(tmp_path)]) == 0
+
+
+@pytest.mark.parametrize("name", ["native", "livekit", "pipecat"])
+def test_the_last_row_is_missing(tmp_path: Path, name: str) -> None:
+    """A call of which the last turn's row was lost, or isn't written yet, is computed: its spans tell of that turn."""
+    if name == "native":
+        first = call("call-1", "a", 1.0)
+        commit(tmp_path, *first, *(next_turn(row) for row in first if row["turn_index"] is not None))
+    else:
+        assert main(["import", str(CAPTURES / f"{name}.otlp.pb"), "--data", str(tmp_path)]) == 0
+    table = source.ask(tmp_path, ALL, LATER, lambda opened: opened.engine.table("turns"))
+    last = max(table["turn_index"].to_pylist())
+    assert last > 1
+    store_rows(tmp_path, datetime.now(UTC) + timedelta(hours=1), until=last - 1)
+    assert read(tmp_path) == computed(tmp_path)
+
+
+def next_turn(row: dict[str, object]) -> dict[str, object]:
+    """The same span a minute later, in the call's second turn."""
+    moved = {key: value + 60 * 10**9 for key, value in row.items() if key.endswith("_nano") and isinstance(value, int)}
+    ids = {key: f"{int(str(row[key]), 16) + 4096:016x}" for key in ("span_id", "parent_span_id") if row.get(key)}
+    return {**row, **moved, **ids, "turn_index": 2}
 
 
 def test_pandas_is_not_imported(data: Path) -> None:

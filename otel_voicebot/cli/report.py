@@ -1,5 +1,6 @@
 """``otel-voicebot report``."""
 
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -131,12 +132,13 @@ def report(
 def _computed(question: Question, now: datetime, section: str, prices: Path | None, targets: Path | None) -> "Report":
     """The report with the section that was asked for."""
     from otel_voicebot.models.price_file import read_prices  # noqa: PLC0415 - not for --help
-    from otel_voicebot.models.pricing import Prices  # noqa: PLC0415
+    from otel_voicebot.models.pricing import Prices, preload  # noqa: PLC0415
     from otel_voicebot.models.targets import DEFAULTS, as_rows, cache_rows, read_targets  # noqa: PLC0415
     from otel_voicebot.reports.report import compute  # noqa: PLC0415
     from otel_voicebot.reports.sections import ON_REQUEST  # noqa: PLC0415
     from otel_voicebot.reports.sections import section as asked_for  # noqa: PLC0415
 
+    threading.Thread(target=preload, daemon=True).start()  # a fifth of a second, while the engine reads files
     settings = question.settings()
     priced, limits = prices or settings.prices, targets or settings.targets
     listing = Prices(None if priced is None else read_prices(priced))

@@ -1,7 +1,7 @@
 """Runs the models over a store's files, on an embedded DuckDB."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -203,19 +203,22 @@ class Engine:
         known = {"known": "known" if self._framed else "unplaced"}
         return chain(model, frozenset({"steps", "exchanges"}), known).removeprefix("WITH ")
 
-    def give(self, name: str, rows: pa.Table) -> None:
+    def give(self, name: str, rows: Sequence[Mapping[str, object]]) -> None:
         """Fill one of the tables ``terms.GIVEN``, which are empty until then.
 
         Raises:
             UnreadableDataError: as ``sql``.
         """
-        self._connection.register("given", rows)
+        columns = list(rows[0]) if rows else []
+        places = ", ".join("?" for _ in columns)
         try:
-            self._connection.execute(f"INSERT INTO {name} BY NAME FROM given")
+            # few rows; as Arrow they would have pyarrow import pandas, which takes longer than most reports
+            for row in rows:
+                self._connection.execute(
+                    f"INSERT INTO {name} ({', '.join(columns)}) VALUES ({places})", [*row.values()]
+                )
         except duckdb.Error as error:
             raise UnreadableDataError(f"{name} can't be used: {_first_line(error)}") from error
-        finally:
-            self._connection.unregister("given")
         self._there -= _SPARED.keys()
 
     def table(self, name: str) -> pa.Table:

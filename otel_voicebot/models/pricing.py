@@ -3,7 +3,8 @@
 A price that isn't known is no price: the models leave the cost null, and the report says how much is priced.
 """
 
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -13,7 +14,7 @@ import pyarrow as pa
 
 from otel_voicebot.models.price_file import PriceFile, ServicePrice, Telephony
 
-__all__ = ["Price", "Priced", "Prices", "Service"]
+__all__ = ["Price", "Priced", "Prices", "Service", "preload"]
 
 _ALWAYS: Final = (datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
 _ANY_TOKENS: Final = (0, 1 << 62)
@@ -54,17 +55,6 @@ class Price(NamedTuple):
     character_usd: float | None = None
 
 
-_SCHEMA: Final = pa.schema(
-    [
-        *((name, pa.string()) for name in ("component", "provider", "model", "source")),
-        *((name, pa.timestamp("us", "UTC")) for name in ("since_time", "until_time")),
-        *((name, pa.int64()) for name in ("from_tokens", "to_tokens")),
-        *((name, pa.float64()) for name in Price._fields if name.endswith("_usd")),
-    ]
-)
-_TELEPHONY: Final = pa.schema([("channel", pa.string()), ("minute_usd", pa.float64())])
-
-
 class Priced(Protocol):
     """What is given prices; an ``Engine`` is one."""
 
@@ -72,7 +62,7 @@ class Priced(Protocol):
         """A query."""
         ...
 
-    def give(self, name: str, rows: pa.Table) -> None:
+    def give(self, name: str, rows: Sequence[Mapping[str, object]]) -> None:
         """Fill a table."""
         ...
 
@@ -93,9 +83,9 @@ class Prices:
             "SELECT DISTINCT component, provider, model FROM components WHERE component IN ('llm', 'stt', 'tts')"
         )
         rows = self.of(Service(**row) for row in used.to_pylist())
-        engine.give("prices", pa.Table.from_pylist([row._asdict() for row in rows], schema=_SCHEMA))
+        engine.give("prices", [row._asdict() for row in rows])
         lines = [] if self.file is None else [_line(entry) for entry in self.file.telephony]
-        engine.give("telephony_prices", pa.Table.from_pylist(lines, schema=_TELEPHONY))
+        engine.give("telephony_prices", lines)
         own = [] if self.file is None else [f"a price file of {self.file.date}"]
         listed = [_listing()] if any(row.source == _LIBRARY for row in rows) else []
         return (
@@ -130,6 +120,12 @@ def _listing() -> str:
     days = [day for one in _models() for day in _days(one)]
     latest = max((day for day in days if day <= datetime.now(UTC).date()), default=None)
     return f"{_LIBRARY} {version(_LIBRARY)}" + (f" (latest change {latest})" if latest else "")
+
+
+def preload() -> None:
+    """Load the library's prices, for who will need them soon. Never raises."""
+    with contextlib.suppress(Exception):  # whoever needs them is told
+        next(iter(_models()), None)
 
 
 def _models() -> Iterable[Any]:

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Annotated, Final, Self
 
-import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from otel_voicebot.models.checked import read_checked
@@ -84,31 +83,18 @@ DEFAULTS: Final = Targets(
 )
 """What holds where no file is named."""
 
-_SCHEMA: Final = pa.schema(
-    [
-        ("position", pa.int64()),
-        *((name, pa.string()) for name in ("component", "bot", "operation", "quantile")),
-        ("target_s", pa.float64()),
-        ("asked", pa.bool_()),
-    ]
-)
 
-
-_CACHES: Final = pa.schema([("cache", pa.string()), ("target", pa.float64())])
-
-
-def cache_rows(targets: Targets) -> pa.Table:
+def cache_rows(targets: Targets) -> list[dict[str, object]]:
     """The table ``cache_targets`` of an engine."""
-    rows = [{"cache": one.cache, "target": one.hit_rate} for one in targets.caches]
-    return pa.Table.from_pylist(rows, schema=_CACHES)
+    return [{"cache": one.cache, "target": one.hit_rate} for one in targets.caches]
 
 
-def as_rows(targets: Targets) -> pa.Table:
+def as_rows(targets: Targets) -> list[dict[str, object]]:
     """The table ``targets`` of an engine: one row per target and quantile.
 
     Of the defaults only those are shown of which something was measured: they aren't asked for.
     """
-    rows = [
+    return [
         {
             "position": position,
             "component": target.component,
@@ -122,7 +108,6 @@ def as_rows(targets: Targets) -> pa.Table:
         for quantile in _QUANTILES
         if getattr(target, f"{quantile}_s") is not None
     ]
-    return pa.Table.from_pylist(rows, schema=_SCHEMA)
 
 
 def read_targets(path: Path) -> Targets:

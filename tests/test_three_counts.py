@@ -48,7 +48,7 @@ UNMOVED = {
     **dict.fromkeys((s.SELF_REQUESTS, s.SELF_REFUSED, s.SELF_REPEATED), "only a service takes requests"),
     **dict.fromkeys((s.SELF_LOGS_RECEIVED, s.SELF_LOGS_COMMITTED), "only a service takes logs"),
     **dict.fromkeys((s.SELF_LOGS_FORWARDED, s.SELF_LOGS_DROPPED), "only a service takes logs"),
-    s.WEB_QUESTIONS: "only a service has a web port",
+    s.SELF_QUESTIONS: "only a service has a web port",
     s.SELF_MERGED: "an hour is merged after its end",
     s.SELF_REMOVED: "nothing is old",
     s.SELF_QUEUE: "a depth, 0 when all is worked off",

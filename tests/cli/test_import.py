@@ -210,6 +210,8 @@ def test_follow_counts_once_however_often_it_is_killed(run: Run, tmp_path: Path)
         if part % 3 == 1:
             path.rename(tmp_path / f"spans-2026-11-21T10-0{part}-00.000.jsonl")
     process = following(data, path)
+    assert process.stderr is not None
+    assert "following" in process.stderr.readline()  # all may be stored already, by those that were killed
     until(lambda: len(set(stored(data))) == 720)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)

@@ -15,6 +15,7 @@ from otel_voicebot.cli.options import (
     Csv,
     Data,
     Environment,
+    Format,
     Json,
     Output,
     Question,
@@ -32,10 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["compare"]
 
-Format = Annotated[
-    Literal["table", "json", "csv", "jsonl", "parquet", "md", "html"] | None,
-    typer.Option("--format", help="How to write it. Default: table.", show_default=False),
-]
 By = Annotated[
     str | None,
     typer.Option(

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
@@ -20,6 +20,7 @@ __all__ = [
     "Csv",
     "Data",
     "Environment",
+    "Format",
     "Json",
     "Output",
     "Question",
@@ -52,6 +53,10 @@ Bot = Annotated[str | None, typer.Option("--bot", metavar="NAME", help="Only thi
 Channel = Annotated[str | None, typer.Option("--channel", metavar="NAME", help="Only this channel.")]
 Variant = Annotated[str | None, typer.Option("--variant", metavar="NAME", help="Only this variant.")]
 Environment = Annotated[str | None, typer.Option("--environment", metavar="NAME", help="Only this environment.")]
+Format = Annotated[
+    Literal["table", "json", "csv", "jsonl", "parquet", "md", "html"] | None,
+    typer.Option("--format", help="How to write it. Default: table.", show_default=False),
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; short for --format json.")]
 Csv = Annotated[bool, typer.Option("--csv", help="Short for --format csv.")]
 Output = Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Write there instead of to stdout.")]

@@ -16,6 +16,7 @@ from otel_voicebot.cli.options import (
     Csv,
     Data,
     Environment,
+    Format,
     Json,
     Output,
     Question,
@@ -31,10 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["report", "write_report"]
 
-Format = Annotated[
-    Literal["table", "json", "csv", "jsonl", "parquet", "md", "html"] | None,
-    typer.Option("--format", help="How to write it. Default: table.", show_default=False),
-]
 Section = Annotated[
     Literal[
         "kpis",

@@ -1,7 +1,7 @@
 """``otel-voicebot slow``."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -13,6 +13,7 @@ from otel_voicebot.cli.options import (
     Csv,
     Data,
     Environment,
+    Format,
     Json,
     Output,
     Question,
@@ -28,11 +29,6 @@ __all__ = ["slow"]
 
 _SERVICES = ("llm", "stt", "tts")
 """Components of which a segment is named."""
-
-Format = Annotated[
-    Literal["table", "json", "csv", "jsonl", "parquet", "md", "html"] | None,
-    typer.Option("--format", help="How to write it. Default: table.", show_default=False),
-]
 
 
 def slow(

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,7 @@ from otel_voicebot.cli.options import (
     Csv,
     Data,
     Environment,
+    Format,
     Json,
     Output,
     Question,
@@ -32,10 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["why"]
 
-Format = Annotated[
-    Literal["table", "json", "csv", "jsonl", "parquet", "md", "html"] | None,
-    typer.Option("--format", help="How to write it. Default: table.", show_default=False),
-]
 _DAY = timedelta(days=1)
 
 

@@ -130,7 +130,7 @@ class Worker(Generic[C]):
             return
         queue.extend(span)  # at once: neither a thread nor a garbage collection comes between two entries
         if self._thread is None:
-            self._start()
+            self.start()
         elif len(queue) == self._many:
             self._wake.put(None)
 
@@ -139,18 +139,14 @@ class Worker(Generic[C]):
         if not self._closed:
             self._starts.append((session_id, bot))
             if self._thread is None:
-                self._start()
+                self.start()
 
     def contained(self, stage: str, error: Exception) -> None:
         """Count a failure that was kept from the bot."""
         self._metrics.contained(stage, error)
 
     def start(self) -> None:
-        """Start the thread now, and not with the first span. Never raises; a second call changes nothing."""
-        if self._thread is None and not self._closed:
-            self._start()
-
-    def _start(self) -> None:
+        """Start the thread, where it doesn't run yet: by itself the first span does. Never raises."""
         if not self._starting.acquire(blocking=False):
             return  # somebody else does it, or we are inside it: a garbage collection may end a span anywhere
         try:

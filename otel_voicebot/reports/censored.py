@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from otel_voicebot.reports.grid import Column, Grid
-from otel_voicebot.reports.values import duration
+from otel_voicebot.reports.values import seconds
 
 __all__ = ["ASSUMPTION", "NOT_REACHED", "grid", "notes"]
 
@@ -45,17 +45,13 @@ def _count(row: Row, part: str) -> int:
     return value if isinstance(value, int) else 0
 
 
-def _seconds(value: object) -> str:
-    return duration(value if isinstance(value, float) else None)
-
-
 _COLUMNS = (
     Column("outcome", "outcome", style="bold"),
     Column("abandon_reason", "reason"),
     Column("timed", "n", right=True),
     Column("untimed", "without length", right=True),
-    Column("p50_s", "p50", _seconds, right=True),
-    Column("p95_s", "p95", _seconds, right=True),
-    Column("p99_s", "p99", _seconds, right=True),
-    Column("max_s", "longest", _seconds, right=True),
+    Column("p50_s", "p50", seconds, right=True),
+    Column("p95_s", "p95", seconds, right=True),
+    Column("p99_s", "p99", seconds, right=True),
+    Column("max_s", "longest", seconds, right=True),
 )

@@ -5,7 +5,7 @@ from dataclasses import asdict, fields
 from typing import Final
 
 from otel_voicebot.reports.grid import Column, Grid
-from otel_voicebot.reports.values import duration, plain, quantity
+from otel_voicebot.reports.values import duration, plain, quantity, seconds
 from otel_voicebot.reports.waits import Key
 from otel_voicebot.reports.why import Line, Period, Why
 
@@ -116,8 +116,8 @@ def _split(rows: Sequence[dict[str, object]]) -> Grid:
     columns = (
         Column("segment", "segment"),
         Column("owner", "owner", _text),
-        Column("before_s", "before", _seconds, right=True),
-        Column("after_s", "now", _seconds, right=True),
+        Column("before_s", "before", seconds, right=True),
+        Column("after_s", "now", seconds, right=True),
         Column("change_s", "change", _change, right=True, style="bold"),
         Column("frequency_s", "by frequency", _change, right=True),
         Column("duration_s", "by duration", _change, right=True),
@@ -130,10 +130,6 @@ def _split(rows: Sequence[dict[str, object]]) -> Grid:
         "95 %: of all lines at once, from calls drawn anew; noise: the interval holds 0.",
     )
     return Grid("why", "Where the change comes from", columns, tuple(rows), notes=notes)
-
-
-def _seconds(value: object) -> str:
-    return duration(value if isinstance(value, float) else None)
 
 
 def _text(value: object) -> str:

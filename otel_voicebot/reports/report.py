@@ -10,7 +10,7 @@ from otel_voicebot.reports.sections import ON_REQUEST, Asked
 from otel_voicebot.reports.shares import Share
 from otel_voicebot.reports.shares import grid as segment_grid
 from otel_voicebot.reports.tables import Tables
-from otel_voicebot.reports.values import duration, plain, quantity
+from otel_voicebot.reports.values import plain, quantity, seconds
 
 __all__ = ["SECTIONS", "Kpi", "Report", "compute", "document", "grids", "head"]
 
@@ -235,10 +235,6 @@ def _fraction(kpi: Kpi) -> str:
     return f"{quantity(kpi.numerator)} / {quantity(kpi.denominator)}"
 
 
-def _seconds(value: object) -> str:
-    return duration(_float(value))
-
-
 _NAMES = (
     Column("component", "component", style="bold"),
     Column("provider", "provider"),
@@ -248,17 +244,17 @@ _COMPONENTS = (
     Column("model", "model"),
     Column("operations", "n", right=True),
     Column("errors", "failed", right=True),
-    Column("p50_s", "p50", _seconds, right=True),
-    Column("p95_s", "p95", _seconds, right=True),
-    Column("p99_s", "p99", _seconds, right=True),
-    Column("first_chunk_p50_s", "first chunk p50", _seconds, right=True),
-    Column("first_chunk_p95_s", "p95", _seconds, right=True),
+    Column("p50_s", "p50", seconds, right=True),
+    Column("p95_s", "p95", seconds, right=True),
+    Column("p99_s", "p99", seconds, right=True),
+    Column("first_chunk_p50_s", "first chunk p50", seconds, right=True),
+    Column("first_chunk_p95_s", "p95", seconds, right=True),
 )
 _OUTCOMES = (
     Column("outcome", "outcome", style="bold"),
     Column("end_reason", "end reason"),
     Column("sessions", "sessions", right=True),
-    Column("mean_duration_s", "mean length", _seconds, right=True),
+    Column("mean_duration_s", "mean length", seconds, right=True),
     Column("mean_turns", "mean turns", right=True),
 )
 _ERRORS = (*_NAMES, Column("error_type", "error", style="red"), Column("errors", "n", right=True))

@@ -6,7 +6,7 @@ from typing import Final
 
 from otel_voicebot.reports.grid import Column, Grid
 from otel_voicebot.reports.tables import Tables
-from otel_voicebot.reports.values import duration, quantity
+from otel_voicebot.reports.values import quantity, seconds
 
 __all__ = ["ON_REQUEST", "Asked", "Section", "section"]
 
@@ -47,10 +47,6 @@ def _in(unit: str) -> Callable[[object], str]:
     return lambda value: quantity(value, unit)
 
 
-def _seconds(value: object) -> str:
-    return duration(value if isinstance(value, (int, float)) else None)
-
-
 def _usd(value: object) -> str:
     return quantity(value) if not isinstance(value, (int, float)) else f"{value:.6f}".rstrip("0").rstrip(".")
 
@@ -81,7 +77,7 @@ def _share(key: str, title: str = "") -> Column:
 
 
 _SERVICE: Final = (_text("component", style="bold"), _text("provider"), _text("model"))
-_P: Final = tuple(_number(f"{name}_s", name, _seconds) for name in ("p50", "p95", "p99"))
+_P: Final = tuple(_number(f"{name}_s", name, seconds) for name in ("p50", "p95", "p99"))
 _N: Final = _number("operations", "n")
 _WINDOW: Final = Column("hours", "last", _hours, right=True)
 
@@ -91,10 +87,10 @@ ON_REQUEST: Final[Mapping[str, Section]] = {
         "The framework's own figures beside the segments of the wait; they overlap, and don't add up",
         (
             *(_text("dialect"), _text("part", style="bold"), _number("turns")),
-            *(_number("framework_p50_s", "framework p50", _seconds), _number("segments_p50_s", "ours p50", _seconds)),
+            *(_number("framework_p50_s", "framework p50", seconds), _number("segments_p50_s", "ours p50", seconds)),
             *(
-                _number("difference_p50_s", "difference p50", _seconds),
-                _number("difference_max_s", "largest", _seconds),
+                _number("difference_p50_s", "difference p50", seconds),
+                _number("difference_max_s", "largest", seconds),
             ),
         ),
         "no framework gives figures of its own",
@@ -116,7 +112,7 @@ ON_REQUEST: Final[Mapping[str, Section]] = {
         "cost_by_session",
         "Costs by call",
         (
-            *(_text("session_id", "session", "bold"), _text("outcome"), _number("duration_s", "length", _seconds)),
+            *(_text("session_id", "session", "bold"), _text("outcome"), _number("duration_s", "length", seconds)),
             *(_number("turns"), _number("cost_usd", "USD", _usd), _share("priced_share", "priced")),
         ),
         "no session was seen",
@@ -126,7 +122,7 @@ ON_REQUEST: Final[Mapping[str, Section]] = {
         "Agents and decisions",
         (
             *(_text("agent", style="bold"), _text("decision"), _N, _share("error_rate", "failed"), _number("tokens")),
-            *(_number("mean_s", "mean", _seconds), _number("cost_usd", "USD", _usd)),
+            *(_number("mean_s", "mean", seconds), _number("cost_usd", "USD", _usd)),
             *(_number("cost_per_success_usd", "USD a success", _usd), _number("efficiency_rank", "rank")),
         ),
         "no operation names an agent or a decision (voicebot.agent, voicebot.decision)",
@@ -197,7 +193,7 @@ ON_REQUEST: Final[Mapping[str, Section]] = {
         "Latencies by window",
         (
             *(_WINDOW, *_SERVICE, _text("bot"), _text("operation"), _N, _share("success_rate", "succeeded")),
-            *(*_P, _number("mean_s", "mean", _seconds), _number("max_s", "longest", _seconds)),
+            *(*_P, _number("mean_s", "mean", seconds), _number("max_s", "longest", seconds)),
             _number("per_minute", "a minute", _rate),
         ),
         "no operation in the last 90 days",
@@ -207,7 +203,7 @@ ON_REQUEST: Final[Mapping[str, Section]] = {
         "Service levels",
         (
             *(_WINDOW, _text("component", style="bold"), _text("bot"), _text("operation"), _text("quantile")),
-            *(_number("target_s", "target", _seconds), _number("measured_s", "measured", _seconds)),
+            *(_number("target_s", "target", seconds), _number("measured_s", "measured", seconds)),
             *(Column("met", "target is", _held), _number("violations", "over it"), _number("n")),
         ),
         "nothing that has a target was measured in the last 7 days",
@@ -238,7 +234,7 @@ ON_REQUEST: Final[Mapping[str, Section]] = {
                 _number("mean_turns", "turns"),
                 _number("median_turns", "median"),
             ),
-            *(_number("mean_words", "words"), _number("mean_duration_s", "length", _seconds)),
+            *(_number("mean_words", "words"), _number("mean_duration_s", "length", seconds)),
         ),
         "no session was seen",
         whole=True,
@@ -247,10 +243,10 @@ ON_REQUEST: Final[Mapping[str, Section]] = {
         "speech",
         "Speech and silence",
         (
-            *(_text("bot", style="bold"), _number("sessions"), _number("caller_s", "callers", _seconds)),
-            *(_number("bot_s", "bot", _seconds), _share("talk_ratio", "talk ratio"), _number("dead_airs", "silences")),
-            *(_number("dead_air_s", "dead air", _seconds), _share("dead_air_share", "of the calls")),
-            _number("longest_silence_s", "longest", _seconds),
+            *(_text("bot", style="bold"), _number("sessions"), _number("caller_s", "callers", seconds)),
+            *(_number("bot_s", "bot", seconds), _share("talk_ratio", "talk ratio"), _number("dead_airs", "silences")),
+            *(_number("dead_air_s", "dead air", seconds), _share("dead_air_share", "of the calls")),
+            _number("longest_silence_s", "longest", seconds),
         ),
         "no turn has marks of speech",
         whole=True,
@@ -265,7 +261,7 @@ ON_REQUEST: Final[Mapping[str, Section]] = {
                 _share("share"),
                 _share("of_intent", "of its calls"),
             ),
-            *(_number("mean_turns", "turns"), _number("mean_duration_s", "length", _seconds)),
+            *(_number("mean_turns", "turns"), _number("mean_duration_s", "length", seconds)),
         ),
         "no session was seen",
     ),
@@ -273,7 +269,7 @@ ON_REQUEST: Final[Mapping[str, Section]] = {
         "journey",
         "Journeys",
         (
-            *(_text("session_id", "session", "bold"), _number("position"), _number("after_s", "after", _seconds)),
+            *(_text("session_id", "session", "bold"), _number("position"), _number("after_s", "after", seconds)),
             *(_text("kind"), _text("what"), _number("turn_index", "turn")),
         ),
         "nothing happened",

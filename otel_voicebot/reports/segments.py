@@ -4,7 +4,7 @@ from typing import Final
 
 from otel_voicebot.reports.grid import Column, Grid
 from otel_voicebot.reports.trace import Trace, Wait
-from otel_voicebot.reports.values import duration, quantity
+from otel_voicebot.reports.values import duration, quantity, seconds
 from otel_voicebot.semconv import SEGMENTS
 
 __all__ = ["LETTERS", "letter", "listed", "style"]
@@ -60,8 +60,8 @@ def _one(trace: Trace) -> Grid:
     columns = (
         Column("_letter", ""),
         Column("segment", "segment", style="bold"),
-        Column("start_s", "after", _seconds, right=True),
-        Column("duration_s", "took", _seconds, right=True),
+        Column("start_s", "after", seconds, right=True),
+        Column("duration_s", "took", seconds, right=True),
         Column("share", "share", _share, right=True),
         Column("_owner", "owner"),
     )
@@ -101,16 +101,12 @@ def _all(trace: Trace) -> Grid:
         Column("turn", "turn", right=True),
         Column("_waited", "waited", right=True, style="bold"),
         Column("segment", "longest segment"),
-        Column("duration_s", "took", _seconds, right=True),
+        Column("duration_s", "took", seconds, right=True),
         Column("share", "share", _share, right=True),
         Column("owner", "owner"),
         Column("end", "outcome"),
     )
     return Grid("waits", "Waits", columns, rows, empty="no turn has a wait")
-
-
-def _seconds(value: object) -> str:
-    return duration(value if isinstance(value, float) else None)
 
 
 def _share(value: object) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from otel_voicebot.reports.grid import Column, Grid
-from otel_voicebot.reports.values import duration, quantity
+from otel_voicebot.reports.values import quantity, seconds
 from otel_voicebot.reports.waits import NOT_CUT, Key, folded, waits
 
 __all__ = ["Share", "grid", "shares"]
@@ -62,11 +62,11 @@ def grid(rows: tuple[Share, ...]) -> Grid:
         Column("segment", "segment", style="bold"),
         Column("owner", "owner", lambda value: str(value or "")),
         Column("turns", "turns", right=True),
-        Column("total_s", "total", _seconds, right=True),
+        Column("total_s", "total", seconds, right=True),
         Column("share", "share", lambda value: quantity(value, "ratio"), right=True),
-        Column("mean_s", "mean", _seconds, right=True),
-        Column("p50_s", "p50", _seconds, right=True),
-        Column("p95_s", "p95", _seconds, right=True),
+        Column("mean_s", "mean", seconds, right=True),
+        Column("p50_s", "p50", seconds, right=True),
+        Column("p95_s", "p95", seconds, right=True),
     )
     unknown = sum(float(str(row["share"])) for row in rows if row["segment"] == _UNATTRIBUTED)
     uncut = sum(float(str(row["share"])) for row in rows if row["segment"] == NOT_CUT.segment)
@@ -79,7 +79,3 @@ def grid(rows: tuple[Share, ...]) -> Grid:
     return Grid(
         "segments", "Where the waits went", columns, rows, "no answered turn has a wait", tuple(notes) if rows else ()
     )
-
-
-def _seconds(value: object) -> str:
-    return duration(value if isinstance(value, float) else None)

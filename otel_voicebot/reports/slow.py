@@ -13,7 +13,7 @@ from otel_voicebot.reports.common import FEWEST, FEWEST_CALLS, Common, common
 from otel_voicebot.reports.exchanges import Exchanges
 from otel_voicebot.reports.grid import Column, Grid
 from otel_voicebot.reports.scope import Scope
-from otel_voicebot.reports.values import duration, plain, quantity
+from otel_voicebot.reports.values import plain, quantity, seconds
 from otel_voicebot.reports.waits import COLUMNS as WAITS
 from otel_voicebot.reports.waits import LONGEST, Ints, Waits, equals, indices, longest, row_of, waits
 
@@ -271,7 +271,7 @@ def _turns(slow: Slow) -> Grid:
         Column("_turn", "turn"),
         Column("_gap", "waited", right=True, style="bold"),
         Column("segment", "longest segment"),
-        Column("segment_s", "took", _seconds, right=True),
+        Column("segment_s", "took", seconds, right=True),
         Column("segment_share", "share", lambda value: quantity(value, "ratio"), right=True),
         Column("owner", "owner"),
         Column("_end", "outcome"),
@@ -287,12 +287,8 @@ def _turns(slow: Slow) -> Grid:
     )
 
 
-def _seconds(value: object) -> str:
-    return duration(value if isinstance(value, float) else None)
-
-
 def _shown(row: Mapping[str, object], id_length: int) -> dict[str, object]:
-    gap = _seconds(row["waited_s"])
+    gap = seconds(row["waited_s"])
     largest = row["largest_segment"]
     part = largest if isinstance(largest, dict) else {}
     return {
@@ -328,7 +324,7 @@ def _in_common(found: Common | None) -> Iterator[Grid]:
         Column("calls", "calls", right=True),
         Column("_p", "by chance", right=True),
     )
-    what = f"{found.slow} slow turns (waits from {_seconds(found.slower_than_s)}) against {found.rest} others"
+    what = f"{found.slow} slow turns (waits from {seconds(found.slower_than_s)}) against {found.rest} others"
     compared = found.slow + found.rest
     if compared < found.turns:
         what += f", in a sample of calls: {compared} of {found.turns} turns"

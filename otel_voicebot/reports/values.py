@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-__all__ = ["duration", "instant", "plain", "quantity", "shown"]
+__all__ = ["duration", "instant", "plain", "quantity", "seconds", "shown"]
 
 MISSING = "-"
 _BIDI = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
@@ -29,6 +29,11 @@ def duration(seconds: float | None) -> str:
         return f"{seconds:.2f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s"
+
+
+def seconds(value: object) -> str:
+    """``duration`` of a cell; ``-`` of what is no number."""
+    return duration(value if isinstance(value, (int, float)) and not isinstance(value, bool) else None)
 
 
 def quantity(value: object, unit: str = "") -> str:

@@ -10,7 +10,7 @@ from otel_voicebot.reports.matching import UNKNOWN_SERVICE
 from otel_voicebot.reports.traces import Found
 from otel_voicebot.semconv import SERVICE_NAME
 from otel_voicebot.web.answers import warnings
-from otel_voicebot.web.tags import Row, Tag, from_json, of_span
+from otel_voicebot.web.tags import Row, Tag, from_json, items, of_span
 
 __all__ = ["rows", "traces"]
 
@@ -75,7 +75,7 @@ def _span(row: Row, process: str) -> dict[str, object]:
         "startTime": start,
         "duration": duration,
         "tags": [*(_pair(tag) for tag in of_span(row)), *(_pair(tag) for tag in _derived(row))],
-        "logs": [_log(event) for event in _items(row.get("events"))],
+        "logs": [_log(event) for event in items(row.get("events"))],
         "processID": process,
         "flags": 1,
         "warnings": warnings or None,
@@ -85,7 +85,7 @@ def _span(row: Row, process: str) -> dict[str, object]:
 def _times(row: Row) -> tuple[int, int, list[str]]:
     """Start and duration in microseconds, and what is wrong with the span."""
     start, duration = row.get("start_unix_nano"), row.get("duration_ns")
-    warnings = [f"quality: {rule}" for rule in _items(row.get("quality"))]
+    warnings = [f"quality: {rule}" for rule in items(row.get("quality"))]
     if not isinstance(duration, int):
         warnings.append("the span has no usable end: its duration is not known")
     first = start // 1000 if isinstance(start, int) else 0
@@ -95,7 +95,7 @@ def _times(row: Row) -> tuple[int, int, list[str]]:
 def _references(row: Row) -> Iterator[dict[str, object]]:
     if row.get("parent_span_id"):
         yield {"refType": "CHILD_OF", "traceID": row["trace_id"], "spanID": row["parent_span_id"]}
-    for link in _items(row.get("links")):
+    for link in items(row.get("links")):
         if link["trace_id"] and link["span_id"]:
             yield {"refType": "FOLLOWS_FROM", "traceID": link["trace_id"], "spanID": link["span_id"]}
 
@@ -130,7 +130,3 @@ def _log(event: Row) -> dict[str, object]:
 
 def _pair(tag: Tag) -> dict[str, object]:
     return {"key": tag.key, "type": tag.type, "value": tag.value}
-
-
-def _items(found: object) -> list[Any]:
-    return found if isinstance(found, list) else []

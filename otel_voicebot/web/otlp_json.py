@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from pydantic_core import to_json
 
-from otel_voicebot.web.tags import Row, Tag, from_json, of_span
+from otel_voicebot.web.tags import Row, Tag, from_json, items, of_span
 
 __all__ = ["document"]
 
@@ -50,8 +50,8 @@ def _span(row: Row, warnings: Sequence[str]) -> dict[str, Any]:
         "startTimeUnixNano": str(row.get("start_unix_nano") or 0),
         "endTimeUnixNano": str(row.get("end_unix_nano") or row.get("start_unix_nano") or 0),
         "attributes": [*(_pair(tag) for tag in of_span(row)), *([_warned(warnings)] if warnings else [])],
-        "events": [_event(event) for event in _items(row.get("events"))],
-        "links": [_link(link) for link in _items(row.get("links"))],
+        "events": [_event(event) for event in items(row.get("events"))],
+        "links": [_link(link) for link in items(row.get("links"))],
         "status": {key: value for key, value in status.items() if value},
     }
     return {key: value for key, value in found.items() if value is not None}
@@ -73,7 +73,3 @@ def _link(link: Row) -> dict[str, object]:
 
 def _pair(tag: Tag) -> dict[str, object]:
     return {"key": tag.key, "value": {_TYPES[tag.type]: str(tag.value) if tag.type == "int64" else tag.value}}
-
-
-def _items(found: object) -> list[Any]:
-    return found if isinstance(found, list) else []

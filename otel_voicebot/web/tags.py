@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from otel_voicebot.reports.matching import TAGS
 
-__all__ = ["Row", "Tag", "from_json", "of_span"]
+__all__ = ["Row", "Tag", "from_json", "items", "of_span"]
 
 Row = Mapping[str, object]
 
@@ -62,4 +62,9 @@ def _loaded(text: object) -> object:
 
 
 def _pairs(found: object) -> list[tuple[str, str]]:
+    return found if isinstance(found, list) else []
+
+
+def items(found: object) -> list[Any]:
+    """A list of a row, empty where it is null."""
     return found if isinstance(found, list) else []

@@ -16,11 +16,11 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[demo,dev]'
 	@touch $(STAMP)
 
-frameworks: $(FRAMEWORKS)  ## Pipecat and LiveKit Agents for the tests: 0.5 GB that `make demo` doesn't need
+frameworks: $(FRAMEWORKS)  ## Pipecat, LiveKit Agents, Spark and ClickHouse for the tests: 2 GB that `make demo` doesn't need
 
 $(FRAMEWORKS): $(STAMP)
-	@echo "Installing the frameworks of the tests (once) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[demo,dev,frameworks]'
+	@echo "Installing the frameworks and engines of the tests (once) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[demo,dev,frameworks,spark,warehouses]'
 	@touch $(FRAMEWORKS)
 
 demo: setup  ## real spoken calls -> spans -> metrics -> Parquet -> a report

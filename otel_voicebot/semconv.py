@@ -279,7 +279,7 @@ for _name, _meaning in TRACKED_EVENTS.items():
 
 OVERFLOW: Final = "_overflow"
 """Label value of the series that takes what came after a metric had too many."""
-FOLDED_FIRST: Final = ("owner",)
+FOLDED_FIRST: Final = ("owner", "operation")
 """Labels whose values others make up (tools, models): they are given up first, and the others stay as they are."""
 
 # Every threshold people set (0.5, 0.8, 1, 1.5, 2, 3, 3.5, 5, 8 s) is an edge, and for lognormal gaps (median 0.6-2 s,
@@ -344,8 +344,9 @@ OPERATION_DURATION: Final = _metric(
     "voicebot.operation.duration",
     "histogram",
     "s",
-    _OPERATION_LABELS,
-    "Start to end of an operation; of nested spans of one component the outermost counts.",
+    f"{_OPERATION_LABELS} operation",
+    "Start to end of an operation, by what was done (chat, a tool's, an API's or a cache's name); of nested spans of one "
+    "component the outermost counts.",
     COMPONENT_BUCKETS,
 )
 TIME_TO_FIRST: Final = _metric(
@@ -384,6 +385,14 @@ HANDOFFS: Final = _metric(
     "{handoff}",
     "bot target outcome",
     "Transfers by target (human, bot) and outcome: completed, failed, blocked.",
+)
+HANDOFF_DURATION: Final = _metric(
+    "voicebot.handoff.duration",
+    "histogram",
+    "s",
+    "bot target",
+    "Start to end of a transfer that was not blocked, by target (human, bot).",
+    COMPONENT_BUCKETS,
 )
 SESSIONS: Final = _metric(
     "voicebot.sessions", "counter", "{session}", f"{_SESSION_LABELS} outcome", "Ended sessions by outcome."

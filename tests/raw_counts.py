@@ -351,7 +351,7 @@ def operation_samples(into: Samples, operations: list[Span]) -> None:
     for one in operations:
         labels, served = _labels(one, "bot component provider model"), _labels(one, "bot provider model")
         seconds = one["duration_ns"] / 1e9 if one["duration_ns"] is not None else None
-        into.observe("voicebot_operation_duration_seconds", COMPONENT_EDGES, seconds, **labels)
+        into.observe("voicebot_operation_duration_seconds", COMPONENT_EDGES, seconds, **labels, operation=one["operation"])
         first = one["time_to_first_chunk_s"]
         into.observe("voicebot_operation_time_to_first_chunk_seconds", COMPONENT_EDGES, first, **labels)
         into.observe("voicebot_mos", MOS_EDGES, one["mos"], **served, kind=one["mos_kind"])
@@ -407,6 +407,8 @@ def session_samples(into: Samples, sessions: list[Span], spans: list[Span]) -> N
             outcome = "blocked" if span["handoff_blocked"] else "failed" if span["status"] == "error" else "completed"
             target = "human" if span["handoff_target"] == "human" else "bot"
             into.add("voicebot_handoffs_total", bot=span["bot"], target=target, outcome=outcome)
+            seconds = None if outcome == "blocked" else span["duration_ns"] / 1e9
+            into.observe("voicebot_handoff_duration_seconds", COMPONENT_EDGES, seconds, bot=span["bot"], target=target)
 
 
 # ---- all of it ------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from otel_voicebot.live.aggregate import Aggregator, Encoded, encoded
 __all__ = ["record_handoffs", "record_operations", "record_sessions", "record_turns"]
 
 _SESSION_LABELS = s.RESPONSE_GAP.labels
-_OPERATION_LABELS = s.OPERATION_DURATION.labels
+_OPERATION_LABELS = s.TIME_TO_FIRST.labels
 _OF_TURNS = (
     *(*_SESSION_LABELS, "trace_id", "kind", "outcome", "abandon_reason", "response_gap_s", "wait_s", "interrupted"),
     "quality",
@@ -19,7 +19,7 @@ _OF_TURNS = (
 def record_operations(into: Aggregator, rows: pa.Table) -> None:
     """Feed rows of the model ``operations``, each once."""
     labels = _labels(rows, _OPERATION_LABELS)
-    into.observe(s.OPERATION_DURATION, labels, rows["duration_s"])
+    into.observe(s.OPERATION_DURATION, {**labels, "operation": rows["operation"]}, rows["duration_s"])
     into.observe(s.TIME_TO_FIRST, labels, rows["time_to_first_chunk_s"])
     failed = rows.filter(pc.fill_null(rows["failed"], False))  # noqa: FBT003 - Arrow's signature
     into.count(
@@ -119,6 +119,9 @@ def record_handoffs(into: Aggregator, spans: pa.Table) -> None:
     outcome = pc.if_else(blocked, "blocked", pc.if_else(pc.equal(rows["status"], "error"), "failed", "completed"))
     target = pc.if_else(pc.equal(rows["handoff_target"], "human"), "human", "bot")
     into.count(s.HANDOFFS, {"bot": rows["bot"], "target": target, "outcome": outcome}, rows=rows.num_rows)
+    # one that is blocked takes no time, and would hide how long the others take
+    length = pc.if_else(blocked, None, pc.divide(pc.cast(rows["duration_ns"], pa.float64()), 1e9))
+    into.observe(s.HANDOFF_DURATION, {"bot": rows["bot"], "target": target}, length)
 
 
 def _labels(rows: pa.Table, names: tuple[str, ...]) -> dict[str, object]:

@@ -8,7 +8,7 @@ Verb modules import what is heavy (engine, Arrow, charts) inside their functions
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -25,6 +25,7 @@ from otel_voicebot.cli import (
     retain,
     schema,
     serve,
+    slo,
     slow,
     trace,
     verify,
@@ -32,6 +33,9 @@ from otel_voicebot.cli import (
 )
 
 __all__ = ["VERBS", "command", "main"]
+
+GROUPS: Final = {"slo": "Service level objectives for Prometheus."}
+"""Verbs of two words, by the first."""
 
 VERBS: Final[tuple[tuple[str, Callable[..., object]], ...]] = (
     ("demo", demo.demo),
@@ -49,6 +53,7 @@ VERBS: Final[tuple[tuple[str, Callable[..., object]], ...]] = (
     ("retain", retain.retain),
     ("verify", verify.verify),
     ("schema", schema.schema),
+    ("slo compile", slo.compile_),
 )
 
 NAME: Final = "otel-voicebot"
@@ -80,18 +85,25 @@ def _root(
 
 def command() -> typer.Typer:
     """The whole command line, with help made of the verbs' docstrings."""
-    app = typer.Typer(
-        name=NAME,
-        callback=_root,
+    app = _typer(name=NAME, callback=_root)
+    groups = {name: _typer(help=text) for name, text in GROUPS.items()}
+    for name, group in groups.items():
+        app.add_typer(group, name=name)
+    for name, verb in VERBS:
+        first, _, second = name.partition(" ")
+        (groups[first] if second else app).command(second or first)(verb)
+    return app
+
+
+def _typer(**told: Any) -> typer.Typer:
+    return typer.Typer(
         add_completion=False,
         no_args_is_help=True,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+        **told,
     )
-    for name, verb in VERBS:
-        app.command(name)(verb)
-    return app
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

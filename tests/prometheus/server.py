@@ -7,6 +7,7 @@ import subprocess
 import time
 import urllib.parse
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -30,12 +31,19 @@ class Prometheus:
     Args:
         directory: where it keeps its files.
         target: HOST:PORT that it scrapes, every second.
+        rules: files of rules, run every second.
+        alertmanager: HOST:PORT of where alerts go.
     """
 
-    def __init__(self, directory: Path, target: str) -> None:
+    def __init__(self, directory: Path, target: str, rules: Sequence[Path] = (), alertmanager: str = "") -> None:
         scrape = {"job_name": "voicebot", "scrape_interval": "1s", "static_configs": [{"targets": [target]}]}
         config = directory / "prometheus.yml"
-        config.write_text(yaml.safe_dump({"scrape_configs": [scrape]}))
+        told: dict[str, object] = {"scrape_configs": [scrape], "rule_files": [str(one) for one in rules]}
+        if rules:
+            told["global"] = {"evaluation_interval": "1s"}
+        if alertmanager:
+            told["alerting"] = {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]}
+        config.write_text(yaml.safe_dump(told))
         with socket.create_server(("127.0.0.1", 0)) as free:
             self._address = f"127.0.0.1:{free.getsockname()[1]}"
         self._log = directory / "prometheus.log"

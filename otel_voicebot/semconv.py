@@ -402,6 +402,39 @@ HANDLE_TIME: Final = _metric(
 )
 CSAT_SCORES: Final = _metric("voicebot.csat", "counter", "{answer}", "bot variant score", "CSAT answers, 1 to 5.")
 NPS_SCORES: Final = _metric("voicebot.nps", "counter", "{answer}", "bot variant score", "NPS answers, 0 to 10.")
+FCR_ISSUES: Final = _metric(
+    "voicebot.fcr.issues",
+    "gauge",
+    "{issue}",
+    "bot window state",
+    "Issues that began in the last 14 days, by window (1d, 7d) and state: solved, unsolved, provisional (the window "
+    "hasn't passed). FCR is solved over solved and unsolved. From stored calls, every `kpi_interval`.",
+)
+CONTAINMENT: Final = _metric(
+    "voicebot.sessions.containment",
+    "gauge",
+    "{session}",
+    "bot variant environment state",
+    "Sessions that began in the last 24 h, by state: contained, not_contained, excluded (short, or with a planned "
+    "handoff). From stored calls, every `kpi_interval`.",
+)
+SPEECH_DURATION: Final = _metric(
+    "voicebot.speech.duration",
+    "gauge",
+    "s",
+    "bot part",
+    "Sums over calls with speech marks that began in the last 24 h, by part: caller, bot, dead_air (silences of both "
+    "of 3 s or more), call (start to end, all of it). From stored calls, every `kpi_interval`.",
+)
+KPIS_COMPUTED: Final = _metric(
+    "voicebot.kpis.computed",
+    "gauge",
+    "s",
+    "",
+    "Unix time as of which FCR, containment and speech above were computed last.",
+)
+STORED_KPIS: Final = (FCR_ISSUES, CONTAINMENT, SPEECH_DURATION, KPIS_COMPUTED)
+"""What a service computes from stored calls now and then."""
 MOS_SCORES: Final = _metric(
     "voicebot.mos",
     "histogram",

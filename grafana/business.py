@@ -26,11 +26,6 @@ def _fcr(window: str, *by: str, before: bool = False) -> str:
     return f"{solved} / {level(s.FCR_ISSUES, *by, before=before, window=window, state=('!=', 'provisional'))}"
 
 
-def _contained(*by: str, before: bool = False) -> str:
-    contained = level(s.CONTAINMENT, *by, before=before, state="contained")
-    return f"{contained} / {level(s.CONTAINMENT, *by, before=before, state=('!=', 'excluded'))}"
-
-
 def _dead_air(*by: str) -> str:
     return f"{level(s.SPEECH_DURATION, *by, part='dead_air')} / {level(s.SPEECH_DURATION, *by, part='call')}"
 
@@ -61,13 +56,6 @@ BUSINESS: Final = Sheet(
                     partial(_fcr, "7d"),
                 ),
                 _with_change(
-                    "Containment",
-                    "percentunit",
-                    f"Sessions of the last 24 h without a handoff to a human, neither abandoned nor failed / "
-                    f"eligible ones. {_STORED}",
-                    _contained,
-                ),
-                _with_change(
                     "Average handle time",
                     "s",
                     "Mean length of calls with an answered exchange.",
@@ -96,15 +84,6 @@ BUSINESS: Final = Sheet(
                     "Calls a minute, by outcome.",
                     Query(f"60 * {rate(s.SESSIONS, 'outcome')}", "{{outcome}}"),
                     stacked=True,
-                ),
-                lines(
-                    "Containment by bot",
-                    "percentunit",
-                    f"Of the last 24 h at each moment. {_STORED}",
-                    Query(
-                        _contained("bot"),
-                        "{{bot}}",
-                    ),
                 ),
                 lines(
                     "First call resolution by bot",

@@ -167,7 +167,7 @@ PIPELINE: Final = Sheet(
                 lines(
                     "Age of KPIs from stored calls",
                     "s",
-                    "Since first call resolution, containment and speech were computed last.",
+                    "Since first call resolution and speech were computed last.",
                     Query(f"time() - max({level(s.KPIS_COMPUTED)})", "age"),
                     width=24,
                 ),

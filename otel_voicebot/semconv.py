@@ -410,14 +410,6 @@ FCR_ISSUES: Final = _metric(
     "Issues that began in the last 14 days, by window (1d, 7d) and state: solved, unsolved, provisional (the window "
     "hasn't passed). FCR is solved over solved and unsolved. From stored calls, every `kpi_interval`.",
 )
-CONTAINMENT: Final = _metric(
-    "voicebot.sessions.containment",
-    "gauge",
-    "{session}",
-    "bot variant environment state",
-    "Sessions that began in the last 24 h, by state: contained, not_contained, excluded (short, or with a planned "
-    "handoff). From stored calls, every `kpi_interval`.",
-)
 SPEECH_DURATION: Final = _metric(
     "voicebot.speech.duration",
     "gauge",
@@ -431,9 +423,9 @@ KPIS_COMPUTED: Final = _metric(
     "gauge",
     "s",
     "",
-    "Unix time as of which FCR, containment and speech above were computed last.",
+    "Unix time as of which FCR and speech above were computed last.",
 )
-STORED_KPIS: Final = (FCR_ISSUES, CONTAINMENT, SPEECH_DURATION, KPIS_COMPUTED)
+STORED_KPIS: Final = (FCR_ISSUES, SPEECH_DURATION, KPIS_COMPUTED)
 """What a service computes from stored calls now and then."""
 MOS_SCORES: Final = _metric(
     "voicebot.mos",

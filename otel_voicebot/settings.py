@@ -163,8 +163,8 @@ class Settings(BaseSettings):
     """Latency targets (YAML or JSON) of the report's section `sla`. Unset: built-in ones."""
 
     kpi_interval: Duration = Field(default=300.0, ge=0)
-    """Seconds between two computations of the service's metrics that need stored calls (FCR, containment, speech); more
-    where they would take over a twentieth of the time. 0 switches them off."""
+    """Seconds between two computations of the service's metrics that need stored calls (FCR, who spoke); more where
+    they would take over a fifth of the time. 0 switches them off."""
 
     human_interaction_usd: float = Field(default=5.0, ge=0, allow_inf_nan=False)
     """What it costs when a human takes a call, USD: what `cost_savings_usd` counts for each that the bot kept."""

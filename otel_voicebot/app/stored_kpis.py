@@ -1,4 +1,4 @@
-"""Metrics that need more than what just ended: first call resolution, containment, who spoke; from stored calls.
+"""Metrics that need more than what just ended: first call resolution, who spoke; from stored calls.
 
 The SQL models of a report compute them, now and then, on a thread of its own below the priority of the rest: what a
 service takes in doesn't wait for it, and between two rounds the last values stand.
@@ -33,7 +33,7 @@ SESSIONS_OF: Final = timedelta(hours=24)
 _WINDOWS: Final = {1: "1d", 7: "7d"}
 _STATES: Final = ("solved", "unsolved", "provisional")
 _PARTS: Final = {"caller": "caller_s", "bot": "bot_s", "dead_air": "dead_air_s", "call": "call_s"}
-_SHARE: Final = 20
+_SHARE: Final = 4
 """A round comes so many times its own length after the last, at least."""
 _NICE: Final = 10
 
@@ -91,7 +91,7 @@ class StoredKpis:
             now = datetime.fromtimestamp(self._clock(), UTC)
             into = Aggregator(clock=self._clock)
             self._ask(now, ISSUES_OF, lambda opened: _issues(into, opened))
-            self._ask(now, SESSIONS_OF, lambda opened: _sessions(into, opened))
+            self._ask(now, SESSIONS_OF, lambda opened: _speech(into, opened))
             into.count(s.KPIS_COMPUTED, {}, pa.chunked_array([[now.timestamp()]]))
             found = into.read()
             self._found = {metric.name: found[metric.name] for metric in s.STORED_KPIS if metric.name in found}
@@ -113,16 +113,7 @@ def _issues(into: Aggregator, opened: Opened) -> None:
             into.count(s.FCR_ISSUES, {"bot": chosen["bot"], "window": window, "state": state}, amounts)
 
 
-def _sessions(into: Aggregator, opened: Opened) -> None:
-    calls = opened.engine.table("calls")
-    labels = {name: calls[name] for name in s.CONTAINMENT.labels if name != "state"}
-    states = {
-        "contained": calls["contained"],
-        "not_contained": pc.and_not(calls["eligible"], calls["contained"]),
-        "excluded": pc.invert(calls["eligible"]),
-    }
-    for state, true in states.items():
-        into.count(s.CONTAINMENT, {**labels, "state": state}, pc.cast(true, pa.float64()))
-    spoken = opened.engine.table("speech")
+def _speech(into: Aggregator, opened: Opened) -> None:
+    rows = opened.engine.table("speech")
     for part, column in _PARTS.items():
-        into.count(s.SPEECH_DURATION, {"bot": spoken["bot"], "part": part}, spoken[column])
+        into.count(s.SPEECH_DURATION, {"bot": rows["bot"], "part": part}, rows[column])

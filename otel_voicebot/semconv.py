@@ -388,6 +388,14 @@ HANDOFFS: Final = _metric(
 SESSIONS: Final = _metric(
     "voicebot.sessions", "counter", "{session}", f"{_SESSION_LABELS} outcome", "Ended sessions by outcome."
 )
+ELIGIBLE: Final = _metric(
+    "voicebot.sessions.eligible",
+    "counter",
+    "{session}",
+    f"{_SESSION_LABELS} contained",
+    "Ended sessions that containment is a share of: not short, no planned handoff in it. contained (true, false): no "
+    "unplanned handoff to a human, and not abandoned, failed or escalated.",
+)
 SESSIONS_ACTIVE: Final = _metric("voicebot.sessions.active", "gauge", "{session}", "bot", "Sessions under way.")
 SESSION_DURATION: Final = _metric(
     "voicebot.session.duration", "histogram", "s", _SESSION_LABELS, "Length of ended sessions.", SESSION_BUCKETS

@@ -255,13 +255,17 @@ def turn_kpis(turns: list[Span]) -> dict[str, Span]:
     return found
 
 
+def contained(session: Span) -> bool:
+    """Of an eligible session: whether the bot kept it."""
+    return not session["escalated"] and session["outcome"] not in ("abandoned", "failed", "escalated")
+
+
 def session_kpis(sessions: list[Span]) -> dict[str, Span]:
     """Of calls and how they ended."""
     n = len(sessions)
     eligible = [one for one in sessions if one["eligible"]]
     handled = [one for one in sessions if one["answered"]]
-    contained = [one for one in eligible if not one["escalated"]]
-    contained = [one for one in contained if one["outcome"] not in ("abandoned", "failed", "escalated")]
+    kept_whole = [one for one in eligible if contained(one)]
     short = sum(one["short"] for one in sessions)
     gone = sum(one["outcome"] == "abandoned" and not one["short"] for one in sessions)
     csat = [one["csat"] for one in sessions if one["csat"] is not None]
@@ -278,7 +282,7 @@ def session_kpis(sessions: list[Span]) -> dict[str, Span]:
         "csat_response_rate": kpi(len(csat), n),
         "nps_response_rate": kpi(len(nps), n),
         "aht_s": kpi(total(one["duration"] for one in handled), len(handled), n - len(handled)),
-        "containment": kpi(len(contained), len(eligible), left_out),
+        "containment": kpi(len(kept_whole), len(eligible), left_out),
         "escalation_rate": kpi(sum(one["escalated"] for one in eligible), len(eligible), left_out),
         "abandonment_rate": kpi(gone, n - short, short),
         "csat_share": kpi(sum(score >= 4 for score in csat), len(csat), n - len(csat)),
@@ -399,6 +403,9 @@ def session_samples(into: Samples, sessions: list[Span], spans: list[Span]) -> N
         into.observe("voicebot_session_duration_seconds", SESSION_EDGES, one["duration"], **labels)
         if one["answered"]:
             into.observe("voicebot_session_handle_time_seconds", SESSION_EDGES, one["duration"], **labels)
+        if one["eligible"]:
+            kept = "true" if contained(one) else "false"
+            into.add("voicebot_sessions_eligible_total", **labels, contained=kept)
         for name in ("csat", "nps"):
             if one[name] is not None:
                 into.add(f"voicebot_{name}_total", bot=one["bot"], variant=one["variant"], score=one[name])

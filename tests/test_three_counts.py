@@ -28,7 +28,15 @@ RAW_COUNTS = Path(__file__).with_name("raw_counts.py")
 MOVED = {
     *(s.RESPONSE_GAP, s.TURNS, s.REPLIES, s.OPERATION_DURATION, s.TIME_TO_FIRST, s.ERRORS, s.TOKENS, s.CACHE_LOOKUPS),
     *(s.WER_ERROR_COUNT, s.WER_WORD_COUNT, s.CLASSIFICATIONS, s.HANDOFFS, s.SESSIONS, s.SESSIONS_ACTIVE),
-    *(s.SESSION_DURATION, s.HANDLE_TIME, s.CSAT_SCORES, s.NPS_SCORES, s.INTERRUPTIONS, s.ORCHESTRATOR_REQUESTS),
+    *(
+        s.SESSION_DURATION,
+        s.HANDLE_TIME,
+        s.ELIGIBLE,
+        s.CSAT_SCORES,
+        s.NPS_SCORES,
+        s.INTERRUPTIONS,
+        s.ORCHESTRATOR_REQUESTS,
+    ),
     *(s.ORCHESTRATOR_LATENCY, s.SELF_RECEIVED, s.SELF_COMMITTED, s.BROKEN_RULES, s.ABANDONED_WAIT, s.SEGMENT_DURATION),
 }
 """What these calls move; ``voicebot.sessions.active`` while they run."""
@@ -75,6 +83,7 @@ SHARED = {
     "error_rate": ("voicebot_errors_total", "voicebot_operation_duration_seconds_count"),
     "wer": ("voicebot_wer_errors_total", "voicebot_wer_words_total"),
     "aht_s": ("voicebot_session_handle_time_seconds_sum", "voicebot_session_handle_time_seconds_count"),
+    "containment": ("voicebot_sessions_eligible_total{contained=true}", "voicebot_sessions_eligible_total"),
     "csat_share": ("voicebot_csat_total{score=4} + voicebot_csat_total{score=5}", "voicebot_csat_total"),
     "cache_hit_rate": ("voicebot_cache_lookups_total{result=hit}", "voicebot_cache_lookups_total"),
     "input_tokens": ("voicebot_tokens_total{direction=input}", None),

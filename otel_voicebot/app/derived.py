@@ -51,6 +51,7 @@ class Derived(Generic[L]):
             idle_timeout_s=settings.session_idle_timeout,
             max_sessions=settings.max_sessions,
             max_spans=settings.max_spans,
+            short_session_s=settings.short_session_s,
         )
 
     def add(self, rows: pa.RecordBatch) -> None:

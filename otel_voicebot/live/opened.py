@@ -21,6 +21,7 @@ from otel_voicebot.live.calls import OpenSession, OpenTurn, Place
 from otel_voicebot.live.framed import Framed, of_frameworks
 from otel_voicebot.live.rows import Part, Rows, facts
 from otel_voicebot.models.prepared import NARROW, Prepared
+from otel_voicebot.models.terms import SHORT_SESSION_S
 from otel_voicebot.selfmetrics import SelfMetrics
 
 __all__ = ["CLOSED_KEPT", "LOOSE", "Emit", "Opened"]
@@ -48,6 +49,7 @@ class Opened(ABC):
         idle_timeout_s: float = 600.0,
         max_sessions: int = 10_000,
         max_spans: int = 500_000,
+        short_session_s: float = SHORT_SESSION_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._aggregator = aggregator
@@ -57,8 +59,8 @@ class Opened(ABC):
         self._max_sessions = max_sessions
         self._max_spans = max_spans
         self._clock = clock
-        self._models = Prepared()
-        self._framed = Framed()
+        self._models = Prepared(short_session_s)
+        self._framed = Framed(short_session_s)
         self._rows = Rows(NARROW)
         self._finished = Rows(self._models.summed)
         self._open: OrderedDict[str, OpenSession] = OrderedDict()  # longest idle first

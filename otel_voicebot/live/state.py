@@ -34,6 +34,7 @@ class Live(Opened):
         idle_timeout_s: a session without a span for so long has ended.
         max_sessions: sessions held open; beyond, the longest idle is closed as it is.
         max_spans: spans of open sessions held in memory, the same.
+        short_session_s: a session abandoned before so many seconds is short.
         clock: monotonic seconds.
     """
 
@@ -182,14 +183,15 @@ class Live(Opened):
         position = turns.schema.get_field_index("session_source")
         source = pa.array(sources, pa.string()).take(names.indices)
         self._models.load(own, turns.set_column(position, "session_source", source))
-        self._conclude(self._models.run("sessions"), complete=complete)
+        self._conclude(self._models.run("calls"), complete=complete)
 
     def _conclude(self, computed: pa.Table, *, complete: bool) -> None:
-        """Feed rows of sessions that are over."""
+        """Feed rows of the model ``calls``, of sessions that are over."""
         if not complete:
             position = computed.schema.get_field_index("complete")
             computed = computed.set_column(position, "complete", pa.array([False] * computed.num_rows))
         record.record_sessions(self._aggregator, computed)
+        computed = computed.drop_columns(record.JUDGED)
         self._compare(computed)
         self._emit("sessions", computed.append_column("revision", pa.array([1] * computed.num_rows, pa.int32())))
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from otel_voicebot.cli import output as out
-from otel_voicebot.cli.asking import ask, exchanges, finish, nothing
+from otel_voicebot.cli.asking import ask, exchanges, finish, listed, nothing
 from otel_voicebot.cli.options import (
     Bot,
     Channel,
@@ -19,6 +19,7 @@ from otel_voicebot.cli.options import (
     Format,
     Json,
     Output,
+    PriceFile,
     Question,
     Since,
     Until,
@@ -67,15 +68,6 @@ Section = Annotated[
         metavar="NAME",
         help="Only this part. csv, jsonl and parquet hold one part: kpis unless told. Those from segments on are only "
         "computed when asked for.",
-        show_default=False,
-    ),
-]
-PriceFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--prices",
-        metavar="FILE",
-        help="What speech, lines and models of your own cost (YAML or JSON). Default: $OTEL_VOICEBOT_PRICES.",
         show_default=False,
     ),
 ]
@@ -128,8 +120,7 @@ def report(
 
 def _computed(question: Question, now: datetime, section: str, prices: Path | None, targets: Path | None) -> "Report":
     """The report with the section that was asked for."""
-    from otel_voicebot.models.price_file import read_prices  # noqa: PLC0415 - not for --help
-    from otel_voicebot.models.pricing import Prices, preload  # noqa: PLC0415
+    from otel_voicebot.models.pricing import preload  # noqa: PLC0415 - not for --help
     from otel_voicebot.models.targets import DEFAULTS, as_rows, cache_rows, read_targets  # noqa: PLC0415
     from otel_voicebot.reports.report import compute  # noqa: PLC0415
     from otel_voicebot.reports.sections import ON_REQUEST  # noqa: PLC0415
@@ -137,8 +128,8 @@ def _computed(question: Question, now: datetime, section: str, prices: Path | No
 
     threading.Thread(target=preload, daemon=True).start()  # a fifth of a second, while the engine reads files
     settings = question.settings()
-    priced, limits = prices or settings.prices, targets or settings.targets
-    listing = Prices(None if priced is None else read_prices(priced))
+    limits = targets or settings.targets
+    listing = listed(question, prices)
     held = DEFAULTS if limits is None else read_targets(limits)
 
     def answer(opened: "Opened") -> "Report":

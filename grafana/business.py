@@ -26,6 +26,10 @@ def _fcr(window: str, *by: str, before: bool = False) -> str:
     return f"{solved} / {level(s.FCR_ISSUES, *by, before=before, window=window, state=('!=', 'provisional'))}"
 
 
+def _contained(*by: str, before: bool = False) -> str:
+    return share(increase(s.ELIGIBLE, *by, before=before, contained="true"), increase(s.ELIGIBLE, *by, before=before))
+
+
 def _dead_air(*by: str) -> str:
     return f"{level(s.SPEECH_DURATION, *by, part='dead_air')} / {level(s.SPEECH_DURATION, *by, part='call')}"
 
@@ -36,7 +40,7 @@ def _csat(*, before: bool) -> str:
 
 def _nps(*, before: bool) -> str:
     answers = increase(s.NPS_SCORES, before=before)
-    happy, unhappy = (increase(s.NPS_SCORES, before=before, score=("=~", one)) for one in ("9|10", "[0-6]"))
+    happy, unhappy = (increase(s.NPS_SCORES, before=before, score=("=~", one)) for one in ("9|10", "0|1|2|3|4|5|6"))
     return f"100 * (({happy} or 0 * {answers}) - ({unhappy} or 0 * {answers})) / {answers}"
 
 
@@ -54,6 +58,13 @@ BUSINESS: Final = Sheet(
                     "percentunit",
                     f"Issues of the last 14 days that one call solved / those whose 7 days have passed. {_STORED}",
                     partial(_fcr, "7d"),
+                ),
+                _with_change(
+                    "Containment",
+                    "percentunit",
+                    "Calls without an unplanned handoff to a human, not abandoned, failed or escalated / eligible "
+                    "calls: not short, and no planned handoff.",
+                    _contained,
                 ),
                 _with_change(
                     "Average handle time",
@@ -86,6 +97,12 @@ BUSINESS: Final = Sheet(
                     stacked=True,
                 ),
                 lines(
+                    "Containment by bot",
+                    "percentunit",
+                    "Contained / eligible calls.",
+                    Query(share(rate(s.ELIGIBLE, "bot", contained="true"), rate(s.ELIGIBLE, "bot")), "{{bot}}"),
+                ),
+                lines(
                     "First call resolution by bot",
                     "percentunit",
                     f"Of issues of the last 14 days, at each moment, by window of 1 and 7 days. {_STORED}",
@@ -105,6 +122,12 @@ BUSINESS: Final = Sheet(
                     "Length of calls with an answered exchange.",
                     Query(mean(s.HANDLE_TIME), "mean"),
                     Query(quantile(0.95, s.HANDLE_TIME), "p95"),
+                ),
+                lines(
+                    "Cost per call",
+                    "currencyUSD",
+                    "Cost of what has a known price / ended calls: a lower bound where something has none.",
+                    Query(f"{rate(s.COST)} / {rate(s.SESSIONS)}", "cost per call"),
                 ),
                 lines(
                     "Satisfaction answers",

@@ -3,7 +3,7 @@
 from typing import Final
 
 from grafana.panels import Query, Sheet, lines, number, rows
-from grafana.promql import ALERTS, RANGE, increase, quantile, rate, share
+from grafana.promql import ALERTS, RANGE, increase, level, quantile, rate, share
 from otel_voicebot import semconv as s
 
 __all__ = ["BOTS", "COST"]
@@ -12,13 +12,75 @@ _TOKENS: Final = "Tokens that model calls tell."
 
 _MODEL_CALLS: Final = increase(s.OPERATION_DURATION, component="llm")
 
+_COST: Final = "Of what has a known price: a lower bound where something has none."
+
+_COSTS: Final = (
+    number("Cost", "currencyUSD", f"{_COST} Of the time range.", Query(increase(s.COST), "cost"), width=6),
+    number(
+        "Cost per call",
+        "currencyUSD",
+        f"{_COST} All cost / ended calls.",
+        Query(f"{increase(s.COST)} / {increase(s.SESSIONS)}", "per call"),
+        width=6,
+    ),
+    number(
+        "Priced",
+        "percentunit",
+        "Things with a known price and usage / things that are paid for.",
+        Query(share(increase(s.COST_OPERATIONS, priced="true"), increase(s.COST_OPERATIONS)), "priced"),
+        width=6,
+    ),
+    number(
+        "Age of the prices",
+        "s",
+        "Since the day that the prices in use are of, by source.",
+        Query(f"time() - max by (source) ({level(s.PRICES_DATE, 'source')})", "{{source}}"),
+        width=6,
+    ),
+    lines(
+        "By component",
+        "currencyUSD",
+        f"{_COST} An hour, by component; telephony is the line.",
+        Query(f"3600 * {rate(s.COST, 'component')}", "{{component}}"),
+        stacked=True,
+    ),
+    lines(
+        "Cost by model",
+        "currencyUSD",
+        f"{_COST} An hour, by provider and model.",
+        Query(f"3600 * {rate(s.COST, 'provider', 'model')}", "{{provider}} {{model}}"),
+        stacked=True,
+    ),
+    lines(
+        "Cost by bot",
+        "currencyUSD",
+        f"{_COST} An hour, by bot.",
+        Query(f"3600 * {rate(s.COST, 'bot')}", "{{bot}}"),
+        stacked=True,
+    ),
+    rows(
+        "Cost by bot and model",
+        "currencyUSD",
+        f"{_COST} Of the time range.",
+        Query(increase(s.COST, "bot", "component", "provider", "model"), "cost"),
+    ),
+    rows(
+        "Without a price",
+        "short",
+        "Things that are paid for and have no known price, or don't tell their usage, of the time range: a price file "
+        "(OTEL_VOICEBOT_PRICES) tells prices.",
+        Query(increase(s.COST_OPERATIONS, "bot", "component", priced="false"), "operations"),
+    ),
+)
+
 COST: Final = Sheet(
     "voicebot-cost",
     "Cost and tokens",
-    "What model calls use and cost.",
+    "What calls cost, and which tokens their models use.",
     (
+        ("Cost", _COSTS),
         (
-            "This time range",
+            "Tokens of this time range",
             (
                 number(
                     "Tokens",

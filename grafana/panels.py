@@ -113,8 +113,8 @@ def sheet(found: Sheet) -> dashboards.Dashboard:
         built = built.with_variable(variable)
     number_, top = 0, 0
     for heading, panels in found.rows:
-        built = built.with_row(dashboards.Row(heading).grid_pos(GridPos(h=1, w=WIDTH, x=0, y=top)))
-        top, left, tallest = top + 1, 0, 0
+        built = built.with_row(dashboards.Row(heading).id(number_ + 1).grid_pos(GridPos(h=1, w=WIDTH, x=0, y=top)))
+        number_, top, left, tallest = number_ + 1, top + 1, 0, 0
         for panel in panels:
             if left + panel.width > WIDTH:
                 top, left, tallest = top + tallest, 0, 0
@@ -217,13 +217,14 @@ def _rows(panel: Panel) -> Any:
     read = [metric for one in panel.queries for metric in metrics_of(one.expr).values()]
     for label in sorted({name for metric in read for name in metric.labels}):
         built = built.override_by_name(label, plain)
-    return built.show_header(True)
+    return built.show_header(True).align(common.FieldTextAlignment.AUTO)
 
 
 def _heat(panel: Panel) -> Any:
     return (
         _common(heatmap.Panel(), panel)
         .calculate(False)
+        .scale_distribution(common_builders.ScaleDistributionConfig().type(common.ScaleDistribution.LINEAR))
         .y_axis(heatmap.YAxisConfig().unit(panel.unit).axis_placement(common.AxisPlacement.LEFT))
         .show_legend()
         .exemplars_color("rgba(255,0,255,0.7)")

@@ -81,7 +81,7 @@ def test_each_panel_says_what_it_shows(dashboard: Json) -> None:
 
 
 def test_variables_and_refresh_are_those_of_every_dashboard(dashboard: Json) -> None:
-    """Data source, bot, environment, variant, each with All where it is a label; every 15 s; no fixed window in a rate."""
+    """Data source, bot, environment, variant with All; every 15 s; windows are Grafana's, none is fixed."""
     variables = {one["name"]: one for one in dashboard["templating"]["list"]}
     assert list(variables) == ["datasource", "bot", "environment", "variant"]
     assert (variables["datasource"]["type"], variables["datasource"]["query"]) == ("datasource", "prometheus")

@@ -74,14 +74,22 @@ def halves(rig: Rig) -> Range:
 
 def test_every_expression_returns_data_at_all(good: Rig) -> None:
     """With every variable at All there is a number in each answer, but for what reads only what bad things make."""
-    missing = [f"{one.dashboard} / {one.panel}: {one.expr[:80]}" for one in asked() if not is_bad(one) and not finite(found(good, one, halves(good)))]
+    missing = [
+        f"{one.dashboard} / {one.panel}: {one.expr[:80]}"
+        for one in asked()
+        if not is_bad(one) and not finite(found(good, one, halves(good)))
+    ]
     assert not missing, "\n".join(missing)
 
 
 @pytest.mark.parametrize("choice", ONE, ids=["bot", "environment", "variant", "several"])
 def test_every_expression_returns_data_at_one_value(good: Rig, choice: Mapping[str, Sequence[str]]) -> None:
     """The same with a variable at one value, or several, also one with brackets in its name."""
-    missing = [f"{one.dashboard} / {one.panel}: {one.expr[:80]}" for one in asked() if not is_bad(one) and not finite(found(good, one, halves(good), choice))]
+    missing = [
+        f"{one.dashboard} / {one.panel}: {one.expr[:80]}"
+        for one in asked()
+        if not is_bad(one) and not finite(found(good, one, halves(good), choice))
+    ]
     assert not missing, "\n".join(missing)
 
 
@@ -99,7 +107,9 @@ def test_what_is_empty_while_nothing_is_wrong_fills_when_it_goes_wrong(good: Rig
     assert {metric for one in conditions for metric in metrics_of(one.expr).values()} == set(BAD)
     full = [str(one) for one in conditions if found(good, one, halves(good))]
     over = Range(bad.ended - 20, bad.ended)
-    missing = [f"{one.dashboard} / {one.panel}: {one.expr[:80]}" for one in conditions if not finite(found(bad, one, over))]
+    missing = [
+        f"{one.dashboard} / {one.panel}: {one.expr[:80]}" for one in conditions if not finite(found(bad, one, over))
+    ]
     assert not full
     assert not missing, "\n".join(missing)
 
@@ -183,7 +193,9 @@ def test_panels_of_stored_calls_say_exactly_what_the_command_line_says(good: Rig
     """First call resolution of 14 days and dead air of 24 hours: the same models, the same numbers."""
     fcr = report(good, "14d")["fcr_7d"]
     assert fcr["denominator"] > 0
-    assert shown(good, "business", "First call resolution, 7 days", until=time.time()) == pytest.approx(fcr["value"], rel=1e-9)
+    assert shown(good, "business", "First call resolution, 7 days", until=time.time()) == pytest.approx(
+        fcr["value"], rel=1e-9
+    )
     command = [sys.executable, "-c", "import sys; from otel_voicebot.cli import main; sys.exit(main())"]
     options = ["--json", "--section", "speech", "--since", "24h", "--data", str(good.data)]
     done = subprocess.run([*command, "report", *options], capture_output=True, check=True, timeout=120)

@@ -96,9 +96,7 @@ def prime(served: Served, plan: Sequence[Sequence[Sequence[wire.Span]]]) -> None
 def _other(call: Sequence[wire.Span]) -> list[wire.Span]:
     """The same call as another session."""
     trace = b"old" + call[0].trace_id[3:]
-    return [
-        one._replace(trace_id=trace, attributes={**one.attributes, s.SESSION_ID: trace.hex()}) for one in call
-    ]
+    return [one._replace(trace_id=trace, attributes={**one.attributes, s.SESSION_ID: trace.hex()}) for one in call]
 
 
 def stream(served: Served, plan: Sequence[Sequence[Sequence[wire.Span]]]) -> None:

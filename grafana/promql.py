@@ -37,6 +37,8 @@ RATE: Final = "$__rate_interval"
 RANGE: Final = "$__range"
 ALERTS: Final = 'ALERTS{alertstate=~"pending|firing"}'
 """Prometheus' own series: one per alert that isn't inactive."""
+_OWN: Final = tuple(one for name, one in vars(semconv).items() if name.startswith("SELF_"))
+"""What the package counts of itself: these don't say when they began."""
 _SUFFIXES: Final = {"counter": "_total", "gauge": "", "histogram": "_count"}
 
 Where = str | tuple[str, str]
@@ -71,52 +73,76 @@ class _Window:
     before: bool = False
     only: tuple[str, ...] = FILTERS
     where: Mapping[str, Where] = field(default_factory=dict)
+    function: str = "rate"
 
-    def sum(self, function: str, by: tuple[str, ...]) -> str:
+    def sum(self, by: tuple[str, ...]) -> str:
         _known(self.metric, [name for name in by if name != "le"])
-        back = f" offset {RANGE}" if self.before else ""
-        selector = _selector(self.metric, self.suffix, self.only, self.where)
-        return _sum(by, f"{function}({selector}[{self.length}]{back})")
+        return _sum(by, self._rise() if self.length == RANGE else f"{self.function}({self._ranged()})")
+
+    def _selected(self, suffix: str | None = None) -> str:
+        where = dict(self.where)
+        if suffix is not None:
+            where.pop("le", None)
+        return _selector(self.metric, self.suffix if suffix is None else suffix, self.only, where)
+
+    def _ranged(self) -> str:
+        return f"{self._selected()}[{self.length}]" + (f" offset {RANGE}" if self.before else "")
+
+    def _rise(self) -> str:
+        """What was counted in the time range, also by series that began in it.
+
+        ``increase`` knows what a series has grown by, not what it began with. Ours say when that was: the whole of one
+        that was created in the range is the range's, unless it was there before and has only begun anew.
+        """
+        grown = f"increase({self._ranged()})"
+        if self.metric in _OWN:
+            return grown
+        apart = " ignoring (le)" if self.suffix == "_bucket" else ""
+        if self.before:
+            value, created = (f"{self._selected(one)} offset {RANGE}" for one in (None, "_created"))
+            return f"({value} and{apart} {created} > time() - 2 * {RANGE}_s) or {grown}"
+        created = self._selected("_created")
+        fresh = f"{self._selected()} and{apart} {created} > time() - {RANGE}_s"
+        return f"({fresh} unless {self._selected()} offset {RANGE}) or {grown}"
 
 
-def rate(metric: Metric, *by: str, window: str = RATE, only: tuple[str, ...] = FILTERS, **where: Where) -> str:
+def rate(metric: Metric, *by: str, only: tuple[str, ...] = FILTERS, **where: Where) -> str:
     """Events a second (of a histogram: observations), summed by labels."""
-    return _Window(metric, _SUFFIXES[metric.kind], window, only=only, where=where).sum("rate", by)
+    return _Window(metric, _SUFFIXES[metric.kind], RATE, only=only, where=where).sum(by)
 
 
-def increase(metric: Metric, *by: str, window: str = RANGE, before: bool = False, **where: Where) -> str:
-    """Events in a window (of a histogram: observations); ``before``: in the one before it."""
-    return _Window(metric, _SUFFIXES[metric.kind], window, before, where=where).sum("increase", by)
+def increase(metric: Metric, *by: str, before: bool = False, **where: Where) -> str:
+    """Events in the time range (of a histogram: observations); ``before``: in the one before it."""
+    return _Window(metric, _SUFFIXES[metric.kind], RANGE, before, where=where).sum(by)
 
 
-def total(metric: Metric, *by: str, window: str = RATE, before: bool = False, only: tuple[str, ...] = FILTERS) -> str:
-    """What a histogram's observations add up to, a second."""
-    return _Window(metric, "_sum", window, before, only).sum("rate", by)
+def total(metric: Metric, *by: str, window: str = RATE, before: bool = False) -> str:
+    """What a histogram's observations add up to, a second or in the time range."""
+    return _Window(metric, "_sum", window, before).sum(by)
 
 
 def mean(metric: Metric, *by: str, window: str = RATE, before: bool = False) -> str:
     """A histogram's mean."""
-    counts = _Window(metric, "_count", window, before).sum("rate", by)
+    counts = _Window(metric, "_count", window, before).sum(by)
     return f"{total(metric, *by, window=window, before=before)} / {counts}"
 
 
-def quantile(part: float, metric: Metric, *by: str, window: str = RATE, before: bool = False) -> str:
+def quantile(part: float, metric: Metric, *by: str, window: str = RATE) -> str:
     """A histogram's quantile, linear between the edges of a bucket."""
-    return f"histogram_quantile({part:g}, {_Window(metric, '_bucket', window, before).sum('rate', (*by, 'le'))})"
+    return f"histogram_quantile({part:g}, {_Window(metric, '_bucket', window).sum((*by, 'le'))})"
 
 
 def heights(metric: Metric) -> str:
     """Observations by bucket, of each step: what a heatmap draws."""
-    return _Window(metric, "_bucket", RATE).sum("increase", ("le",))
+    return _Window(metric, "_bucket", RATE, function="increase").sum(("le",))
 
 
-def within(edge: float, metric: Metric, *by: str, window: str = RATE) -> str:
+def within(edge: float, metric: Metric) -> str:
     """The share of observations up to an edge of the histogram's buckets: exact."""
     if edge not in metric.buckets:
         msg = f"{edge:g} is no edge of {metric.name}: {metric.buckets}"
         raise ValueError(msg)
-    below = _Window(metric, "_bucket", window, where={"le": repr(float(edge))}).sum("rate", by)
-    return share(below, rate(metric, *by, window=window))
+    return share(_Window(metric, "_bucket", RATE, where={"le": repr(float(edge))}).sum(()), rate(metric))
 
 
 def share(part: str, whole: str) -> str:
@@ -138,7 +164,10 @@ def filters_of(metric: Metric) -> tuple[str, ...]:
 _BY_NAME: Final = {
     prometheus_name(metric) + suffix: metric
     for metric in semconv.METRICS.values()
-    for suffix in (("_bucket", "_sum", "_count") if metric.kind == "histogram" else (_SUFFIXES[metric.kind],))
+    for suffix in (
+        "_created",
+        *(("_bucket", "_sum", "_count") if metric.kind == "histogram" else (_SUFFIXES[metric.kind],)),
+    )
 }
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from grafana.asking import loaded
 from otel_voicebot.settings import Settings
-from tests.prometheus.expanding import loaded
 from tests.prometheus.server import needs_prometheus
 
 ROOT = Path(__file__).parents[2]

@@ -10,11 +10,11 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from grafana.asking import loaded
 from grafana.generate import main
 from grafana.panels import WIDTH
 from grafana.promql import level, rate, within
 from otel_voicebot import semconv as s
-from tests.prometheus.expanding import loaded
 
 UIDS = {f"voicebot-{name}" for name in ("overview", "latency", "business", "cost", "quality", "bots", "pipeline")}
 Json = dict[str, Any]

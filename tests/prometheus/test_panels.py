@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from grafana.asking import Asked, Range, asked, expand, finite, loaded
 from grafana.promql import metrics_of
 from otel_voicebot import semconv as s
 from otel_voicebot.conventions import Metric
-from tests.prometheus.expanding import Asked, Range, asked, expand, finite, loaded
 from tests.prometheus.rig import Rig, unlucky, usual
 from tests.prometheus.server import needs_prometheus
 from tests.prometheus.traffic import AWKWARD
@@ -32,7 +32,7 @@ ONE = (
     {"bot": [AWKWARD]},
     {"environment": ["test"]},
     {"variant": ["A"]},
-    {"bot": ["bank", AWKWARD], "variant": ["A", "B"]},
+    {"bot": ["shop", AWKWARD], "variant": ["A", "B"]},
 )
 
 

@@ -133,19 +133,16 @@ def accidents(served: Served, data: Path) -> None:
     post(served, "/v1/traces", _request([stranger], "someone.else"))
     renamed = good[0]._replace(name="tts2", attributes={"metrics2.ttfb": 0.1}, trace_id=b"p" * 16)
     post(served, "/v1/traces", _request([renamed], "pipecat"))
-    models = [_model_call(good, number) for number in range(2100)]
-    served.export([*models, *(_open(good, number) for number in range(60))])
+    lookups = [_lookup(good, number) for number in range(2100)]
+    served.export([*lookups, *(_open(good, number) for number in range(60))])
     post(served, "/v1/logs", json.dumps(_LOG).encode(), "application/json")
 
 
-def _model_call(call: Sequence[wire.Span], number: int) -> wire.Span:
-    """One call of a model that nobody else calls: a series each."""
-    name = f"model-{number}" + "-of-a-long-name" * 20 * (number == 0)
-    attributes = {s.SESSION_ID: "many", s.BOT: "bank", s.TURN_INDEX: 1, s.PROVIDER: "p", s.REQUEST_MODEL: name}
-    return call[0]._replace(
-        trace_id=b"m" * 16, span_id=(number + 1).to_bytes(8), parent_id=b"", name=f"chat {number}",
-        attributes={**attributes, s.OPERATION_NAME: "chat"},
-    )  # fmt: skip
+def _lookup(call: Sequence[wire.Span], number: int) -> wire.Span:
+    """A lookup in a cache of its own: a series each."""
+    attributes = {s.SESSION_ID: "many", s.BOT: "bank", s.TURN_INDEX: 1, s.CACHE_NAME: f"c{number}", s.CACHE_HIT: True}
+    identity = {"trace_id": b"m" * 16, "span_id": (number + 1).to_bytes(8), "parent_id": b""}
+    return call[0]._replace(**identity, name=s.SPAN_CACHE, attributes=attributes)
 
 
 def _open(call: Sequence[wire.Span], number: int) -> wire.Span:

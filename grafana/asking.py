@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-__all__ = ["ALL", "DASHBOARDS", "Asked", "Range", "asked", "expand", "loaded"]
+__all__ = ["ALL", "DASHBOARDS", "Asked", "Range", "asked", "expand", "finite", "loaded"]
 
-DASHBOARDS = Path(__file__).parents[2] / "grafana" / "dashboards"
-ALL = {"bot": ".*", "environment": ".*", "variant": ".*"}
+DASHBOARDS: Final = Path(__file__).parent / "dashboards"
+ALL: Final = {"bot": ".*", "environment": ".*", "variant": ".*"}
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,12 @@ class Range:
         """Grafana's own: ``$__rate_interval`` is the interval and a scrape, or four scrapes."""
         rate = max(self.step_s + self.scrape_s, 4 * self.scrape_s)
         length = max(round(self.end - self.start), 1)
-        return {"__rate_interval": f"{rate}s", "__interval": f"{self.step_s}s", "__range": f"{length}s"}
+        return {
+            "__rate_interval": f"{rate}s",
+            "__interval": f"{self.step_s}s",
+            "__range": f"{length}s",
+            "__range_s": str(length),
+        }
 
 
 @dataclass(frozen=True)
@@ -36,8 +41,11 @@ class Asked:
     """One expression of one panel."""
 
     dashboard: str
+    id: int
+    """The panel's."""
     panel: str
-    kind: str
+    """Its title."""
+    legend: str
     expr: str
     instant: bool
 
@@ -55,7 +63,8 @@ def asked() -> Iterator[Asked]:
     for uid, dashboard in loaded().items():
         for panel in dashboard["panels"]:
             for target in panel.get("targets", ()):
-                yield Asked(uid, panel["title"], panel["type"], target["expr"], bool(target.get("instant")))
+                legend, expr = target["legendFormat"], target["expr"]
+                yield Asked(uid, panel["id"], panel["title"], legend, expr, bool(target.get("instant")))
 
 
 def escaped(value: str) -> str:

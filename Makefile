@@ -29,15 +29,17 @@ demo: setup  ## real spoken calls -> spans -> metrics -> Parquet -> a report
 test: frameworks  ## all tests
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-lint: setup  ## style, types, layers, generated pages
+lint: setup  ## style, types, layers, generated pages and dashboards
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python docs/generate.py --check
+	@$(BIN)/python -m grafana.generate --check
 
-docs: setup  ## write the generated reference pages
+docs: setup  ## write the generated reference pages, rules and dashboards
 	@$(BIN)/python docs/generate.py
+	@$(BIN)/python -m grafana.generate
 
 bench: frameworks  ## paired measurements; prints ratios
 	@$(BIN)/python -m bench

@@ -26,6 +26,9 @@ ABANDON_RATE: Final = 0.05
 INTERRUPT_RATE: Final = 0.08
 TOOL_RATE: Final = 0.3
 CACHE_HIT_RATE: Final = 0.12
+FALLBACK_RATE: Final = 0.03
+REFERENCE_RATE: Final = 0.1
+"""Utterances whose true text is known."""
 MEAN_SPANS: Final = 57
 """Spans of a call, on average; only the spacing of calls over the day depends on it."""
 
@@ -216,9 +219,14 @@ class _CallBuilder:
         provider, model, _ = STTS[self.head.stt]
         final = decided + int(draw.stt * scale)
         stt: dict[str, wire.Value] = {s.PROVIDER: provider, s.REQUEST_MODEL: model, s.STT_CONFIDENCE: draw.confidence}
+        if chance[13] < REFERENCE_RATE:
+            words = 1 + int(draw.speech * 2.5)
+            stt |= {s.WER_ERRORS: int(chance[14] ** 4 * (words + 1)), s.WER_WORDS: words}
         self.add(s.SPAN_STT, (begin, final), {**stt, s.AUDIO_DURATION: draw.speech}, chance[5])
         understood = final + int(draw.nlu * scale)
         nlu: dict[str, wire.Value] = {s.INTENT_NAME: INTENTS[draw.intent], s.INTENT_CONFIDENCE: draw.confidence}
+        if chance[15] < FALLBACK_RATE:
+            nlu[s.INTENT_FALLBACK] = True
         self.add(s.SPAN_NLU, (final, understood), nlu, chance[6])
         looked_up = understood + int(draw.cache * scale)
         cache: dict[str, wire.Value] = {s.CACHE_NAME: "semantic", s.CACHE_HIT: hit}
@@ -259,6 +267,11 @@ class _CallBuilder:
         self.add(f"{s.SPAN_LLM} {model}", (asked, worded + draw.output_tokens * 12_000_000), attributes, chance[12])
         return worded
 
+    def hand_over(self, end: int, attributes: wire.Attributes) -> None:
+        """Transfer the call at its end."""
+        self.turn_stamps, self.parent, self.over = self.stamps, self.root, end
+        self.add(s.SPAN_HANDOFF, (end - 500_000_000, end), attributes, self.head.chance[1])
+
     def finish(self, end: int, *, abandoned: bool, intent: str) -> Call:
         """Add the session's own span."""
         chance = self.head.chance
@@ -267,17 +280,14 @@ class _CallBuilder:
             outcome, reason = "abandoned", "hung_up"
         elif chance[0] < 0.1:
             outcome, reason = "escalated", "transferred"
-            self.turn_stamps, self.parent, self.over = self.stamps, self.root, end
-            handoff: dict[str, wire.Value] = {
-                s.HANDOFF_TARGET: "human",
-                s.HANDOFF_REQUESTED_BY: "caller",
-                s.HANDOFF_PLANNED: False,
-            }
-            self.add(s.SPAN_HANDOFF, (end - 500_000_000, end), handoff, chance[1])
+            asked: dict[str, wire.Value] = {s.HANDOFF_TARGET: "human", s.HANDOFF_REQUESTED_BY: "caller"}
+            self.hand_over(end, {**asked, s.HANDOFF_PLANNED: False})
         elif chance[0] < 0.22:
             outcome, reason = "unresolved", "hung_up"
         elif chance[0] < 0.24:
             outcome, reason = "failed", "error"
+        elif chance[0] < 0.28:
+            self.hand_over(end, {s.HANDOFF_TARGET: "loans", s.HANDOFF_PLANNED: True})
         attributes: dict[str, wire.Value] = {
             **self.stamps,
             s.SESSION_OUTCOME: outcome,

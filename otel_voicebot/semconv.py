@@ -363,6 +363,22 @@ ERRORS: Final = _metric(
 TOKENS: Final = _metric(
     "voicebot.tokens", "counter", "{token}", "bot provider model direction", "Tokens by direction: input, output."
 )
+COST: Final = _metric(
+    "voicebot.cost",
+    "counter",
+    "USD",
+    _OPERATION_LABELS,
+    "What was used and has a known price: STT, LLM and TTS operations, and telephone lines (component telephony, the "
+    "channel as model) when their call has ended; at the prices that the process was started with.",
+)
+COST_OPERATIONS: Final = _metric(
+    "voicebot.cost.operations",
+    "counter",
+    "{operation}",
+    "bot component priced",
+    "Things that are paid for, by whether their price and usage are known (true, false): `voicebot.cost` is the cost "
+    "of the true ones alone.",
+)
 CACHE_LOOKUPS: Final = _metric(
     "voicebot.cache.lookups", "counter", "{lookup}", "bot cache level result", "Cache lookups by result: hit, miss."
 )
@@ -397,6 +413,14 @@ HANDOFF_DURATION: Final = _metric(
 SESSIONS: Final = _metric(
     "voicebot.sessions", "counter", "{session}", f"{_SESSION_LABELS} outcome", "Ended sessions by outcome."
 )
+ELIGIBLE: Final = _metric(
+    "voicebot.sessions.eligible",
+    "counter",
+    "{session}",
+    f"{_SESSION_LABELS} contained",
+    "Ended sessions that containment is a share of: not short, no planned handoff in it. contained (true, false): no "
+    "unplanned handoff to a human, and not abandoned, failed or escalated.",
+)
 SESSIONS_ACTIVE: Final = _metric("voicebot.sessions.active", "gauge", "{session}", "bot", "Sessions under way.")
 SESSION_DURATION: Final = _metric(
     "voicebot.session.duration", "histogram", "s", _SESSION_LABELS, "Length of ended sessions.", SESSION_BUCKETS
@@ -411,6 +435,31 @@ HANDLE_TIME: Final = _metric(
 )
 CSAT_SCORES: Final = _metric("voicebot.csat", "counter", "{answer}", "bot variant score", "CSAT answers, 1 to 5.")
 NPS_SCORES: Final = _metric("voicebot.nps", "counter", "{answer}", "bot variant score", "NPS answers, 0 to 10.")
+FCR_ISSUES: Final = _metric(
+    "voicebot.fcr.issues",
+    "gauge",
+    "{issue}",
+    "bot window state",
+    "Issues that began in the last 14 days, by window (1d, 7d) and state: solved, unsolved, provisional (the window "
+    "hasn't passed). FCR is solved over solved and unsolved. From stored calls, every `kpi_interval`.",
+)
+SPEECH_DURATION: Final = _metric(
+    "voicebot.speech.duration",
+    "gauge",
+    "s",
+    "bot part",
+    "Sums over calls with speech marks that began in the last 24 h, by part: caller, bot, dead_air (silences of both "
+    "of 3 s or more), call (start to end, all of it). From stored calls, every `kpi_interval`.",
+)
+KPIS_COMPUTED: Final = _metric(
+    "voicebot.kpis.computed",
+    "gauge",
+    "s",
+    "",
+    "Unix time as of which FCR and speech above were computed last.",
+)
+STORED_KPIS: Final = (FCR_ISSUES, SPEECH_DURATION, KPIS_COMPUTED)
+"""What a service computes from stored calls now and then."""
 MOS_SCORES: Final = _metric(
     "voicebot.mos",
     "histogram",
@@ -530,6 +579,14 @@ SELF_QUESTIONS: Final = _metric(
     "{request}",
     "outcome",
     "Requests at the web port: answered, not_found, wrong, unauthenticated, later (busy, or it took too long), failed.",
+)
+PRICES_DATE: Final = _metric(
+    "voicebot.prices.date",
+    "gauge",
+    "s",
+    "source",
+    "Day that the prices in use are of (unix time), by source: the price file; genai-prices with its version, once a "
+    "model was priced by it.",
 )
 SELF_QUEUE: Final = _metric("voicebot.queue.depth", "gauge", "{span}", "", "Spans waiting for the worker.")
 SELF_EVICTED: Final = _metric(

@@ -20,6 +20,7 @@ from otel_voicebot.app.notes import Notes
 from otel_voicebot.app.policy import policy_of
 from otel_voicebot.app.restore import left_behind
 from otel_voicebot.app.seat import Seat
+from otel_voicebot.app.stored_kpis import StoredKpis
 from otel_voicebot.errors import CannotStartError
 from otel_voicebot.exporters import MetricsServer, VoicebotCollector
 from otel_voicebot.exporters.otlp_logs import LogForwarder
@@ -94,6 +95,7 @@ class Service:
         self._doors: dict[str, _Door] = {}
         self._intake = Intake(self._paths(), self._admission, self.metrics, self._probe, self._ended)
         self._maintainer = Maintainer(settings.data, self.metrics, Care(settings.retention, settings.disk_cap))
+        self._kpis = StoredKpis(settings, self.metrics)
         self._open = ExitStack()
         """What has to be closed, in the reverse order of its start."""
         self._stopped = False
@@ -158,6 +160,7 @@ class Service:
             self._live.start()
             self._intake.start()
             self._maintainer.start()
+            self._kpis.start()
         except BaseException:
             self.stop(1.0)
             raise
@@ -206,7 +209,7 @@ class Service:
         return server.url.removeprefix("http://").removesuffix("/metrics")
 
     def _series(self) -> Mapping[str, Any]:
-        return self._live.aggregator.read()
+        return {**self._live.aggregator.read(), **self._kpis.read()}
 
     def stop(self, timeout_s: float) -> bool:
         """Take no more, answer what was taken, end. Idempotent; False when that took longer than so many seconds.
@@ -219,10 +222,12 @@ class Service:
         deadline = time.monotonic() + timeout_s
         self._admission.close("shutting down")
         self._maintainer.stop(0.0)  # it gives up what it does; waited for below
+        self._kpis.stop(0.0)
         done = self._intake.stop(0.6 * timeout_s)
         done &= self._live.stop(max(deadline - time.monotonic() - _GRACE_S, 0.1))
         self._open.close()
         self._maintainer.stop(max(deadline - time.monotonic(), 0.1))
+        done &= self._kpis.stop(max(deadline - time.monotonic(), 0.1))
         self._seat.leave()
         return done
 

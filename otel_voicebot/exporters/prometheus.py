@@ -111,6 +111,8 @@ def _add(family: Metric, metric: conventions.Metric, labels: tuple[str, ...], se
         family.add_sample(f"{name}_created", dict(zip(metric.labels, labels, strict=True)), series.created)
     elif isinstance(family, CounterMetricFamily):
         family.add_metric(labels, series.total, created=series.created)
+    elif isinstance(family, GaugeMetricFamily):
+        family.add_metric(labels, series.total)
 
 
 def _exemplar(found: ExemplarLike) -> Exemplar:

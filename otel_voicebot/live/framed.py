@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from otel_voicebot.models.catalog import FLAT
 from otel_voicebot.models.framed import PreparedCalls
+from otel_voicebot.models.terms import SHORT_SESSION_S
 
 __all__ = ["Computed", "Framed", "Whole", "of_frameworks"]
 
@@ -47,7 +48,7 @@ class Computed:
     handoffs: pa.Table
     """Spans of handoffs that were not counted before."""
     sessions: pa.Table
-    """Rows of the calls that have ended."""
+    """Rows of the model ``calls`` of those that have ended."""
 
 
 def of_frameworks(rows: pa.RecordBatch) -> NDArray[np.bool_] | None:
@@ -60,7 +61,8 @@ def of_frameworks(rows: pa.RecordBatch) -> NDArray[np.bool_] | None:
 class Framed:
     """Computes whole calls. For one thread, except ``interrupt``."""
 
-    def __init__(self) -> None:
+    def __init__(self, short_session_s: float = SHORT_SESSION_S) -> None:
+        self._short_session_s = short_session_s
         self._models: PreparedCalls | None = None  # most pipelines never see such a call
 
     def compute(self, rows: pa.Table, calls: dict[str, Whole], ended: Sequence[str]) -> Computed:
@@ -87,7 +89,7 @@ class Framed:
                 known.revisions[index] = numbers[-1]
                 places.append(place)
         changed = turns.take(pa.array(places, pa.int64())).append_column("revision", pa.array(numbers, pa.int32()))
-        sessions = models.run("sessions")
+        sessions = models.run("calls")
         return Computed(
             turns=changed,
             fresh=changed.filter(pa.array(fresh, pa.bool_())),
@@ -132,7 +134,7 @@ class Framed:
 
     def _loaded(self, rows: pa.Table, under_way: list[str]) -> PreparedCalls:
         if self._models is None:
-            self._models = PreparedCalls()
+            self._models = PreparedCalls(self._short_session_s)
         self._models.load(rows, under_way)
         return self._models
 

@@ -18,9 +18,12 @@ from numpy.typing import NDArray
 from otel_voicebot import semconv
 from otel_voicebot.live.aggregate import Aggregator
 from otel_voicebot.live.calls import OpenSession, OpenTurn, Place
+from otel_voicebot.live.costs import Costing
 from otel_voicebot.live.framed import Framed, of_frameworks
 from otel_voicebot.live.rows import Part, Rows, facts
 from otel_voicebot.models.prepared import NARROW, Prepared
+from otel_voicebot.models.pricing import Prices
+from otel_voicebot.models.terms import SHORT_SESSION_S
 from otel_voicebot.selfmetrics import SelfMetrics
 
 __all__ = ["CLOSED_KEPT", "LOOSE", "Emit", "Opened"]
@@ -45,20 +48,23 @@ class Opened(ABC):
         metrics: SelfMetrics,
         emit: Emit,
         *,
+        prices: Prices | None = None,
         idle_timeout_s: float = 600.0,
         max_sessions: int = 10_000,
         max_spans: int = 500_000,
+        short_session_s: float = SHORT_SESSION_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._aggregator = aggregator
         self._metrics = metrics
         self._emit = emit
+        self._costing = Costing(prices or Prices(), metrics)
         self._idle_timeout_s = idle_timeout_s
         self._max_sessions = max_sessions
         self._max_spans = max_spans
         self._clock = clock
-        self._models = Prepared()
-        self._framed = Framed()
+        self._models = Prepared(short_session_s)
+        self._framed = Framed(short_session_s)
         self._rows = Rows(NARROW)
         self._finished = Rows(self._models.summed)
         self._open: OrderedDict[str, OpenSession] = OrderedDict()  # longest idle first

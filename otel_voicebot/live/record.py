@@ -6,7 +6,10 @@ import pyarrow.compute as pc
 from otel_voicebot import semconv as s
 from otel_voicebot.live.aggregate import Aggregator, Encoded, encoded
 
-__all__ = ["record_handoffs", "record_operations", "record_sessions", "record_turns"]
+__all__ = ["JUDGED", "record_handoffs", "record_operations", "record_sessions", "record_turns"]
+
+JUDGED = ("short", "eligible", "escalated", "contained")
+"""Columns that the model ``calls`` adds to ``sessions``; they aren't stored, as a setting decides what is short."""
 
 _SESSION_LABELS = s.RESPONSE_GAP.labels
 _OPERATION_LABELS = s.TIME_TO_FIRST.labels
@@ -101,12 +104,15 @@ def _record_segments(into: Aggregator, rows: pa.Table) -> None:
 
 
 def record_sessions(into: Aggregator, rows: pa.Table) -> None:
-    """Feed rows of the model ``sessions``, each session once."""
+    """Feed rows of the model ``calls``, each session once."""
     labels = _labels(rows, _SESSION_LABELS)
     into.count(s.SESSIONS, {**labels, "outcome": rows["outcome"]}, rows=rows.num_rows)
     into.observe(s.SESSION_DURATION, labels, rows["duration_s"])
     handled = rows.filter(pc.greater(rows["answered"], 0))
     into.observe(s.HANDLE_TIME, _labels(handled, _SESSION_LABELS), handled["duration_s"])
+    eligible = rows.filter(rows["eligible"])
+    kept = pc.if_else(eligible["contained"], "true", "false")
+    into.count(s.ELIGIBLE, {**_labels(eligible, _SESSION_LABELS), "contained": kept}, rows=eligible.num_rows)
     for metric, column in ((s.CSAT_SCORES, "csat"), (s.NPS_SCORES, "nps")):
         answers = rows.filter(pc.is_valid(rows[column]))
         into.count(metric, {**_labels(answers, ("bot", "variant")), "score": answers[column]}, rows=answers.num_rows)

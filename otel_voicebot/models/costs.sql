@@ -7,9 +7,9 @@
 SELECT
     o.session_id, o.turn_index, o.component, o.provider, o.model, o.agent, o.decision, o.bot, o.start_time,
     CASE o.component
-        WHEN 'llm' THEN greatest(o.input_tokens - coalesce(o.cached_input_tokens, 0), 0) * p.input_usd
+        WHEN 'llm' THEN CASE WHEN o.input_tokens IS NOT NULL THEN greatest(o.input_tokens - coalesce(o.cached_input_tokens, 0), 0) * p.input_usd
             + least(coalesce(o.cached_input_tokens, 0), o.input_tokens) * p.cached_usd
-            + coalesce(o.output_tokens, CASE WHEN p.output_usd = 0 THEN 0 END) * p.output_usd + p.request_usd
+            + coalesce(o.output_tokens, CASE WHEN p.output_usd = 0 THEN 0 END) * p.output_usd + p.request_usd END
         WHEN 'stt' THEN o.audio_s * p.second_usd
         ELSE coalesce(o.characters * p.character_usd, o.audio_s * p.second_usd)
     END::DECIMAL(38, 12) AS cost_usd

@@ -6,6 +6,7 @@ import pyarrow as pa
 
 from otel_voicebot.models.catalog import EMPTY, MODELS, PLACING, SEGMENTS, chain
 from otel_voicebot.models.prepared import NARROW, as_arrow, begin_anew, connect
+from otel_voicebot.models.terms import SHORT_SESSION_S
 
 __all__ = ["PreparedCalls"]
 
@@ -19,8 +20,8 @@ class PreparedCalls:
     The rows must hold each span once and with its session. For one thread.
     """
 
-    def __init__(self) -> None:
-        self._connection = connect()
+    def __init__(self, short_session_s: float = SHORT_SESSION_S) -> None:
+        self._connection = connect(short_session_s)
         run = self._connection.execute
         # Rows are only ever inside a transaction, where nothing tells how many they are: the order that is chosen for
         # joins then pairs all spans of a call with all of its turns. As written they are right.
@@ -41,7 +42,7 @@ class PreparedCalls:
             run(f"PREPARE {name} AS INSERT INTO {name} {MODELS[name].text}")
         for name in _CUT:
             run(f"PREPARE {name} AS INSERT INTO {name} {chain(name, given - {name})}")
-        for name in ("operations", "sessions"):
+        for name in ("operations", "calls"):
             run(f"PREPARE {name} AS {chain(name, _GIVEN | {'turns'})}")
 
     def load(self, rows: pa.Table, under_way: list[str]) -> None:  # noqa: ARG002 - DuckDB finds rows by its name
@@ -58,9 +59,9 @@ class PreparedCalls:
         for name in ("nested", "traces", *PLACING, *_CUT):
             run(f"EXECUTE {name}")
 
-    def run(self, model: Literal["operations", "turns", "sessions", "placed", "exchanges"]) -> pa.Table:
+    def run(self, model: Literal["operations", "turns", "calls", "placed", "exchanges"]) -> pa.Table:
         """A model over the rows that were loaded last."""
-        query = f"EXECUTE {model}" if model in ("operations", "sessions") else f"FROM {model}"
+        query = f"EXECUTE {model}" if model in ("operations", "calls") else f"FROM {model}"
         return as_arrow(self._connection.execute(query))
 
     def interrupt(self) -> None:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from otel_voicebot import semconv
 from otel_voicebot.models.catalog import EMPTY, MODELS, SEGMENTS, SPAN_COLUMNS, chain
 from otel_voicebot.models.packed import TOLD, packed
+from otel_voicebot.models.terms import SHORT_SESSION_S
 from otel_voicebot.spans.schema import SPANS
 
 __all__ = ["NARROW", "OPERATIONS", "Prepared", "as_arrow", "begin_anew", "connect"]
@@ -48,7 +49,7 @@ _BETWEEN: Final = 8
 
 
 class Prepared:
-    """The models ``turns`` and ``sessions`` as prepared statements over tables of rows.
+    """The models ``turns`` and ``calls`` as prepared statements over tables of rows.
 
     The rows must hold each span once and with its session: what ``once`` and ``traces`` do in batch has been done.
     For one thread. It uses one core: a tick is small, and the bot needs the others.
@@ -58,8 +59,8 @@ class Prepared:
     and rows are only ever inside a transaction that is rolled back.
     """
 
-    def __init__(self) -> None:
-        self._connection = connect()
+    def __init__(self, short_session_s: float = SHORT_SESSION_S) -> None:
+        self._connection = connect(short_session_s)
         run = self._connection.execute
         # Each execution would optimise the plan again, which costs more than it saves on so few rows.
         run("PRAGMA disable_optimizer")
@@ -76,8 +77,8 @@ class Prepared:
             given |= {name}
         run(f"PREPARE nested AS INSERT INTO nested {MODELS['nested'].text}")
         run(f"PREPARE texts AS INSERT INTO texts {chain('texts', _GIVEN)}")
-        for name in (*_CUT, "sessions"):
-            into = "" if name == "sessions" else f"INSERT INTO {name} "
+        for name in (*_CUT, "calls"):
+            into = "" if name == "calls" else f"INSERT INTO {name} "
             for steps in ("plain", "steps"):
                 query = chain(name, given - {name}, {"steps": steps, "known": "unplaced"})
                 run(f"PREPARE {name}_{steps} AS {into}{query}")
@@ -109,15 +110,17 @@ class Prepared:
         if finished is not None:
             run(f"INSERT INTO turns ({', '.join(self.summed.names)}) FROM finished")
 
-    def run(self, model: Literal["turns", "sessions"], *, cut: bool = True) -> pa.Table:
+    def run(self, model: Literal["turns", "calls"], *, cut: bool = True) -> pa.Table:
         """A model over the rows that were loaded last; ``turns`` once for each time that rows were loaded.
+
+        ``calls`` are ``sessions``, and beside that what rates of sessions are counted by.
 
         Args:
             model: which.
             cut: turns have their segments; else null stands there.
         """
-        if model == "sessions":
-            return as_arrow(self._connection.execute(f"EXECUTE sessions_{self._steps}"))
+        if model == "calls":
+            return as_arrow(self._connection.execute(f"EXECUTE calls_{self._steps}"))
         for name in _CUT if cut else _CUT[:1]:
             self._connection.execute(f"EXECUTE {name}_{self._steps}")
         turns = as_arrow(self._connection.execute("EXECUTE turns"))
@@ -139,10 +142,11 @@ class Prepared:
         self._connection.close()
 
 
-def connect() -> duckdb.DuckDBPyConnection:
-    """An engine in memory, on one core, that writes nowhere."""
+def connect(short_session_s: float) -> duckdb.DuckDBPyConnection:
+    """An engine in memory, on one core, that writes nowhere; a session abandoned before so many seconds is short."""
     connection = duckdb.connect(config={"threads": 1, "memory_limit": "500MB", "temp_directory": ""})
     connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET VARIABLE short_session_s = ?", [short_session_s])
     connection.execute("SET enable_progress_bar = false")  # the bot's standard output is the bot's
     return connection
 

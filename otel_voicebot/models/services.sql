@@ -1,8 +1,9 @@
 -- services: the external services that a bot calls: providers of speech and language, and APIs by their name.
--- inputs: operations, costs
+-- inputs: operations, costs, quota_use
 -- grain: one row per (service, component); service: the provider, of an API its name; operations that tell neither are left out.
 -- success_rate: numerator operations that didn't fail, denominator operations. rate_limited: failed with error.type rate_limit.
 --   Percentiles interpolate linearly, seconds. cost_usd: of the priced operations; null where none is.
+-- quota_share, quota_state: of its quota of which most is used, as in quota_use; null where it has none.
 WITH done AS (
     SELECT
         CASE WHEN component = 'api' THEN coalesce(operation, provider) ELSE provider END AS service, component,
@@ -17,10 +18,19 @@ WITH done AS (
 ),
 paid AS (
     SELECT provider AS service, component, sum(cost_usd)::DOUBLE AS cost_usd FROM costs GROUP BY provider, component
+),
+quoted AS (
+    SELECT d.service, d.component, max(q.used_share) AS quota_share,
+        max(CASE q.state WHEN 'used_up' THEN 3 WHEN 'warning' THEN 2 WHEN 'ok' THEN 1 END) AS worst
+    FROM done d
+    JOIN quota_use q ON q.service = d.service AND (q.component IS NULL OR q.component = d.component)
+    GROUP BY d.service, d.component
 )
 SELECT d.service, d.component, d.operations, d.errors, (d.operations - d.errors) / d.operations AS success_rate, d.rate_limited,
-    d.p50_s, d.p95_s, d.tokens, d.audio_s, d.characters, p.cost_usd
+    d.p50_s, d.p95_s, d.tokens, d.audio_s, d.characters, p.cost_usd,
+    q.quota_share, CASE q.worst WHEN 3 THEN 'used_up' WHEN 2 THEN 'warning' WHEN 1 THEN 'ok' END AS quota_state
 FROM done d
+LEFT JOIN quoted q ON q.service = d.service AND q.component = d.component
 LEFT JOIN paid p ON p.service = d.service AND p.component = d.component
 WHERE d.service IS NOT NULL
 ORDER BY d.operations DESC, d.service, d.component

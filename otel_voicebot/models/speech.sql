@@ -3,8 +3,9 @@
 -- grain: one row per bot: sums over its sessions; only turns with marks count.
 -- caller_s, bot_s: from the first to the last mark of the caller, or the bot, in a turn: pauses between words are in it.
 -- talk_ratio: numerator caller_s, denominator caller_s + bot_s.
+-- call_s: length of these calls, start to end.
 -- dead_air_s: silences of both of 3 s or more between two stretches of speech of a call; dead_air_share: numerator
---   dead_air_s, denominator seconds of the calls with marks. Before the first word and after the last nothing counts;
+--   dead_air_s, denominator call_s. Before the first word and after the last nothing counts;
 --   hold and announced waits aren't marked in the spans, so they count too.
 WITH marked AS (
     SELECT DISTINCT
@@ -37,6 +38,7 @@ spoken AS (
 SELECT
     s.bot, count(*) AS sessions, sum(p.caller_s) AS caller_s, sum(p.bot_s) AS bot_s,
     CASE WHEN sum(p.caller_s + p.bot_s) > 0 THEN sum(p.caller_s) / sum(p.caller_s + p.bot_s) END AS talk_ratio,
+    sum(s.duration_s) AS call_s,
     sum(p.dead_airs)::BIGINT AS dead_airs, sum(p.dead_air_s) AS dead_air_s,
     CASE WHEN sum(s.duration_s) > 0 THEN sum(p.dead_air_s) / sum(s.duration_s) END AS dead_air_share,
     greatest(max(p.longest_s), 0) AS longest_silence_s

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
-__all__ = ["BEFORE_COLUMNS", "GIVEN", "WIDE_COLUMNS", "Source", "Terms", "define"]
+__all__ = ["BEFORE_COLUMNS", "GIVEN", "SHORT_SESSION_S", "WIDE_COLUMNS", "Source", "Terms", "define"]
 
 WIDE_COLUMNS: Final = (
     *("trace_id", "span_id", "session_id", "turn_index", "component", "attributes", "events", "tracked_events"),
@@ -27,8 +27,15 @@ GIVEN: Final = {
     "cache_targets": "cache VARCHAR, target DOUBLE",
     "targets": """position BIGINT, component VARCHAR, bot VARCHAR, operation VARCHAR, quantile VARCHAR,
         target_s DOUBLE, asked BOOLEAN""",
+    "quotas": """position BIGINT, service VARCHAR, component VARCHAR, period VARCHAR, unit VARCHAR, allowed DOUBLE,
+        warning_share DOUBLE, begin_time TIMESTAMPTZ, end_time TIMESTAMPTZ, at_time TIMESTAMPTZ, begin_us BIGINT,
+        elapsed_us BIGINT, period_us BIGINT, whole BOOLEAN""",
 }
 """Tables that an engine is given (``Engine.give``), with their columns; empty until then."""
+
+
+SHORT_SESSION_S: Final = 5.0
+"""A session abandoned before this many seconds is short, unless a setting says otherwise."""
 
 
 class Source(Protocol):
@@ -45,7 +52,7 @@ class Terms:
 
     as_of: datetime = field(default_factory=lambda: datetime.now(UTC))
     """The moment (aware) that the answer is of: whether a repeat contact may still come is judged by it."""
-    short_session_s: float = 5.0
+    short_session_s: float = SHORT_SESSION_S
     """A session abandoned before this many seconds is short."""
     human_interaction_usd: float = 5.0
     """What it costs when a human takes the call."""

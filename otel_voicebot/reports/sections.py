@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from otel_voicebot.reports.grid import Column, Grid
@@ -57,6 +58,30 @@ def _rate(value: object) -> str:
 
 def _held(value: object) -> str:
     return {True: "kept", False: "broken"}.get(value, "-") if isinstance(value, bool) else "-"
+
+
+def _service(value: object) -> str:
+    return "everything" if value is None else str(value)
+
+
+def _state(value: object) -> str:
+    return "unknown" if value is None else str(value).replace("_", " ")
+
+
+def _limit(value: object) -> str:
+    return quantity(value) if value is None else _state(value)
+
+
+def _amount(value: object) -> str:
+    return f"{value:.9g}" if isinstance(value, (int, float)) else quantity(value)
+
+
+def _day(value: object) -> str:
+    return f"{value:%Y-%m-%d %H:%M}" if isinstance(value, datetime) else quantity(value)
+
+
+def _seen(value: object) -> str:
+    return "all of it" if value else "a part: --since or a filter leaves some out"
 
 
 def _hours(value: object) -> str:
@@ -133,8 +158,21 @@ ON_REQUEST: Final[Mapping[str, Section]] = {
         (
             *(_text("service", style="bold"), _text("component"), _N, _share("success_rate", "succeeded")),
             *(_number("rate_limited", "rate limited"), *_P[:2], _number("tokens"), _number("cost_usd", "USD", _usd)),
+            *(_share("quota_share", "of its quota"), Column("quota_state", "quota", _limit)),
         ),
         "no external service was called",
+    ),
+    "quotas": Section(
+        "quota_use",
+        "Quotas and budgets of this day and month (UTC)",
+        (
+            *(Column("service", "service", _service, style="bold"), _text("component"), _text("period")),
+            *(_number("used", show=_amount), _number("allowed", show=_amount), _text("unit")),
+            _share("used_share", "share"),
+            *(Column("state", "state", _state), _share("projected_share", "by its end")),
+            *(_number("used_up_at", "used up on", _day), Column("whole", "counted", _seen)),
+        ),
+        "no quota or budget is known: name a file with --quotas",
     ),
     "caches": Section(
         "caches",

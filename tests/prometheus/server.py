@@ -31,19 +31,26 @@ class Prometheus:
     Args:
         directory: where it keeps its files.
         target: HOST:PORT that it scrapes, every second.
-        rules: files of rules, run every second.
-        alertmanager: HOST:PORT of where alerts go.
+        rules: files of rules, evaluated every second.
+        alertmanager: HOST:PORT that alerts are sent to.
     """
 
-    def __init__(self, directory: Path, target: str, rules: Sequence[Path] = (), alertmanager: str = "") -> None:
+    def __init__(
+        self, directory: Path, target: str, *, rules: Sequence[Path] = (), alertmanager: str | None = None
+    ) -> None:
         scrape = {"job_name": "voicebot", "scrape_interval": "1s", "static_configs": [{"targets": [target]}]}
+        managers = [{"static_configs": [{"targets": [alertmanager]}]}] if alertmanager else []
         config = directory / "prometheus.yml"
-        told: dict[str, object] = {"scrape_configs": [scrape], "rule_files": [str(one) for one in rules]}
-        if rules:
-            told["global"] = {"evaluation_interval": "1s"}
-        if alertmanager:
-            told["alerting"] = {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]}
-        config.write_text(yaml.safe_dump(told))
+        config.write_text(
+            yaml.safe_dump(
+                {
+                    "global": {"evaluation_interval": "1s"},
+                    "rule_files": [str(path.absolute()) for path in rules],
+                    "alerting": {"alertmanagers": managers},
+                    "scrape_configs": [scrape],
+                }
+            )
+        )
         with socket.create_server(("127.0.0.1", 0)) as free:
             self._address = f"127.0.0.1:{free.getsockname()[1]}"
         self._log = directory / "prometheus.log"

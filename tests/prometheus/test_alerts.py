@@ -178,7 +178,9 @@ def test_slow_answers_fire_the_right_alert_and_reach_a_webhook(tmp_path: Path) -
     with (
         alertmanager(tmp_path, yaml.safe_dump(config)) as manager,
         Served(tmp_path / "data") as served,
-        Prometheus(tmp_path, served.where["metrics"], [tmp_path / "rules.yaml"], manager) as prometheus,
+        Prometheus(
+            tmp_path, served.where["metrics"], rules=[tmp_path / "rules.yaml"], alertmanager=manager
+        ) as prometheus,
     ):
         # what rises between two scrapes is seen, what a new series begins with is not: the first calls are only that
         for quick in sample[:2]:

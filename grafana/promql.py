@@ -1,0 +1,177 @@
+"""PromQL over the metrics of ``semconv``: a metric or a label that they don't have is refused.
+
+Every selector filters by the dashboard's variables, as far as the metric has such labels. ``where`` takes label=value,
+or label=(operator, value).
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from otel_voicebot import semconv
+from otel_voicebot.conventions import Metric
+from otel_voicebot.exporters.prometheus import prometheus_name
+
+__all__ = [
+    "ALERTS",
+    "FILTERS",
+    "RANGE",
+    "RATE",
+    "filters_of",
+    "heights",
+    "increase",
+    "level",
+    "mean",
+    "metrics_of",
+    "quantile",
+    "rate",
+    "share",
+    "total",
+    "within",
+]
+
+FILTERS: Final = ("bot", "environment", "variant")
+"""Labels that are variables of every dashboard."""
+RATE: Final = "$__rate_interval"
+RANGE: Final = "$__range"
+ALERTS: Final = 'ALERTS{alertstate=~"pending|firing"}'
+"""Prometheus' own series: one per alert that isn't inactive."""
+_OWN: Final = tuple(one for name, one in vars(semconv).items() if name.startswith("SELF_"))
+"""What the package counts of itself: these don't say when they began."""
+_SUFFIXES: Final = {"counter": "_total", "gauge": "", "histogram": "_count"}
+
+Where = str | tuple[str, str]
+
+
+def _known(metric: Metric, labels: Iterable[str]) -> None:
+    if wrong := set(labels) - {*metric.labels}:
+        msg = f"{metric.name} has no label {', '.join(sorted(wrong))}; it has {', '.join(metric.labels)}"
+        raise ValueError(msg)
+
+
+def _selector(metric: Metric, suffix: str, only: tuple[str, ...], where: Mapping[str, Where]) -> str:
+    _known(metric, set(where) - {"le"} if suffix == "_bucket" else where)
+    matchers = [f'{name}=~"${name}"' for name in only if name in metric.labels]
+    for name, value in where.items():
+        operator, text = ("=", value) if isinstance(value, str) else value
+        matchers.append(f'{name}{operator}"{text}"')
+    return f"{prometheus_name(metric)}{suffix}" + (f"{{{', '.join(matchers)}}}" if matchers else "")
+
+
+def _sum(by: tuple[str, ...], of: str) -> str:
+    return f"sum by ({', '.join(by)}) ({of})" if by else f"sum({of})"
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """The change of a metric's sample over a window."""
+
+    metric: Metric
+    suffix: str
+    length: str
+    before: bool = False
+    only: tuple[str, ...] = FILTERS
+    where: Mapping[str, Where] = field(default_factory=dict)
+    function: str = "rate"
+
+    def sum(self, by: tuple[str, ...]) -> str:
+        _known(self.metric, [name for name in by if name != "le"])
+        return _sum(by, self._rise() if self.length == RANGE else f"{self.function}({self._ranged()})")
+
+    def _selected(self, suffix: str | None = None) -> str:
+        where = dict(self.where)
+        if suffix is not None:
+            where.pop("le", None)
+        return _selector(self.metric, self.suffix if suffix is None else suffix, self.only, where)
+
+    def _ranged(self) -> str:
+        return f"{self._selected()}[{self.length}]" + (f" offset {RANGE}" if self.before else "")
+
+    def _rise(self) -> str:
+        """What was counted in the time range, also by series that began in it.
+
+        ``increase`` knows what a series has grown by, not what it began with. Ours say when that was: the whole of one
+        that was created in the range is the range's, unless it was there before and has only begun anew.
+        """
+        grown = f"increase({self._ranged()})"
+        if self.metric in _OWN:
+            return grown
+        apart = " ignoring (le)" if self.suffix == "_bucket" else ""
+        if self.before:
+            value, created = (f"{self._selected(one)} offset {RANGE}" for one in (None, "_created"))
+            return f"({value} and{apart} {created} > time() - 2 * {RANGE}_s) or {grown}"
+        created = self._selected("_created")
+        fresh = f"{self._selected()} and{apart} {created} > time() - {RANGE}_s"
+        return f"({fresh} unless {self._selected()} offset {RANGE}) or {grown}"
+
+
+def rate(metric: Metric, *by: str, only: tuple[str, ...] = FILTERS, **where: Where) -> str:
+    """Events a second (of a histogram: observations), summed by labels."""
+    return _Window(metric, _SUFFIXES[metric.kind], RATE, only=only, where=where).sum(by)
+
+
+def increase(metric: Metric, *by: str, before: bool = False, **where: Where) -> str:
+    """Events in the time range (of a histogram: observations); ``before``: in the one before it."""
+    return _Window(metric, _SUFFIXES[metric.kind], RANGE, before, where=where).sum(by)
+
+
+def total(metric: Metric, *by: str, window: str = RATE, before: bool = False) -> str:
+    """What a histogram's observations add up to, a second or in the time range."""
+    return _Window(metric, "_sum", window, before).sum(by)
+
+
+def mean(metric: Metric, *by: str, window: str = RATE, before: bool = False) -> str:
+    """A histogram's mean."""
+    counts = _Window(metric, "_count", window, before).sum(by)
+    return f"{total(metric, *by, window=window, before=before)} / {counts}"
+
+
+def quantile(part: float, metric: Metric, *by: str, window: str = RATE) -> str:
+    """A histogram's quantile, linear between the edges of a bucket."""
+    return f"histogram_quantile({part:g}, {_Window(metric, '_bucket', window).sum((*by, 'le'))})"
+
+
+def heights(metric: Metric) -> str:
+    """Observations by bucket, of each step: what a heatmap draws."""
+    return _Window(metric, "_bucket", RATE, function="increase").sum(("le",))
+
+
+def within(edge: float, metric: Metric) -> str:
+    """The share of observations up to an edge of the histogram's buckets: exact."""
+    if edge not in metric.buckets:
+        msg = f"{edge:g} is no edge of {metric.name}: {metric.buckets}"
+        raise ValueError(msg)
+    return share(_Window(metric, "_bucket", RATE, where={"le": repr(float(edge))}).sum(()), rate(metric))
+
+
+def share(part: str, whole: str) -> str:
+    """A ratio; 0 where there is a whole and no such part, as a series begins with its first event."""
+    return f"({part} or 0 * {whole}) / {whole}"
+
+
+def level(metric: Metric, *by: str, before: bool = False, **where: Where) -> str:
+    """A gauge's value, summed by labels; ``before``: one time range ago."""
+    _known(metric, by)
+    return _sum(by, _selector(metric, "", FILTERS, where) + (f" offset {RANGE}" if before else ""))
+
+
+def filters_of(metric: Metric) -> tuple[str, ...]:
+    """The variables that a metric has as labels."""
+    return tuple(name for name in FILTERS if name in metric.labels)
+
+
+_BY_NAME: Final = {
+    prometheus_name(metric) + suffix: metric
+    for metric in semconv.METRICS.values()
+    for suffix in (
+        "_created",
+        *(("_bucket", "_sum", "_count") if metric.kind == "histogram" else (_SUFFIXES[metric.kind],)),
+    )
+}
+
+
+def metrics_of(expression: str) -> dict[str, Metric]:
+    """Samples that an expression reads, and their metrics."""
+    names = re.findall(r"\b(?:voicebot|orchestrator)_\w+", expression)
+    return {name: _BY_NAME[name] for name in names}

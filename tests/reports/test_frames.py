@@ -16,8 +16,8 @@ from otel_voicebot.cli import main
 from otel_voicebot.errors import NoDataError, UsageError
 from otel_voicebot.reports.grid import cell
 from otel_voicebot.reports.slow import Choice
+from tests.cli.test_waits import two_days
 from tests.models.twelve import AS_OF, HERE
-from tests.reports.periods import two_days
 
 PRICES = HERE / "prices.yaml"
 WEEK = ("--since", "2026-03-04", "--until", "2026-03-07")
@@ -75,9 +75,7 @@ def test_kpis(printed: Callable[..., str], twelve: Path, words: tuple[str, ...],
     assert frame.attrs["filters"] == {name: asked[name] for name in ("channel", "intent") if name in asked}
 
 
-@pytest.mark.parametrize(
-    "name", ["components", "waits", "outcomes", "segments", "intents", "costs", "workflows", "sla"]
-)
+@pytest.mark.parametrize("name", ["components", "waits", "outcomes", "segments", "intents", "costs", "sla"])
 def test_sections(printed: Callable[..., str], twelve: Path, name: str) -> None:
     """A section has the rows of `report --section NAME --csv`."""
     found = frames.section(name, twelve, prices=PRICES)

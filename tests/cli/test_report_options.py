@@ -96,14 +96,14 @@ def test_groups_and_change_in_json_and_csv(run: Run, calls: str) -> None:
     assert found["groups_left_out"] == {"groups": 0, "sessions": 0}
     groups = {one["group"]["intent"]: one for one in found["groups"]}
     assert {name: one["sessions"] for name, one in groups.items()} == {"balance": 2, "complaint": 1, "loan": 1, None: 1}
-    assert groups["balance"]["kpis"]["turns"]["change"] == {"absolute": 1, "relative": 1}
+    assert groups["balance"]["kpis"]["turns"]["change"] == {"absolute": 2, "relative": 2}
     lines = list(csv.DictReader(io.StringIO(run(*words, "--group-by", "intent", "--csv").stdout)))
     assert len(lines) == 4 * len(found["kpis"])
     row = next(line for line in lines if (line["intent"], line["kpi"]) == ("balance", "turns"))
-    assert (row["value"], row["previous"], row["change"]) == ("3", "2", "1")
+    assert (row["value"], row["previous"], row["change"]) == ("3", "1", "2")
     table = run(*words, "--group-by", "intent").stdout
     assert "compared with 2026-03-01T00:00:00.000Z..2026-03-04T00:00:00.000Z, 4 sessions" in table
-    assert "3  +1 (+50.0 %)" in table
+    assert "3  +2 (+200.0 %)" in table
 
 
 def test_several_sections(run: Run, calls: str) -> None:

@@ -12,6 +12,7 @@ from otel_voicebot.cli.options import (
     Channel,
     Data,
     Environment,
+    Intent,
     Json,
     Output,
     PriceFile,
@@ -39,6 +40,7 @@ def export(
     channel: Channel = None,
     variant: Variant = None,
     environment: Environment = None,
+    intent: Intent = None,
     format_: Annotated[
         Literal["csv", "jsonl", "parquet", "json"] | None,
         typer.Option("--format", help="How to write it. Default: csv.", show_default=False),
@@ -53,7 +55,7 @@ def export(
     What turns and sessions cost is computed now: without a price file only known model calls have a price.
     """
     kind = chosen_format(format_, "csv", json=json)
-    question = Question(data, since, until, bot, channel, variant, environment)
+    question = Question(data, since, until, bot, channel, variant, environment, intent)
     from otel_voicebot.reports import export as writing  # noqa: PLC0415 - not for --help
 
     listing = listed(question, prices)

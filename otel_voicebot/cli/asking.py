@@ -33,7 +33,12 @@ def ask(
     from otel_voicebot.reports import source  # noqa: PLC0415
 
     asked = question.settings()
-    limits = Terms(short_session_s=asked.short_session_s, human_interaction_usd=asked.human_interaction_usd, as_of=now)
+    limits = Terms(
+        as_of=now,
+        short_session_s=asked.short_session_s,
+        human_interaction_usd=asked.human_interaction_usd,
+        idle_timeout_s=asked.session_idle_timeout,
+    )
     terms = limits if kpis else None
     return source.ask(asked.data, question.selection(now), now, compute, brief=brief, cut=cut, terms=terms)
 

@@ -12,6 +12,7 @@ from otel_voicebot.cli.options import (
     Channel,
     Data,
     Environment,
+    Intent,
     Json,
     Output,
     Question,
@@ -38,6 +39,7 @@ def export(
     channel: Channel = None,
     variant: Variant = None,
     environment: Environment = None,
+    intent: Intent = None,
     format_: Annotated[
         Literal["csv", "jsonl", "parquet", "json"] | None,
         typer.Option("--format", help="How to write it. Default: csv.", show_default=False),
@@ -50,7 +52,7 @@ def export(
     The columns are those of `otel-voicebot schema`. In CSV a missing value is an empty cell, lists and maps are JSON.
     """
     kind = chosen_format(format_, "csv", json=json)
-    question = Question(data, since, until, bot, channel, variant, environment)
+    question = Question(data, since, until, bot, channel, variant, environment, intent)
     from otel_voicebot.reports import export as writing  # noqa: PLC0415 - not for --help
 
     def write(opened: "Opened") -> "Scope":

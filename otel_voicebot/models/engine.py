@@ -68,6 +68,8 @@ class Selection:
     channel: str | None = None
     variant: str | None = None
     environment: str | None = None
+    intent: str | None = None
+    """Of the session: what its own span says, else the first that was classified."""
 
     def where(self) -> tuple[str, list[object]]:
         """An SQL condition over sessions and its parameters; the condition is empty when all are meant."""

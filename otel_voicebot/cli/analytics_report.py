@@ -10,12 +10,12 @@ from otel_voicebot.cli.options import (
     Channel,
     Data,
     Environment,
+    Intent,
     Json,
     Output,
     Since,
     Until,
     Variant,
-    chosen_format,
 )
 
 __all__ = ["analytics_report"]
@@ -36,6 +36,7 @@ def analytics_report(
     channel: Channel = None,
     variant: Variant = None,
     environment: Environment = None,
+    intent: Intent = None,
     prices: report.PriceFile = None,
     targets: report.TargetsFile = None,
     json: Json = False,
@@ -52,9 +53,11 @@ def analytics_report(
         channel=channel,
         variant=variant,
         environment=environment,
+        intent=intent,
         section=section,
         prices=prices,
         targets=targets,
-        format_=chosen_format(export, "table", json=json),
+        format_=export,
+        json=json,
         output=output,
     )

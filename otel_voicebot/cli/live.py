@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from otel_voicebot.cli.asking import ask
-from otel_voicebot.cli.options import Question, length
+from otel_voicebot.cli.options import Question
 from otel_voicebot.cli.output import note
 from otel_voicebot.errors import NoDataError, UnreachableError, UnreadableDataError, UsageError
 
@@ -23,7 +23,21 @@ if TYPE_CHECKING:
     from otel_voicebot.reports.observed import Observed
     from otel_voicebot.reports.samples import Samples
 
-__all__ = ["Count", "Directory", "Service", "Source", "Url", "Window", "beats", "look_once", "looks", "seconds_of", "source_of", "stoppable"]
+__all__ = [
+    "MOST_STEPS",
+    "Count",
+    "Directory",
+    "Service",
+    "Source",
+    "Url",
+    "Window",
+    "beats",
+    "look_once",
+    "looks",
+    "seconds_of",
+    "source_of",
+    "stoppable",
+]
 
 Url = Annotated[
     str | None,
@@ -49,15 +63,16 @@ Count = Annotated[
     typer.Option("--count", metavar="N", min=1, help="Stop after so many looks. Default: until Ctrl-C."),
 ]
 
-_MOST_STEPS: Final = 400
+MOST_STEPS: Final = 400
 """Scrapes that are kept: each is some thousand numbers."""
 
 
 @dataclass
 class Directory:
-    """Figures of a data directory."""
+    """Figures of a data directory; ``window_s``: of the calls that began in the last so many seconds."""
 
     question: Question
+    window_s: float | None = None
 
     def begin(self) -> bool:
         """Whether there is nothing to be seen before an interval has passed: never."""
@@ -67,7 +82,9 @@ class Directory:
         """The figures now. Raises what ``asking.ask`` raises."""
         from otel_voicebot.reports.observed import of_directory  # noqa: PLC0415 - not for --help
 
-        return ask(self.question, datetime.now(UTC), of_directory, brief=True, kpis=True)
+        window = self.window_s
+        question = self.question if window is None else replace(self.question, since=f"{window:f}s")
+        return ask(question, datetime.now(UTC), lambda opened: of_directory(opened, window), brief=True, kpis=True)
 
 
 @dataclass
@@ -136,23 +153,25 @@ def source_of(question: Question, url: str | None, window_s: float | None, inter
     """
     if window_s is not None and (question.since or question.until):
         raise UsageError("--window says of when; leave --since and --until out")
-    if window_s is not None and interval is not None and window_s > _MOST_STEPS * interval:
-        raise UsageError(f"--window {window_s:g} s is more than {_MOST_STEPS} times --interval {interval:g} s")
+    if window_s is not None and interval is not None and window_s > MOST_STEPS * interval:
+        raise UsageError(f"--window {window_s:g} s is more than {MOST_STEPS} times --interval {interval:g} s")
     if url is None:
-        return Directory(question if window_s is None else replace(question, since=f"{window_s:f}s"))
+        return Directory(question, window_s)
     from otel_voicebot.reports.scrape import address  # noqa: PLC0415 - not for --help
 
     if question.data is not None:
         raise UsageError("name a directory with --data or a service with --url, not both")
     if question.since or question.until:
         raise UsageError("a service doesn't know what was when: use --window, or ask the data directory (--data)")
-    names = ("bot", "channel", "variant", "environment")
+    names = ("bot", "channel", "variant", "environment", "intent")
     only = {name: value for name in names if (value := getattr(question, name)) is not None}
     return Service(address(url, "--url"), only, window_s)
 
 
 def seconds_of(window: str | None) -> float | None:
     """What ``--window`` says."""
+    from otel_voicebot.reports.periods import length  # noqa: PLC0415 - not for --help
+
     return None if window is None else length(window, "--window")
 
 

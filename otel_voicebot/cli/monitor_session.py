@@ -15,6 +15,7 @@ from otel_voicebot.cli.options import (
     Channel,
     Data,
     Environment,
+    Intent,
     Json,
     Question,
     Since,
@@ -54,6 +55,7 @@ def monitor_session(
     channel: Channel = None,
     variant: Variant = None,
     environment: Environment = None,
+    intent: Intent = None,
     json: Json = False,
 ) -> int:
     """Sessions under way, word error rate, MOS, cache hits.
@@ -65,7 +67,7 @@ def monitor_session(
     if not live and (interval, count) != (None, None):
         raise UsageError("--interval and --count are of --live")
     beat = interval or 2.0
-    question = Question(data, since, until, bot, channel, variant, environment)
+    question = Question(data, since, until, bot, channel, variant, environment, intent)
     source = source_of(question, url, seconds_of(window), beat if live else None)
     if not live:
         found = look_once(source).some(_NAMES)

@@ -28,7 +28,6 @@ __all__ = [
     "Until",
     "Variant",
     "chosen_format",
-    "length",
     "moment",
 ]
 
@@ -75,23 +74,6 @@ def moment(text: str | None, now: datetime, option: str) -> datetime | None:
     from otel_voicebot.reports import periods  # noqa: PLC0415 - not for --help
 
     return periods.moment(text, now, option)
-
-
-def length(text: str, option: str) -> float:
-    """Seconds that a user wrote: a number of them, or ``90s``, ``15m``, ``24h``, ``7d``, ``2w``.
-
-    Raises:
-        UsageError: it is neither, or not longer than 0.
-    """
-    written = text.strip()
-    found = _AGO.fullmatch(written if written[-1:].isalpha() else f"{written}s")
-    try:
-        seconds = timedelta(**{_UNITS[found[2]]: float(found[1])}).total_seconds() if found else 0.0
-    except OverflowError:
-        seconds = 0.0
-    if seconds <= 0:
-        raise UsageError(f"{option} {text!r} is no length of time: write 60, 15m, 24h or 7d")
-    return seconds
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from otel_voicebot.cli.options import (
     Data,
     Environment,
     Format,
+    Intent,
     Json,
     Output,
     Question,
@@ -51,6 +52,7 @@ def orchestrator_log(
     channel: Channel = None,
     variant: Variant = None,
     environment: Environment = None,
+    intent: Intent = None,
     format_: Format = None,
     json: Json = False,
     csv: Csv = False,
@@ -62,7 +64,7 @@ def orchestrator_log(
     those of a running service.
     """
     kind = chosen_format(format_, "table", json=json, csv=csv)
-    question = Question(data, since, until, bot, channel, variant, environment)
+    question = Question(data, since, until, bot, channel, variant, environment, intent)
     found = look_once(source_of(question, url, seconds_of(window)))
     if not found.service and not found.kpi("sessions").value:
         raise nothing(found.scope, "sessions")

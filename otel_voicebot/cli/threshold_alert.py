@@ -7,12 +7,24 @@ import typer
 
 from otel_voicebot.cli import output as out
 from otel_voicebot.cli.asking import finish
-from otel_voicebot.cli.live import Count, Source, Url, Window, look_once, looks, seconds_of, source_of, stoppable
+from otel_voicebot.cli.live import (
+    MOST_STEPS,
+    Count,
+    Source,
+    Url,
+    Window,
+    look_once,
+    looks,
+    seconds_of,
+    source_of,
+    stoppable,
+)
 from otel_voicebot.cli.options import (
     Bot,
     Channel,
     Data,
     Environment,
+    Intent,
     Json,
     Question,
     Since,
@@ -70,6 +82,7 @@ def threshold_alert(
     channel: Channel = None,
     variant: Variant = None,
     environment: Environment = None,
+    intent: Intent = None,
     json: Json = False,
 ) -> int:
     """Is a figure beyond its threshold? Exit code 1 when it is.
@@ -85,13 +98,16 @@ def threshold_alert(
     wanted = limit(metric, threshold, quantile, least)
     asked = seconds_of(window)
     if interval is not None and asked is None and since is None and until is None:
-        asked = max(_WINDOW_S, interval)
-    question = Question(data, since, until, bot, channel, variant, environment)
+        asked = min(max(_WINDOW_S, interval), MOST_STEPS * interval)
+    question = Question(data, since, until, bot, channel, variant, environment, intent)
     source = source_of(question, url, asked, interval)
     if interval is not None:
         return _watch(source, wanted, interval, count, json=json)
     found = wanted.evaluate(look_once(source))
-    _say(found, json=json, once=True)
+    if json:
+        out.write_json({**found.found.scope.document("threshold-alert"), **found.document()}, None)
+    else:
+        _tell(found)
     return finish(found.found.scope) or _code([found.state])
 
 
@@ -104,7 +120,10 @@ def _watch(source: Source, wanted: "Limit", interval: float, count: int | None, 
                 states.append("unknown")
             else:
                 found = wanted.evaluate(seen)
-                _say(found, json=json, once=False)
+                if json:
+                    out.write(json_text.dumps(found.document(), ensure_ascii=False) + "\n", None)
+                else:
+                    _tell(found, first=last is None)
                 states, last = [*set(states), found.state], seen.scope
     return _end(last, states)
 
@@ -119,15 +138,16 @@ def _code(states: list[str]) -> int:
     return 0 if "quiet" in states or not states else NoDataError.code
 
 
-def _say(found: "Evaluation", *, json: bool, once: bool) -> None:
-    if json and once:
-        out.write_json({**found.found.scope.document("threshold-alert"), **found.document()}, None)
-    elif json:
-        out.write(json_text.dumps(found.document(), ensure_ascii=False) + "\n", None)
-    else:
-        console = out.terminal()
-        if console is None:
-            out.write(found.line() + "\n", None)
-        else:
-            style = {"crossed": "bold red", "too_few": "yellow"}.get(found.state, "")
-            console.print(found.line(), style=style, markup=False, soft_wrap=True)
+def _tell(found: "Evaluation", *, first: bool = True) -> None:
+    """A line; above the first one what is watched, and where."""
+    from otel_voicebot.reports.values import shown  # noqa: PLC0415 - not for --help
+
+    lines = [*(map(shown, found.limit.head(found.found)) if first else ()), found.line()]
+    console = out.terminal()
+    if console is None:
+        out.write("\n".join(lines) + "\n", None)
+        return
+    style = {"crossed": "bold red", "too_few": "yellow"}.get(found.state, "")
+    for line in lines[:-1]:
+        console.print(line, style="dim", markup=False, soft_wrap=True)
+    console.print(lines[-1], style=style, markup=False, soft_wrap=True)

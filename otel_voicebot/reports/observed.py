@@ -5,15 +5,16 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from otel_voicebot.reports import kpis as kpi_forms
 from otel_voicebot.reports.grid import Column, Grid
-from otel_voicebot.reports.report import Kpi, Report, compute, document, grids
+from otel_voicebot.reports.kpis import Kpi
 from otel_voicebot.reports.samples import Samples
 from otel_voicebot.reports.scope import Scope
 from otel_voicebot.reports.service_kpis import component_rows, service_kpis, unknown_to_services
 from otel_voicebot.reports.source import Opened
-from otel_voicebot.reports.values import instant, plain, seconds
+from otel_voicebot.reports.values import instant, plain, quantity, seconds
 
-__all__ = ["Observed", "of_directory", "of_service"]
+__all__ = ["Observed", "of_directory", "of_service", "remark", "spelled"]
 
 Row = Mapping[str, object]
 
@@ -28,6 +29,7 @@ class Observed:
         kpis: by the report's definitions; ``active_sessions`` stands first.
         components: one row per component, as the model ``component_latencies`` has them.
         service: it is a service's. Its percentiles are interpolated in the buckets of histograms.
+        lasted_s: the figures are of the last so many seconds; None where no such window was asked for.
     """
 
     scope: Scope
@@ -35,6 +37,7 @@ class Observed:
     kpis: tuple[Kpi, ...]
     components: tuple[Row, ...] = field(default=())
     service: bool = False
+    lasted_s: float | None = None
 
     def kpi(self, name: str) -> Kpi:
         """One KPI; one that a service can't tell says so."""
@@ -54,9 +57,10 @@ class Observed:
 
     def grid(self, title: str) -> Grid:
         """The KPIs as a table."""
-        found = grids(self._report())["kpis"]
-        columns = [column for column in found.columns if column.key != "_left"]
-        return replace(found, name="kpis", title=title, columns=tuple(columns))
+        found = kpi_forms.grid(self.kpis)
+        rows = tuple({**row, "_remark": remark(kpi)} for row, kpi in zip(found.rows, self.kpis, strict=True))
+        columns = tuple(column for column in found.columns if column.key not in ("_left", "note"))
+        return replace(found, title=title, columns=(*columns, _REMARK), rows=rows)
 
     def latencies(self) -> Grid:
         """The components as a table."""
@@ -69,14 +73,22 @@ class Observed:
         return {
             **({("service" if key == "data" else key): value for key, value in head.items()} if self.service else head),
             "of": self.span,
-            "kpis": document(self._report())["kpis"],
+            "kpis": {one.name: kpi_forms.told(one) for one in self.kpis},
             "sections": {"components": [plain(dict(row)) for row in self.components]},
         }
 
-    def _report(self) -> Report:
-        return Report(self.scope, self.kpis, waits=(), components=(), outcomes=(), errors=())
+
+def remark(kpi: Kpi) -> str:
+    """What is to be known beside the value: why it is missing, what waits for its window, what has no price."""
+    parts = [kpi.note or ""]
+    if kpi.provisional:
+        parts.append(f"{quantity(kpi.provisional)} provisional")
+    if kpi.excluded and kpi.unit == "USD":
+        parts.append(f"{quantity(kpi.excluded)} things with {kpi.exclusion}")
+    return ", ".join(filter(None, parts))
 
 
+_REMARK: Final = Column("_remark", "note", style="dim")
 _BUCKETS: Final = "percentiles are interpolated between the edges of histogram buckets, as Prometheus does"
 _COLUMNS: Final = (
     Column("component", "component", style="bold"),
@@ -88,19 +100,25 @@ _COLUMNS: Final = (
 )
 
 
-def of_directory(opened: Opened) -> Observed:
-    """The figures of the selected sessions, exact."""
+def of_directory(opened: Opened, window_s: float | None = None) -> Observed:
+    """The figures of the selected sessions, exact; ``window_s``: those are the last so many seconds."""
     active = opened.engine.table("active_sessions").to_pylist()[0]["active"]
+    found = kpi_forms.computed(opened.engine)
+    kinds = [row["mos_kind"] for row in opened.engine.table("mos_kinds").to_pylist()]
+    named = tuple(replace(kpi, note=kinds[0]) if kpi.name == "mos" and kpi.value is not None else kpi for kpi in found)
     under_way = Kpi("active_sessions", active, "{session}", active, None, None, None, None)
     return Observed(
         opened.scope,
-        f"calls that began {_words(opened.scope)}",
-        (under_way, *compute(opened.engine, opened.scope).kpis),
+        f"calls that began {_words(opened.scope, window_s)}",
+        (under_way, *named),
         tuple(opened.engine.table("component_latencies").to_pylist()),
+        lasted_s=window_s,
     )
 
 
-def _words(scope: Scope) -> str:
+def _words(scope: Scope, window_s: float | None) -> str:
+    if window_s is not None:
+        return f"in the last {spelled(window_s)}"
     return scope.window() if scope.since or scope.until else "at any time"
 
 
@@ -117,6 +135,15 @@ def of_service(url: str, samples: Samples, now: datetime, lasted: float | None) 
     if lasted is None:
         span = "counted since the service was started" + (f", {instant(since)}" if since else "")
     else:
-        span = f"counted in the last {seconds(lasted)}"
+        span = f"counted in the last {spelled(lasted)}"
     scope = Scope(url, now, since, filters=dict(samples.only))
-    return Observed(scope, span, service_kpis(samples), component_rows(samples), service=True)
+    return Observed(scope, span, service_kpis(samples), component_rows(samples), service=True, lasted_s=lasted)
+
+
+def spelled(seconds: float) -> str:
+    """A length of time in its largest unit that fits: ``5 min``, ``90 s``, ``7 days``."""
+    whole = round(seconds)
+    for unit, size in (("days", 86_400), ("h", 3600), ("min", 60)):
+        if whole >= size and not whole % size:
+            return f"{whole // size} {unit if whole > size or unit != 'days' else 'day'}"
+    return f"{whole} s" if seconds >= 10 else f"{seconds:.1f} s"

@@ -8,7 +8,7 @@ from typing import Final
 from otel_voicebot.errors import UsageError
 from otel_voicebot.reports.values import instant
 
-__all__ = ["Period", "moment", "period"]
+__all__ = ["Period", "length", "moment", "period"]
 
 _AGO: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -95,3 +95,21 @@ def period(text: str, now: datetime, option: str = "the period") -> Period:
         msg = f"{option} {text!r} is no period: write SINCE..UNTIL, such as 2026-03-01..2026-03-08, or 14d..7d"
         raise UsageError(msg)
     return Period(moment(first or None, now, option), moment(last or None, now, option))
+
+
+def length(text: str, option: str) -> float:
+    """Seconds that a user wrote: a number of them, or ``90s``, ``15m``, ``24h``, ``7d``, ``2w``.
+
+    Raises:
+        UsageError: it is neither, or not longer than 0.
+    """
+    written = text.strip()
+    found = _AGO.fullmatch(written if written[-1:].isalpha() else f"{written}s")
+    try:
+        seconds = timedelta(**{_UNITS[found[2]]: float(found[1])}).total_seconds() if found else 0.0
+    except OverflowError:
+        seconds = 0.0
+    if seconds <= 0:
+        msg = f"{option} {text!r} is no length of time: write 60, 15m, 24h or 7d"
+        raise UsageError(msg)
+    return seconds

@@ -11,7 +11,7 @@ from typing import Final
 
 from otel_voicebot import semconv as s
 from otel_voicebot.conventions import Metric
-from otel_voicebot.reports.report import Kpi
+from otel_voicebot.reports.kpis import Kpi
 from otel_voicebot.reports.samples import NotSplitError, Samples
 
 __all__ = ["component_rows", "service_kpis", "unknown_to_services"]
@@ -88,7 +88,8 @@ def _mos(name: str, samples: Samples) -> Kpi:
     if len(counts) > 1:
         kinds = ", ".join(sorted(kind or "unknown" for kind in counts))
         return Kpi(name, None, "1", None, None, None, None, f"scores of several kinds ({kinds}) are never mixed")
-    return _ratio(name, samples.total(s.MOS_SCORES, "_sum"), sum(counts.values()), "no opinion scores")
+    found = _ratio(name, samples.total(s.MOS_SCORES, "_sum"), sum(counts.values()), "no opinion scores")
+    return replace(found, note=next(iter(counts)) or "unknown") if counts else found
 
 
 def _aht(name: str, samples: Samples) -> Kpi:
@@ -120,7 +121,9 @@ def _nps(name: str, samples: Samples) -> Kpi:
 
 
 def _cached(name: str, samples: Samples) -> Kpi:
-    return _ratio(name, samples.total(s.CACHE_LOOKUPS, result="hit"), samples.total(s.CACHE_LOOKUPS), "no cache lookups")
+    return _ratio(
+        name, samples.total(s.CACHE_LOOKUPS, result="hit"), samples.total(s.CACHE_LOOKUPS), "no cache lookups"
+    )
 
 
 def _unsure(name: str, samples: Samples) -> Kpi:

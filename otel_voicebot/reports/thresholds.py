@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from otel_voicebot.errors import UsageError
+from otel_voicebot.reports.kpis import Kpi
 from otel_voicebot.reports.measures import MEASURES
-from otel_voicebot.reports.observed import Observed
-from otel_voicebot.reports.report import Kpi
-from otel_voicebot.reports.values import duration, instant, plain, quantity
+from otel_voicebot.reports.observed import Observed, spelled
+from otel_voicebot.reports.values import duration, plain, quantity
 from otel_voicebot.semconv import OPERATIONS
 
 __all__ = ["WATCHED", "Evaluation", "Limit", "Watched", "limit"]
@@ -94,11 +94,18 @@ class Limit:
         n = int(kpi.denominator or 0)
         if kpi.value is None or n < self.least:
             state: State = "too_few"
-        elif kpi.value > self.threshold if self.watched.bad == "up" else kpi.value < self.threshold:
-            state = "crossed"
         else:
-            state = "quiet"
+            state = "crossed" if self.beyond(kpi.value) else "quiet"
         return Evaluation(self, state, kpi, n, found)
+
+    def beyond(self, value: float) -> bool:
+        """Whether a value is on the bad side of the threshold."""
+        return value > self.threshold if self.watched.bad == "up" else value < self.threshold
+
+    def head(self, found: Observed) -> list[str]:
+        """What is watched, and where."""
+        bad = "above" if self.watched.bad == "up" else "below"
+        return [f"{self.name} {bad} {self.shown(self.threshold)} is bad", *found.head()]
 
     def _kpi(self, found: Observed) -> Kpi:
         name = self.watched.kpi.format(q=self.quantile)
@@ -136,19 +143,17 @@ class Evaluation:
 
     def line(self) -> str:
         """For people: when, what, how much against which threshold, of how many, of which time."""
-        limit = self.limit
-        beyond = self.kpi.value is not None and (
-            self.kpi.value > limit.threshold if limit.watched.bad == "up" else self.kpi.value < limit.threshold
-        )
-        word = ("above" if limit.watched.bad == "up" else "below") if beyond else "within"
-        value = f"{limit.name} {limit.shown(self.kpi.value)}, {word} {limit.shown(limit.threshold)}"
-        count = f"n = {self.observations}"
-        if self.state == "too_few":
-            count += f", {limit.least} needed"
-            if self.kpi.value is None:
-                value = f"{limit.name} unknown ({self.kpi.note or 'nothing was measured'})"
-        time = instant(self.found.scope.as_of)[:-5] + "Z"
-        return f"{time}  {self.state.replace('_', ' '):<7}  {value}  {count}  {self.found.span}"
+        limit, value = self.limit, self.kpi.value
+        if value is None:
+            what = f"{limit.name} unknown: {self.kpi.note or 'nothing was measured'}"
+        else:
+            beyond = ("above" if limit.watched.bad == "up" else "below") if limit.beyond(value) else "within"
+            what = f"{limit.name} {limit.shown(value)}, {beyond} {limit.shown(limit.threshold)}"
+        of = [f"n {self.observations}" + (f" of {limit.least} needed" if self.state == "too_few" else "")]
+        if self.found.lasted_s is not None:
+            of.append(spelled(self.found.lasted_s))
+        time = f"{self.found.scope.as_of:%Y-%m-%d %H:%M:%SZ}"
+        return f"{time}  {self.state.replace('_', ' '):<7}  {what}  ({', '.join(of)})"
 
     def document(self) -> dict[str, object]:
         """For programs. Value and threshold are in the unit of the report's KPI: seconds, shares, points."""

@@ -10,11 +10,13 @@ from otel_voicebot.errors import NoDataError, UnreadableDataError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from otel_voicebot.models import Terms
     from otel_voicebot.reports.exchanges import Exchanges
     from otel_voicebot.reports.scope import Scope
     from otel_voicebot.reports.source import Opened
+    from otel_voicebot.settings import Settings
 
-__all__ = ["ask", "exchanges", "finish", "nothing"]
+__all__ = ["ask", "exchanges", "finish", "nothing", "terms_of"]
 
 Answer = TypeVar("Answer")
 
@@ -29,18 +31,23 @@ def ask(
     kpis: bool = False,
 ) -> Answer:
     """The answer from the question's data; ``kpis``: it is about KPIs. Raises what ``reports.source.ask`` raises."""
-    from otel_voicebot.models import Terms  # noqa: PLC0415 - not for --help
-    from otel_voicebot.reports import source  # noqa: PLC0415
+    from otel_voicebot.reports import source  # noqa: PLC0415 - not for --help
 
     asked = question.settings()
-    limits = Terms(
-        as_of=now,
-        short_session_s=asked.short_session_s,
-        human_interaction_usd=asked.human_interaction_usd,
-        idle_timeout_s=asked.session_idle_timeout,
-    )
-    terms = limits if kpis else None
+    terms = terms_of(asked, now) if kpis else None
     return source.ask(asked.data, question.selection(now), now, compute, brief=brief, cut=cut, terms=terms)
+
+
+def terms_of(settings: "Settings", now: datetime) -> "Terms":
+    """What KPIs depend on beside spans and prices, as the settings say."""
+    from otel_voicebot.models import Terms  # noqa: PLC0415 - not for --help
+
+    return Terms(
+        as_of=now,
+        short_session_s=settings.short_session_s,
+        human_interaction_usd=settings.human_interaction_usd,
+        idle_timeout_s=settings.session_idle_timeout,
+    )
 
 
 def exchanges(question: Question, now: datetime, compute: "Callable[[Exchanges], Answer]") -> Answer:

@@ -1,12 +1,11 @@
 """``business-dashboard``, also ``otel-voicebot business-dashboard``."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from otel_voicebot.cli import output as out
-from otel_voicebot.cli.asking import ask, finish, nothing
+from otel_voicebot.cli.asking import finish, nothing, terms_of
 from otel_voicebot.cli.options import (
     Bot,
     Channel,
@@ -22,15 +21,8 @@ from otel_voicebot.cli.options import (
     Until,
     Variant,
     chosen_format,
-    moment,
 )
 from otel_voicebot.cli.report import PriceFile
-from otel_voicebot.errors import NoDataError
-
-if TYPE_CHECKING:
-    from otel_voicebot.reports.dashboard import Dashboard
-    from otel_voicebot.reports.periods import Period
-    from otel_voicebot.reports.source import Opened
 
 __all__ = ["business_dashboard"]
 
@@ -60,9 +52,17 @@ def business_dashboard(
     """
     kind = chosen_format(format_, "table", json=json, csv=csv)
     question = Question(data, since, until, bot, channel, variant, environment, intent)
-    found = _computed(question, datetime.now(UTC), prices)
-    from otel_voicebot.reports.dashboard import document, grid, head  # noqa: PLC0415 - not for --help
+    now, settings = datetime.now(UTC), question.settings()
+    from otel_voicebot.reports.answer import against  # noqa: PLC0415 - not for --help
+    from otel_voicebot.reports.dashboard import document, executive, grid, head  # noqa: PLC0415
 
+    chosen = question.selection(now)
+    if chosen.since is None:
+        chosen = replace(chosen, since=(chosen.until or now) - timedelta(days=_DAYS))
+    found = against(settings.data, chosen, terms_of(settings, now), prices or settings.prices)
+    if not found.value("sessions"):
+        raise nothing(found.scope, "sessions")
+    found = executive(found)
     if kind == "json":
         out.write_json(document(found), output)
     elif kind == "table":
@@ -70,34 +70,3 @@ def business_dashboard(
     else:
         out.write(out.grids_as(kind, "Business dashboard", head(found), [grid(found)]), output)
     return finish(found.scope)
-
-
-def _computed(question: Question, now: datetime, prices: Path | None) -> "Dashboard":
-    from otel_voicebot.models.price_file import read_prices  # noqa: PLC0415 - not for --help
-    from otel_voicebot.models.pricing import Prices  # noqa: PLC0415
-    from otel_voicebot.reports.dashboard import Priced, dashboard, figures  # noqa: PLC0415
-    from otel_voicebot.reports.periods import Period  # noqa: PLC0415
-
-    end = moment(question.until, now, "--until")
-    this = Period(moment(question.since, now, "--since") or (end or now) - timedelta(days=_DAYS), end)
-    before = this.before(now)
-    priced = prices or question.settings().prices
-    listing = Prices(None if priced is None else read_prices(priced))
-
-    def of(period: "Period") -> Priced:
-        ends = {name: when.isoformat() for name, when in asdict(period).items() if when is not None}
-
-        def answer(opened: "Opened") -> Priced:
-            told = listing.give(opened.engine)
-            return Priced(opened.scope, figures(opened.engine), told)
-
-        return ask(replace(question, **{"since": None, "until": None, **ends}), now, answer, brief=True, kpis=True)
-
-    new = of(this)
-    if not new.value("sessions"):
-        raise nothing(new.scope, "sessions")
-    try:
-        old = of(before)
-    except NoDataError:
-        old = None
-    return dashboard(new, old, before)

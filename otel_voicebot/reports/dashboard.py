@@ -1,7 +1,7 @@
 """What an executive asks of a period: KPIs of the report, each beside the period before."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from otel_voicebot.reports import kpis
@@ -9,12 +9,10 @@ from otel_voicebot.reports.grid import Column, Grid
 from otel_voicebot.reports.kpis import Kpi
 from otel_voicebot.reports.measures import MEASURES
 from otel_voicebot.reports.observed import remark
-from otel_voicebot.reports.periods import Period
-from otel_voicebot.reports.scope import Scope
-from otel_voicebot.reports.tables import Tables
+from otel_voicebot.reports.report import Before, Report
 from otel_voicebot.reports.values import instant, plain, quantity
 
-__all__ = ["EXECUTIVE", "Dashboard", "Priced", "dashboard", "document", "figures", "grid", "head"]
+__all__ = ["EXECUTIVE", "document", "executive", "grid", "head", "verdict"]
 
 EXECUTIVE: Final = (
     *("sessions", "containment", "automation_rate", "fcr_7d", "session_success_rate", "completion_rate"),
@@ -33,49 +31,10 @@ _GOOD: Final[Mapping[str, int]] = {
 """Which direction of a KPI is better; neither where it isn't there: more calls aren't better, nor are shorter ones."""
 
 
-@dataclass(frozen=True, slots=True)
-class Priced:
-    """The KPIs of a period, and where their prices are from."""
-
-    scope: Scope
-    kpis: tuple[Kpi, ...]
-    prices: str
-
-    def value(self, name: str) -> float | None:
-        """The value of one KPI."""
-        return next((kpi.value for kpi in self.kpis if kpi.name == name), None)
-
-
-@dataclass(frozen=True, slots=True)
-class Dashboard:
-    """Two periods beside each other.
-
-    Attributes:
-        scope: of the later one.
-        before: the one before.
-        kpis: each with its ``previous``, where the period before had calls.
-        prices: where prices are from.
-    """
-
-    scope: Scope
-    before: Period
-    kpis: tuple[Kpi, ...]
-    prices: str
-    calls_before: float
-
-
-def figures(tables: Tables) -> tuple[Kpi, ...]:
-    """The KPIs of ``EXECUTIVE``."""
-    found = {kpi.name: kpi for kpi in kpis.computed(tables)}
-    return tuple(found[name] for name in EXECUTIVE)
-
-
-def dashboard(this: Priced, before: Priced | None, period: Period) -> Dashboard:
-    """Put two periods beside each other; ``before``: None where no data is that old."""
-    old = {kpi.name: kpi for kpi in before.kpis} if before is not None and before.value("sessions") else {}
-    joined = tuple(replace(kpi, previous=old.get(kpi.name)) for kpi in this.kpis)
-    calls = before.value("sessions") if before is not None else None
-    return Dashboard(this.scope, period, joined, this.prices, calls or 0)
+def executive(found: Report) -> Report:
+    """The report with the KPIs of ``EXECUTIVE`` only."""
+    by_name = {kpi.name: kpi for kpi in found.kpis}
+    return replace(found, kpis=tuple(by_name[name] for name in EXECUTIVE))
 
 
 def verdict(kpi: Kpi) -> str | None:
@@ -86,18 +45,40 @@ def verdict(kpi: Kpi) -> str | None:
     return "same" if not direction else "better" if direction > 0 else "worse"
 
 
-def head(found: Dashboard) -> list[str]:
+def head(found: Report) -> list[str]:
     """What is compared with what, and what was left out."""
-    value = next(kpi.value for kpi in found.kpis if kpi.name == "sessions")
-    before = f"from {instant(found.before.since)} to {instant(found.before.until)}"
-    lines = found.scope.lines(f"{quantity(value)} sessions")
-    return [*lines, f"before: {quantity(found.calls_before)} sessions, {before}"]
+    lines = found.scope.lines(f"{quantity(found.value('sessions'))} sessions")
+    if found.before is None:
+        return lines
+    period = f"{instant(found.before.period.since)} to {instant(found.before.period.until)}"
+    return [*lines, f"before: {_counted(found.before)} from {period}"]
 
 
-def grid(found: Dashboard) -> Grid:
-    """One KPI a row."""
-    rows = tuple({**kpis.row(kpi, against=True), "verdict": verdict(kpi), "_remark": remark(kpi)} for kpi in found.kpis)
-    return Grid("dashboard", "Business dashboard", _COLUMNS, rows, notes=(found.prices,))
+def _counted(before: Before) -> str:
+    return f"{before.sessions} sessions" if before.sessions else "no session"
+
+
+def grid(found: Report) -> Grid:
+    """One KPI a row. It fits 80 columns: remarks stand below."""
+    rows = tuple(
+        {**kpis.row(kpi, against=True), "verdict": verdict(kpi), "_short": _short(kpi)} for kpi in found.kpis
+    )
+    return Grid("dashboard", "Business dashboard", _COLUMNS, rows, notes=(*_remarks(found.kpis), found.prices or ""))
+
+
+def _short(kpi: Kpi) -> str:
+    """The change: points of a share, else relative to the value before."""
+    points, _, _ = kpi.shown_change.partition(" (")
+    share = kpi.shown_change.partition(" pp")[1]
+    return points if share or kpi.relative is None else f"{kpi.relative * 100:+.1f} %"
+
+
+def _remarks(found: Sequence[Kpi]) -> list[str]:
+    told: dict[str, list[str]] = {}
+    for kpi in found:
+        if text := remark(kpi):
+            told.setdefault(text, []).append(kpi.name)
+    return [f"{', '.join(names)}: {text}" for text, names in told.items()]
 
 
 _COLUMNS: Final = (
@@ -105,17 +86,23 @@ _COLUMNS: Final = (
     Column("_shown", "value", right=True, style="bold"),
     Column("_of", "from", right=True),
     Column("_previous", "before", right=True),
-    Column("_change", "change", right=True),
+    Column("_short", "change", right=True),
     Column("verdict", "", show=lambda value: str(value or "")),
-    Column("_remark", "note", style="dim"),
 )
 
 
-def document(found: Dashboard) -> dict[str, object]:
+def document(found: Report) -> dict[str, object]:
     """The JSON document."""
+    before = found.before
     return {
         **found.scope.document("business-dashboard"),
-        "before": {"since": plain(found.before.since), "until": plain(found.before.until)},
+        "before": None
+        if before is None
+        else {
+            "since": plain(before.period.since),
+            "until": plain(before.period.until),
+            "sessions": before.sessions,
+        },
         "kpis": {kpi.name: {**kpis.told(kpi), **kpis.changed(kpi), "verdict": verdict(kpi)} for kpi in found.kpis},
         "notes": {"prices": [found.prices]},
     }

@@ -70,7 +70,7 @@ def _step(least: float) -> float:
 
 def render(trace: Trace) -> str:
     """The page."""
-    style, script = _file("trace.css"), _file("trace.js")
+    style, script = _file("base.css") + _file("trace.css"), _file("trace.js")
     policy = (
         f"default-src 'none'; base-uri 'none'; form-action 'none'; script-src {_digest(script)}; "
         f"style-src {_digest(style)}; img-src data:"

@@ -60,9 +60,7 @@ def _counted(before: Before) -> str:
 
 def grid(found: Report) -> Grid:
     """One KPI a row. It fits 80 columns: remarks stand below."""
-    rows = tuple(
-        {**kpis.row(kpi, against=True), "verdict": verdict(kpi), "_short": _short(kpi)} for kpi in found.kpis
-    )
+    rows = tuple({**kpis.row(kpi, against=True), "verdict": verdict(kpi), "_short": _short(kpi)} for kpi in found.kpis)
     return Grid("dashboard", "Business dashboard", _COLUMNS, rows, notes=(*_remarks(found.kpis), found.prices or ""))
 
 

@@ -99,7 +99,7 @@ def _interpolated(buckets: Sequence[tuple[float, float]], quantile: float) -> tu
         return buckets[-2][0], True
     low, before = buckets[place - 1] if place else (0.0, 0.0)
     edge, count = buckets[place]
-    return low + (edge - low) * (rank - before) / (count - before), False
+    return low + (edge - low) * ((rank - before) / (count - before)), False
 
 
 def parse(text: str) -> Samples | None:

@@ -79,12 +79,31 @@ class Directory:
         return False
 
     def look(self) -> "Observed":
-        """The figures now. Raises what ``asking.ask`` raises."""
+        """The figures now. In a window in which nothing came in there is none.
+
+        Raises:
+            NoDataError: nothing ever came in.
+            UnreadableDataError, UsageError: as ``asking.ask``.
+        """
         from otel_voicebot.reports.observed import of_directory  # noqa: PLC0415 - not for --help
 
-        window = self.window_s
+        window, now = self.window_s, datetime.now(UTC)
         question = self.question if window is None else replace(self.question, since=f"{window:f}s")
-        return ask(question, datetime.now(UTC), lambda opened: of_directory(opened, window), brief=True, kpis=True)
+        try:
+            return ask(question, now, lambda opened: of_directory(opened, window), brief=True, kpis=True)
+        except NoDataError:
+            if window is None:
+                raise
+            return _quiet(question, now, window)
+
+
+def _quiet(question: Question, now: datetime, window_s: float) -> "Observed":
+    """A window without data, of a directory that has older data; raises as ``Directory.look``."""
+    from otel_voicebot.reports.observed import of_nothing  # noqa: PLC0415 - not for --help
+    from otel_voicebot.reports.source import scope_of  # noqa: PLC0415
+    from otel_voicebot.store.reader import snapshot  # noqa: PLC0415
+
+    return of_nothing(scope_of(snapshot(question.settings().data), question.selection(now), now), window_s)
 
 
 @dataclass
@@ -153,8 +172,6 @@ def source_of(question: Question, url: str | None, window_s: float | None, inter
     """
     if window_s is not None and (question.since or question.until):
         raise UsageError("--window says of when; leave --since and --until out")
-    if window_s is not None and interval is not None and window_s > MOST_STEPS * interval:
-        raise UsageError(f"--window {window_s:g} s is more than {MOST_STEPS} times --interval {interval:g} s")
     if url is None:
         return Directory(question, window_s)
     from otel_voicebot.reports.scrape import address  # noqa: PLC0415 - not for --help
@@ -163,6 +180,8 @@ def source_of(question: Question, url: str | None, window_s: float | None, inter
         raise UsageError("name a directory with --data or a service with --url, not both")
     if question.since or question.until:
         raise UsageError("a service doesn't know what was when: use --window, or ask the data directory (--data)")
+    if window_s is not None and interval is not None and window_s > MOST_STEPS * interval:
+        raise UsageError(f"--window {window_s:g} s is more than {MOST_STEPS} times --interval {interval:g} s")
     names = ("bot", "channel", "variant", "environment", "intent")
     only = {name: value for name in names if (value := getattr(question, name)) is not None}
     return Service(address(url, "--url"), only, window_s)

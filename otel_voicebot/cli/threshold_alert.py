@@ -98,7 +98,8 @@ def threshold_alert(
     wanted = limit(metric, threshold, quantile, least)
     asked = seconds_of(window)
     if interval is not None and asked is None and since is None and until is None:
-        asked = min(max(_WINDOW_S, interval), MOST_STEPS * interval)
+        asked = max(_WINDOW_S, interval)
+        asked = asked if url is None else min(asked, MOST_STEPS * interval)
     question = Question(data, since, until, bot, channel, variant, environment, intent)
     source = source_of(question, url, asked, interval)
     if interval is not None:

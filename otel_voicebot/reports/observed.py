@@ -14,7 +14,7 @@ from otel_voicebot.reports.service_kpis import component_rows, service_kpis, unk
 from otel_voicebot.reports.source import Opened
 from otel_voicebot.reports.values import instant, plain, quantity, seconds
 
-__all__ = ["Observed", "of_directory", "of_service", "remark", "spelled"]
+__all__ = ["Observed", "of_directory", "of_nothing", "of_service", "remark", "spelled"]
 
 Row = Mapping[str, object]
 
@@ -40,8 +40,11 @@ class Observed:
     lasted_s: float | None = None
 
     def kpi(self, name: str) -> Kpi:
-        """One KPI; one that a service can't tell says so."""
-        return next((one for one in self.kpis if one.name == name), None) or unknown_to_services(name)
+        """One KPI; one that isn't there says why."""
+        found = next((one for one in self.kpis if one.name == name), None)
+        if found is None and not self.service:
+            return Kpi(name, None, "1", None, None, None, None, "no call began then")
+        return found or unknown_to_services(name)
 
     def some(self, names: Sequence[str]) -> "Observed":
         """The same with these KPIs only, in this order."""
@@ -114,6 +117,15 @@ def of_directory(opened: Opened, window_s: float | None = None) -> Observed:
         tuple(opened.engine.table("component_latencies").to_pylist()),
         lasted_s=window_s,
     )
+
+
+def of_nothing(scope: Scope, window_s: float) -> Observed:
+    """The figures of a window in which nothing came in: no call, no turn, and nothing else is known."""
+    none = (Kpi(name, 0, unit, 0, None, None, None, None) for name, unit in _COUNTED)
+    return Observed(scope, f"calls that began {_words(scope, window_s)}", tuple(none), lasted_s=window_s)
+
+
+_COUNTED: Final = (("sessions", "{session}"), ("turns", "{turn}"))
 
 
 def _words(scope: Scope, window_s: float | None) -> str:

@@ -59,7 +59,7 @@ WATCHED: Final[Mapping[str, Watched]] = {
 
 _NUMBER: Final = re.compile(r"([+-]?\d+(?:\.\d*)?|[+-]?\.\d+)\s*(ms|s|%)?")
 _OF_UNIT: Final = {"s": ("", "ms", "s"), "share": ("", "%"), "points": ("",)}
-_FACTOR: Final = {("s", ""): 1e-3, ("s", "ms"): 1e-3, ("share", "%"): 1e-2}
+_DIVISOR: Final = {("s", ""): 1000, ("s", "ms"): 1000, ("share", "%"): 100}
 _HINT: Final = {
     "s": "milliseconds, or a time such as 500ms or 0.5s",
     "share": "a share from 0 to 1, or a percentage such as 10%",
@@ -197,7 +197,7 @@ def limit(metric: str, threshold: str, quantile: str | None, least: int) -> Limi
     hint = _HINT[watched.unit].format(watched)
     if not found or (found[2] or "") not in _OF_UNIT[watched.unit]:
         raise UsageError(f"--threshold {threshold!r} is no threshold of {metric}: write {hint}")
-    value = float(found[1]) * _FACTOR.get((watched.unit, found[2] or ""), 1.0)
+    value = float(found[1]) / _DIVISOR.get((watched.unit, found[2] or ""), 1)
     if not watched.lowest <= value <= watched.highest:
         raise UsageError(f"--threshold {threshold} is none that {metric} could cross: write {hint}")
     return Limit(metric, (quantile or "p95") if watched.unit == "s" else None, value, least)

@@ -52,8 +52,8 @@ Section = Annotated[
     typer.Option(
         "--section",
         metavar="NAME",
-        help=f"Only this part; may be given several times: {', '.join(SECTIONS)}. csv, jsonl and parquet hold one: kpis "
-        "unless told. Those from segments on are only computed when asked for.",
+        help=f"Only this part; may be given several times: {', '.join(SECTIONS)}. csv, jsonl and parquet hold one: "
+        "kpis unless told. Those from segments on are only computed when asked for.",
         show_default=False,
     ),
 ]

@@ -1,6 +1,6 @@
 """``otel-voicebot why``."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -75,7 +75,7 @@ def why(
     from otel_voicebot.reports.why import compute  # noqa: PLC0415
 
     labels = Question(data, None, None, bot, channel, variant, environment, intent)
-    found = [_read(replace(labels, **_ends(period)), now) for period in (before, this)]
+    found = [_read(_within(labels, period), now) for period in (before, this)]
     (old, old_scope), (new, new_scope) = found
     answer = compute(old, new, (old_scope, new_scope), seed)
     if kind == "json":
@@ -97,8 +97,9 @@ def _read(question: Question, now: datetime) -> "tuple[pa.Table, Scope]":
     return turns, scope
 
 
-def _ends(period: "Period") -> dict[str, str]:
-    return {end: when.isoformat() for end, when in asdict(period).items() if when is not None}
+def _within(question: Question, period: "Period") -> Question:
+    since, until = (None if when is None else when.isoformat() for when in (period.since, period.until))
+    return replace(question, since=since, until=until)
 
 
 def _periods(since: str | None, until: str | None, against: str | None, now: datetime) -> "tuple[Period, Period]":

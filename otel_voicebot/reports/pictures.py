@@ -19,6 +19,7 @@ Row = Mapping[str, object]
 _BARS: Final = 40
 _POINTS: Final = 62
 """Of a trend: two months of days, two days of hours and some."""
+_FEW_DAYS: Final = 2
 _STEPS: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _TOP: Final = 12
 """Intents and services that a chart names."""
@@ -65,9 +66,18 @@ def compute(engine: Engine) -> Pictures:
     intents = tuple(engine.table("intents").to_pylist()[:_TOP])
     costs = tuple(row for row in engine.table("cost_by_model").to_pylist() if row["cost_usd"] is not None)
     spread = _spread(engine)
-    unit = next((name for name in TIMES if 1 < len(engine.group([name])) <= _POINTS), None)
+    unit = _unit(engine)
     trend = groups.compute(engine, [unit], "kpis").groups if unit is not None else ()
     return Pictures(spread, unit, trend, intents, costs[:_TOP])
+
+
+def _unit(engine: Engine) -> str | None:
+    """Hours of a day or two, days of some weeks, weeks or months of more; None where there would be but one point."""
+    points = {name: len(engine.group([name])) for name in TIMES}
+    fits = [name for name, count in points.items() if 1 < count <= _POINTS]
+    if "day" in fits and points["day"] > _FEW_DAYS:
+        return "day"
+    return fits[0] if fits else None
 
 
 def _spread(engine: Engine) -> Spread | None:

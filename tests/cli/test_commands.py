@@ -4,6 +4,8 @@ import csv
 import importlib
 import io
 import json
+import re
+import shlex
 import socket
 import subprocess
 import sys
@@ -17,6 +19,7 @@ import pytest
 from otel_voicebot import cli
 from otel_voicebot.cli import alone
 from otel_voicebot.reports.dashboard import EXECUTIVE
+from otel_voicebot.reports.thresholds import WATCHED
 from tests.cli.conftest import Run, call, commit
 from tests.models.twelve import tables, take_in
 
@@ -323,3 +326,34 @@ def test_a_service_that_is_not_there_is_a_sentence(run: Run, words: tuple[str, .
     assert (done.returncode, done.stdout) == (5, "")
     assert f"http://{address}/metrics doesn't answer" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+PAGE = (ROOT / "docs" / "commands.md").read_text()
+
+
+def pasted() -> list[str]:
+    """The command lines of docs/commands.md that need no service."""
+    lines = [line.removeprefix("$ ").partition("#")[0].strip() for line in PAGE.splitlines() if line.startswith("$ ")]
+    return [line for line in lines if "--url" not in line]
+
+
+@pytest.mark.parametrize("line", pasted())
+def test_the_lines_of_the_page_work_as_pasted(
+    line: str, twelve_calls: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On stored calls; those that go on until Ctrl-C are stopped after a look."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OTEL_VOICEBOT_DATA", twelve_calls)
+    name, *words = shlex.split(line)
+    once = ["--count", "1"] if {"--live", "--interval=60"} & set(words) else []
+    if name in ("business-dashboard", "threshold-alert"):  # the calls are older than that: see the exit code
+        assert alone(name, [*words, *once]) == 3
+    else:
+        assert alone(name, [*words, *once]) == 0
+
+
+def test_the_page_lists_every_metric_with_its_direction() -> None:
+    """As a row of its table says it."""
+    rows = [line.split(" | ") for line in PAGE.splitlines() if line.startswith("| `")]
+    told = {name: row[2] for row in rows for name in re.findall(r"`(\w+)`", row[0])}
+    assert told == {name: "above" if one.bad == "up" else "below" for name, one in WATCHED.items()}

@@ -108,7 +108,7 @@ def threshold_alert(
     if json:
         out.write_json({**found.found.scope.document("threshold-alert"), **found.document()}, None)
     else:
-        _tell(found)
+        _tell(wanted.head(found.found), found)
     return finish(found.found.scope) or _code([found.state])
 
 
@@ -124,7 +124,8 @@ def _watch(source: Source, wanted: "Limit", interval: float, count: int | None, 
                 if json:
                     out.write(json_text.dumps(found.document(), ensure_ascii=False) + "\n", None)
                 else:
-                    _tell(found, first=last is None)
+                    head = wanted.head(seen, source.window_s) if last is None else []
+                    _tell(head, found)
                 states, last = [*set(states), found.state], seen.scope
     return _end(last, states)
 
@@ -139,11 +140,11 @@ def _code(states: list[str]) -> int:
     return 0 if "quiet" in states or not states else NoDataError.code
 
 
-def _tell(found: "Evaluation", *, first: bool = True) -> None:
-    """A line; above the first one what is watched, and where."""
+def _tell(head: list[str], found: "Evaluation") -> None:
+    """A line, below what is watched where that wasn't told yet."""
     from otel_voicebot.reports.values import shown  # noqa: PLC0415 - not for --help
 
-    lines = [*(map(shown, found.limit.head(found.found)) if first else ()), found.line()]
+    lines = [*map(shown, head), found.line()]
     console = out.terminal()
     if console is None:
         out.write("\n".join(lines) + "\n", None)

@@ -50,10 +50,10 @@ class Observed:
         """The same with these KPIs only, in this order."""
         return replace(self, kpis=tuple(self.kpi(name) for name in names))
 
-    def head(self) -> list[str]:
-        """What the figures are of, where they are from, and what was left out."""
+    def head(self, span: str | None = None) -> list[str]:
+        """What the figures are of (or ``span``), where they are from, and what was left out."""
         where = "service" if self.service else "data"
-        lines = [self.span, f"{where} {self.scope.data}, as of {instant(self.scope.as_of)}"]
+        lines = [span or self.span, f"{where} {self.scope.data}, as of {instant(self.scope.as_of)}"]
         if self.scope.filters:
             lines.append("only " + ", ".join(f"{name} {value}" for name, value in self.scope.filters.items()))
         return lines + [f"left out, can't be read: {one.path} ({one.reason})" for one in self.scope.unreadable]
@@ -158,4 +158,4 @@ def spelled(seconds: float) -> str:
     for unit, size in (("days", 86_400), ("h", 3600), ("min", 60)):
         if whole >= size and not whole % size:
             return f"{whole // size} {unit if whole > size or unit != 'days' else 'day'}"
-    return f"{whole} s" if seconds >= 10 else f"{seconds:.1f} s"
+    return f"{whole} s" if seconds >= 10 or abs(seconds - whole) < 0.05 else f"{seconds:.1f} s"

@@ -102,10 +102,12 @@ class Limit:
         """Whether a value is on the bad side of the threshold."""
         return value > self.threshold if self.watched.bad == "up" else value < self.threshold
 
-    def head(self, found: Observed) -> list[str]:
-        """What is watched, and where."""
+    def head(self, found: Observed, window_s: float | None = None) -> list[str]:
+        """What is watched, and where; ``window_s``: each look is over the last so many seconds."""
         bad = "above" if self.watched.bad == "up" else "below"
-        return [f"{self.name} {bad} {self.shown(self.threshold)} is bad", *found.head()]
+        counted = "counted while it is watched" if found.service else "calls that began"
+        span = None if window_s is None else f"{counted}, in the last {spelled(window_s)} at each look"
+        return [f"{self.name} {bad} {self.shown(self.threshold)} is bad", *found.head(span)]
 
     def _kpi(self, found: Observed) -> Kpi:
         name = self.watched.kpi.format(q=self.quantile)

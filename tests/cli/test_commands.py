@@ -155,7 +155,7 @@ def test_a_window_holds_the_calls_that_began_in_it(run: Run, tmp_path: Path) -> 
     watched = run(*one, "--interval", "0.1", "--count", "2")
     assert watched.returncode == 0
     assert watched.stdout.count("quiet    latency p95 300 ms, within 500 ms  (n 1, 5 min)\n") == 2
-    assert watched.stdout.count("calls that began in the last 5 min\n") == 1
+    assert watched.stdout.count("calls that began, in the last 5 min at each look\n") == 1
 
 
 def test_a_window_without_data_is_quiet_not_an_error(run: Run, data: Path) -> None:

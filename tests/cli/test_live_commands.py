@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -156,6 +157,18 @@ def test_a_pipe_gets_a_line_of_json_at_each_look(served: Served, run: Run) -> No
     )
     assert done.returncode == 3  # no operation while it looked
     assert [json.loads(line)["state"] for line in done.stdout.splitlines()] == ["too_few", "too_few"]
+
+
+def test_the_lines_of_the_page_that_ask_a_service_work_as_pasted(served: Served, run: Run) -> None:
+    """With the address of this one, and stopped after a look that comes soon."""
+    page = (Path(__file__).parents[2] / "docs" / "commands.md").read_text()
+    lines = [line.removeprefix("$ ") for line in page.splitlines() if line.startswith("$ ") and "--url" in line]
+    assert len(lines) == 2
+    for line in lines:
+        words = shlex.split(line.replace("127.0.0.1:8000", served.where["metrics"]).replace("=60", "=0.2"))
+        done = run(*words, "--count", "1")
+        assert done.returncode == (3 if words[0] == "threshold-alert" else 0), done.stderr
+        assert f"service http://{served.where['metrics']}/metrics, as of " in done.stdout
 
 
 def test_a_service_that_goes_away_is_told_and_waited_for(served: Served, tmp_path: Path) -> None:

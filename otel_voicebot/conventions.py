@@ -1,9 +1,10 @@
 """What a convention says of an attribute, a span, an event, a metric; ``semconv`` declares ours in these forms."""
 
+import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
-__all__ = ["Attribute", "AttributeType", "Event", "Metric", "MetricKind", "Span"]
+__all__ = ["Attribute", "AttributeType", "Event", "Metric", "MetricKind", "Span", "prometheus_name"]
 
 AttributeType = Literal["string", "int", "double", "boolean", "string[]"]
 MetricKind = Literal["counter", "histogram", "gauge"]
@@ -51,3 +52,13 @@ class Metric:
     labels: tuple[str, ...]
     meaning: str
     buckets: tuple[float, ...] = ()
+
+
+_UNITS: Final = {"s": "seconds"}
+
+
+def prometheus_name(metric: Metric) -> str:
+    """The name that is scraped, without the ``_total``, ``_bucket``, ... of its samples."""
+    name = re.sub(r"[^a-zA-Z0-9_]", "_", metric.name)
+    unit = _UNITS.get(metric.unit, "")
+    return f"{name}_{unit}" if unit and not name.endswith(f"_{unit}") else name

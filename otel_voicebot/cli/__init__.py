@@ -8,11 +8,13 @@ Verb modules import what is heavy (engine, Arrow, charts) inside their functions
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 
 from otel_voicebot.cli import (
+    analytics_report,
+    business_dashboard,
     compact,
     compare,
     demo,
@@ -21,18 +23,21 @@ from otel_voicebot.cli import (
     failures,
     import_,
     logs,
+    monitor_session,
+    orchestrator_log,
     report,
     retain,
     schema,
     serve,
     slo,
     slow,
+    threshold_alert,
     trace,
     verify,
     why,
 )
 
-__all__ = ["VERBS", "command", "main"]
+__all__ = ["VERBS", "alone", "command", "main"]
 
 GROUPS: Final = {"slo": "Service level objectives for Prometheus."}
 """Verbs of two words, by the first."""
@@ -54,9 +59,15 @@ VERBS: Final[tuple[tuple[str, Callable[..., object]], ...]] = (
     ("verify", verify.verify),
     ("schema", schema.schema),
     ("slo compile", slo.compile_),
+    ("orchestrator-log", orchestrator_log.orchestrator_log),
+    ("monitor-session", monitor_session.monitor_session),
+    ("analytics-report", analytics_report.analytics_report),
+    ("threshold-alert", threshold_alert.threshold_alert),
+    ("business-dashboard", business_dashboard.business_dashboard),
 )
 
 NAME: Final = "otel-voicebot"
+_CONTEXT: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
 def _version(wanted: bool) -> None:
@@ -83,39 +94,58 @@ def _root(
     """
 
 
+def _app(name: str, text: str | None = None) -> typer.Typer:
+    return typer.Typer(
+        name=name,
+        help=text,
+        add_completion=False,
+        no_args_is_help=name in (NAME, *GROUPS),
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings=_CONTEXT,
+    )
+
+
 def command() -> typer.Typer:
     """The whole command line, with help made of the verbs' docstrings."""
-    app = _typer(name=NAME, callback=_root)
-    groups = {name: _typer(help=text) for name, text in GROUPS.items()}
-    for name, group in groups.items():
-        app.add_typer(group, name=name)
+    app = _app(NAME)
+    app.callback()(_root)
+    groups = {name: _app(name, text) for name, text in GROUPS.items()}
+    for group in groups.values():
+        app.add_typer(group)
     for name, verb in VERBS:
         first, _, second = name.partition(" ")
         (groups[first] if second else app).command(second or first)(verb)
     return app
 
 
-def _typer(**told: Any) -> typer.Typer:
-    return typer.Typer(
-        add_completion=False,
-        no_args_is_help=True,
-        rich_markup_mode=None,
-        pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-        **told,
-    )
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line (``sys.argv`` when None) and return its exit code. Never raises but for a signal."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    return _run(command, NAME, words, words)
+
+
+def alone(name: str, arguments: Sequence[str] | None = None) -> int:
+    """Run a verb as a program of its own name: ``monitor-session …`` for ``otel-voicebot monitor-session …``."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+
+    def only() -> typer.Typer:
+        app = _app(name)
+        app.command(name, context_settings=_CONTEXT)(dict(VERBS)[name])
+        return app
+
+    return _run(only, name, words, [name, *words])
+
+
+def _run(app: Callable[[], typer.Typer], name: str, words: list[str], said: list[str]) -> int:
+    """Run a program; ``said`` is the same command line of the whole one, for what is told of an error."""
     try:
-        run = typer.main.get_command(command())
-        code = run.main(args=words, prog_name=NAME, standalone_mode=False)
+        run = typer.main.get_command(app())
+        code = run.main(args=words, prog_name=name, standalone_mode=False)
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:
         return failures.reader_left()
     except Exception as error:  # noqa: BLE001 - the last stop: everything becomes a sentence and an exit code
-        return failures.explain(error, words)
+        return failures.explain(error, said)
     return code if isinstance(code, int) else 0

@@ -45,7 +45,10 @@ def terms_of(settings: "Settings", now: datetime) -> "Terms":
     from otel_voicebot.models import Terms  # noqa: PLC0415 - not for --help
 
     return Terms(
-        as_of=now, short_session_s=settings.short_session_s, human_interaction_usd=settings.human_interaction_usd
+        as_of=now,
+        short_session_s=settings.short_session_s,
+        human_interaction_usd=settings.human_interaction_usd,
+        idle_timeout_s=settings.session_idle_timeout,
     )
 
 

@@ -86,7 +86,8 @@ def _usage(error: Exception) -> str:
 
 
 def _wants_json(words: Sequence[str]) -> bool:
-    return "--json" in words or "--format=json" in words or ("--format", "json") in pairwise(words)
+    named = ("--format", "--export")
+    return "--json" in words or any(f"{one}=json" in words or (one, "json") in pairwise(words) for one in named)
 
 
 def reader_left() -> int:

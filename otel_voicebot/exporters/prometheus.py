@@ -1,11 +1,10 @@
 """The Prometheus endpoint: the derived metrics, rendered when scraped, beside what else is in the registry."""
 
 import os
-import re
 import socket
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -13,14 +12,13 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Exemplar
 
 from otel_voicebot import conventions, semconv
+from otel_voicebot.conventions import prometheus_name
 from otel_voicebot.errors import CannotStartError
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 __all__ = ["MetricsServer", "SeriesLike", "VoicebotCollector", "prometheus_name"]
-
-_UNITS: Final = {"s": "seconds"}
 
 
 class ExemplarLike(Protocol):
@@ -41,13 +39,6 @@ class SeriesLike(Protocol):
 
 
 Read = Callable[[], Mapping[str, Mapping[tuple[str, ...], SeriesLike]]]
-
-
-def prometheus_name(metric: conventions.Metric) -> str:
-    """The name that is scraped, without the ``_total``, ``_bucket``, ... of its samples."""
-    name = re.sub(r"[^a-zA-Z0-9_]", "_", metric.name)
-    unit = _UNITS.get(metric.unit, "")
-    return f"{name}_{unit}" if unit and not name.endswith(f"_{unit}") else name
 
 
 class VoicebotCollector(Collector):

@@ -56,6 +56,8 @@ class Terms:
     """A session abandoned before this many seconds is short."""
     human_interaction_usd: float = 5.0
     """What it costs when a human takes the call."""
+    idle_timeout_s: float = 600.0
+    """A session that was silent so many seconds is over, whether or not it said so."""
     before: Source | None = None
     """Spans of the 31 days before the window: whether a call in it repeats one of those. None: there are none."""
 
@@ -65,6 +67,7 @@ def define(run: Callable[..., object], source: Source, terms: Terms) -> None:
     run("SET VARIABLE as_of = ?::TIMESTAMPTZ", [terms.as_of])
     run("SET VARIABLE short_session_s = ?", [terms.short_session_s])
     run("SET VARIABLE human_interaction_usd = ?", [terms.human_interaction_usd])
+    run("SET VARIABLE idle_timeout_s = ?", [terms.idle_timeout_s])
     run(f"CREATE VIEW wide AS {source.sql(WIDE_COLUMNS, raw_ids=True)}")
     nothing = " WHERE false" if terms.before is None else ""
     before = (terms.before or source).sql(BEFORE_COLUMNS, raw_ids=True)

@@ -8,7 +8,7 @@ from typing import Final
 from otel_voicebot.errors import UsageError
 from otel_voicebot.reports.values import instant
 
-__all__ = ["Period", "moment", "pair", "period"]
+__all__ = ["Period", "length", "moment", "pair", "period"]
 
 _AGO: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -112,3 +112,21 @@ def pair(since: str | None, until: str | None, against: str | None, now: datetim
         msg = f"--against {against!r} overlaps {this}: a call would be in both periods; choose one before or after it"
         raise UsageError(msg)
     return this, before
+
+
+def length(text: str, option: str) -> float:
+    """Seconds that a user wrote: a number of them, or ``90s``, ``15m``, ``24h``, ``7d``, ``2w``.
+
+    Raises:
+        UsageError: it is neither, or not longer than 0.
+    """
+    written = text.strip()
+    found = _AGO.fullmatch(written if written[-1:].isalpha() else f"{written}s")
+    try:
+        seconds = timedelta(**{_UNITS[found[2]]: float(found[1])}).total_seconds() if found else 0.0
+    except OverflowError:
+        seconds = 0.0
+    if seconds <= 0:
+        msg = f"{option} {text!r} is no length of time: write 60, 15m, 24h or 7d"
+        raise UsageError(msg)
+    return seconds

@@ -1,23 +1,17 @@
 """What a running service says of itself on ``/metrics``, as findings."""
 
-import http.client
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Final
-from urllib.parse import urlsplit
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from otel_voicebot import conventions, semconv
-from otel_voicebot.errors import UnreachableError, UsageError
 from otel_voicebot.reports.findings import Finding, counted, lines, meaning_of, of_unread
 from otel_voicebot.reports.grid import Column, Grid
+from otel_voicebot.reports.scrape import address, fetch, not_ours
 
 __all__ = ["Service", "ask", "diagnose", "document", "grids", "head"]
-
-_TIMEOUT_S: Final = 10
-_MOST_BYTES: Final = 64 << 20
 
 Samples = Mapping[tuple[str, str], float]
 """By metric and its label's value; summed over what other labels there are."""
@@ -53,34 +47,14 @@ def ask(endpoint: str) -> Service:
         UsageError: it is no URL.
         UnreachableError: nothing answers there, or something else does.
     """
-    address = _address(endpoint)
+    url = address(endpoint, "--endpoint")
     try:
-        with urllib.request.urlopen(address, timeout=_TIMEOUT_S) as page:  # noqa: S310 - http and https only
-            text = page.read(_MOST_BYTES).decode()
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
-        raise UnreachableError(f"{address} doesn't answer: {reason}; is it what serve says at `metrics`?") from None
-    try:
-        samples = _samples(text)
+        samples = _samples(fetch(url))
     except ValueError:
         samples = {}
     if not samples:
-        raise UnreachableError(
-            f"{address} answers, and it isn't a service of otel_voicebot: none of its metrics is there"
-        )
-    return Service(address, samples, tuple(diagnose(samples)))
-
-
-def _address(endpoint: str) -> str:
-    url = endpoint if "://" in endpoint else f"http://{endpoint}"
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        good = False
-    if not good:
-        raise UsageError(f"--endpoint {endpoint!r} is no http or https URL, such as http://127.0.0.1:8000/metrics")
-    return url if parts.path.strip("/") else f"{url.rstrip('/')}/metrics"
+        raise not_ours(url)
+    return Service(url, samples, tuple(diagnose(samples)))
 
 
 def _samples(text: str) -> dict[tuple[str, str], float]:

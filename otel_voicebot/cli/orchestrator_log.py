@@ -1,0 +1,85 @@
+"""``orchestrator-log``, also ``otel-voicebot orchestrator-log``."""
+
+from dataclasses import replace
+from typing import Annotated, Final, Literal
+
+import typer
+
+from otel_voicebot.cli import output as out
+from otel_voicebot.cli.asking import finish, nothing
+from otel_voicebot.cli.live import Url, Window, look_once, seconds_of, source_of
+from otel_voicebot.cli.options import (
+    Bot,
+    Channel,
+    Csv,
+    Data,
+    Environment,
+    Format,
+    Intent,
+    Json,
+    Output,
+    Question,
+    Since,
+    Until,
+    Variant,
+    chosen_format,
+)
+
+__all__ = ["orchestrator_log"]
+
+_BEFORE_FCR: Final = ("sessions", "turns", "aht_s")
+_AFTER_FCR: Final = (
+    *("csat_mean", "csat_share", "response_gap_p50_s", "response_gap_p95_s", "response_gap_p99_s"),
+    *("error_rate", "cache_hit_rate"),
+)
+
+
+def orchestrator_log(
+    *,
+    metrics: Annotated[  # noqa: ARG001 - the document's word for what is shown in any case
+        bool, typer.Option("--metrics", help="Show the metrics; they are shown in any case.")
+    ] = False,
+    fcr_window: Annotated[
+        Literal["1d", "7d", "30d"],
+        typer.Option("--fcr-window", help="How long a caller must stay away for first call resolution."),
+    ] = "7d",
+    data: Data = None,
+    url: Url = None,
+    window: Window = None,
+    since: Since = None,
+    until: Until = None,
+    bot: Bot = None,
+    channel: Channel = None,
+    variant: Variant = None,
+    environment: Environment = None,
+    intent: Intent = None,
+    format_: Format = None,
+    json: Json = False,
+    csv: Csv = False,
+    output: Output = None,
+) -> int:
+    """Handle time, first call resolution, CSAT, latencies, cache hits.
+
+    A KPI without data says why. The numbers are those of `otel-voicebot report` for the same calls, or, with --url,
+    those of a running service.
+    """
+    kind = chosen_format(format_, "table", json=json, csv=csv)
+    question = Question(data, since, until, bot, channel, variant, environment, intent)
+    found = look_once(source_of(question, url, seconds_of(window)))
+    if not found.service and not found.kpi("sessions").value:
+        raise nothing(found.scope, "sessions")
+    fcr = f"fcr_{fcr_window}"
+    found = found.some((*_BEFORE_FCR, fcr, *_AFTER_FCR))
+    if kind == "json":
+        out.write_json({**found.document("orchestrator-log"), "fcr_window": fcr_window}, output)
+        return finish(found.scope)
+    days = {"1d": "1 day", "7d": "7 days", "30d": "30 days"}[fcr_window]
+    told = f"{fcr}: solved is what the caller doesn't come back for within {days} (--fcr-window)"
+    kpis = found.grid("Metrics")
+    kpis = replace(kpis, notes=(*kpis.notes, told))
+    grids = [kpis, found.latencies()]
+    if kind == "table":
+        out.write_table(found.head(), grids, output)
+    else:
+        out.write(out.grids_as(kind, "Voicebot metrics", found.head(), grids), output)
+    return finish(found.scope)

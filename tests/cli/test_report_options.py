@@ -1,4 +1,4 @@
-"""`report --section`, `--prices`, `--targets`, `--quotas`, `export --prices`: what is asked for, and what is wrong in it."""
+"""`report --section`, `--prices`, `--targets`, `--quotas`, `export --prices`: what is asked for, and what is wrong."""
 
 import json
 from pathlib import Path

@@ -94,9 +94,10 @@ class Costing:
             codes = codes * len(one.texts) + one.codes
         _, firsts, of = np.unique(codes, return_index=True, return_inverse=True)
         found = [self._known_of(*(one.texts[one.codes[first]] for one in names)) for first in firsts.tolist()]
-        places = np.asarray([prices[0][0] if len(prices) == 1 else 0 for prices in found])[of]
+        plain = [len(prices) == 1 and prices[0][1].always for prices in found]
+        places = np.asarray([prices[0][0] if one else 0 for one, prices in zip(plain, found, strict=True)])[of]
         for number, prices in enumerate(found):
-            if len(prices) > 1:
+            if not plain[number]:
                 chosen = np.flatnonzero(of == number)
                 places[chosen] = _by_day_and_length(rows.take(pa.array(chosen)), prices)
         columns: Floats = self._usd[places].T

@@ -13,6 +13,7 @@ from typing import Annotated, Final
 import typer
 
 from otel_voicebot.cli import (
+    anomalies,
     compact,
     compare,
     demo,
@@ -42,6 +43,7 @@ VERBS: Final[tuple[tuple[str, Callable[..., object]], ...]] = (
     ("trace", trace.trace),
     ("logs", logs.logs),
     ("compare", compare.compare),
+    ("anomalies", anomalies.anomalies),
     ("doctor", doctor.doctor),
     ("import", import_.import_),
     ("export", export.export),

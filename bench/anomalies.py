@@ -1,8 +1,8 @@
 """Does `anomalies` cry wolf on a quiet day, and how soon does it find what is there? Simulated days with a past.
 
-Calls follow the day (a tenth at night of what comes at noon); values of a call resemble each other, are lognormal with a
-heavy tail, drift with the time of day and with a provider's weather (a slow walk); failures come in clusters. One day is the past,
-the next is judged, through the model ``anomaly_bins`` and the detector as the command uses them.
+Calls follow the day (a tenth at night of what comes at noon); values of a call resemble each other, are lognormal with
+a heavy tail, drift with the time of day and with a provider's weather (a slow walk); failures come in clusters. One day
+is the past, the next is judged, through the model ``anomaly_bins`` and the detector as the command uses them.
 """
 
 import math
@@ -123,19 +123,17 @@ def _observations(generator: np.random.Generator, effect: Effect | None, calls: 
         if effect and component == "llm":
             begin = DAY_S + effect.start_s
             hit = (service == 0) & (time >= begin) & (time < begin + 60 * effect.minutes)
+        rate = np.where(hit, effect.size, _ERROR_RATE) if effect and effect.measure == "error_rate" else _ERROR_RATE
+        slow = weather + _DRIFT * noon
         values = {
-            "first_chunk_s": medians[service] * np.exp(weather + _DRIFT * noon) * _values(generator, call, count),
-            "error_rate": _failures(generator, call, count, np.where(hit & _is(effect, "error_rate"), effect.size if effect else 0, _ERROR_RATE)),
+            "first_chunk_s": medians[service] * np.exp(slow) * _values(generator, call, count),
+            "error_rate": _failures(generator, call, count, np.broadcast_to(rate, len(call))),
             "cost_usd": 1e-4 * (1 + 0.1 * index) * _values(generator, call, count),
-        }  # fmt: skip
+        }
         for measure, value in values.items():
             if measure != "error_rate" and effect and effect.measure == measure:
                 value = np.where(hit, value * effect.size, value)  # noqa: PLW2901 - the same value, worse
             yield _arrow(measure, component, bot, service, call, time, value)
-
-
-def _is(effect: Effect | None, measure: str) -> bool:
-    return effect is not None and effect.measure == measure
 
 
 def _times_of_day(generator: np.random.Generator, count: int) -> Floats:
@@ -229,7 +227,9 @@ def run(*, quick: bool, tell: Callable[[str], None]) -> Section:
         ),
     ]
     bins = float(np.mean([found.bins for found in days]))
-    notes = [f"{CALLS:,} calls a day, {days[0].series} series, {bins:,.0f} bins judged a day; delay: median of those found."]
+    notes = [
+        f"{CALLS:,} calls a day, {days[0].series} series, {bins:,.0f} bins judged a day; delay: median of those found."
+    ]
     columns = ["", "size", "days", "found %", "99 % interval", "delay min"]
     return Section("anomalies", "Simulated days with one day of past", columns, rows, figures, notes)
 

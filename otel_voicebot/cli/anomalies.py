@@ -99,11 +99,18 @@ def anomalies(
     rule = Rule(alpha, min_change / 100, min_error_points / 100, min_calls, history_s=int(past.total_seconds()))
     found = _found(question, now, rule, prices)
     _write(found, kind, output)
-    if chart is not None and found.incidents:
-        from otel_voicebot.reports.anomaly_chart import picture  # noqa: PLC0415 - matplotlib
-
-        out.note(f"written: {picture(found, chart)}")
+    if chart is not None:
+        _draw(found, chart)
     return finish(found.scope) or int(bool(found.incidents))
+
+
+def _draw(found: "Found", chart: Path) -> None:
+    from otel_voicebot.reports.anomaly_chart import picture  # noqa: PLC0415 - matplotlib
+
+    if found.incidents:
+        out.note(f"written: {picture(found, chart)}")
+    else:
+        out.note(f"otel-voicebot: no picture {chart}: there is nothing to draw")
 
 
 def _past(text: str, now: datetime) -> timedelta:
@@ -126,7 +133,8 @@ def _found(question: Question, now: datetime, rule: "Rule", prices: Path | None)
 
     since = question.selection(now).since
     if since is not None:  # what is judged is compared with what was before it
-        question = replace(question, since=(since - timedelta(seconds=rule.history_s)).isoformat())
+        first = max(since.timestamp() - rule.history_s, 0)
+        question = replace(question, since=datetime.fromtimestamp(first, UTC).isoformat())
     priced = prices or question.settings().prices
     listing = Prices(None if priced is None else read_prices(priced))
     return ask(question, now, lambda opened: of(opened, rule, listing, since), cut=False)

@@ -1,8 +1,8 @@
-"""What is slower, fails more or costs more than it used to: incidents, series by series, with their causes in common."""
+"""What is slower, fails more or costs more than it used to: incidents, series by series, with what they share."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -190,11 +190,12 @@ def find(
         UnreadableDataError: none of it can be read.
     """
     rule = rule or Rule()
-    first = since and since - timedelta(seconds=rule.history_s)
-    answer = source.ask(
-        Path(data), Selection(first, until), datetime.now(UTC), lambda opened: of(opened, rule, Prices(), since), cut=False
-    )
-    return answer
+    first = since and datetime.fromtimestamp(max(since.timestamp() - rule.history_s, 0), UTC)
+
+    def answer(opened: Opened) -> Found:
+        return of(opened, rule, Prices(), since)
+
+    return source.ask(Path(data), Selection(first, until), datetime.now(UTC), answer, cut=False)
 
 
 def of(opened: Opened, rule: Rule, prices: Prices, since: datetime | None = None) -> Found:
@@ -211,9 +212,9 @@ def of(opened: Opened, rule: Rule, prices: Prices, since: datetime | None = None
 def _too_little(found: Found) -> str:
     rule = found.rule
     return (
-        f"too little history to say what is unusual, {found.scope.window()} in {found.scope.data}: a series (bot, provider, "
-        f"model) needs {rule.min_past} bins of 5 to 60 minutes with {rule.min_calls} calls or more before the hour that is "
-        f"judged; none of {found.series} has them"
+        f"too little history to say what is unusual, {found.scope.window()} in {found.scope.data}: a series (bot, "
+        f"provider, model) needs {rule.min_past} bins of 5 to 60 minutes with {rule.min_calls} calls or more before "
+        f"the hour that is judged; none of {found.series} has them"
     )
 
 
@@ -319,7 +320,9 @@ def _incident(group: _Group, row: int, run: tuple[int, int]) -> tuple[Incident, 
         int(judged.past[row, worst]),
     )
     observed = back(bins.mean[row])
-    track = Track(series, incident.minutes, bins.start_s, bins.calls[row], bins.n[row], observed, back(judged.usual[row]))
+    track = Track(
+        series, incident.minutes, bins.start_s, bins.calls[row], bins.n[row], observed, back(judged.usual[row])
+    )
     return incident, track
 
 
@@ -343,12 +346,10 @@ def _compared(incident: Incident, incidents: list[Incident], groups: list[_Group
     for group in groups:
         start_s = group.bins.start_s
         then = (start_s < incident.end.timestamp()) & (start_s + group.bins.width_s > incident.start.timestamp())
-        watched = np.isfinite(group.judged.p[:, then]).any(axis=1)
-        at_the_time |= {one for one, seen in zip(group.series, watched, strict=True) if seen and alike(one)}
+        watched = np.flatnonzero(np.isfinite(group.judged.p[:, then]).any(axis=1))
+        at_the_time |= {group.series[row] for row in watched if alike(group.series[row])}
     hit = {
-        one.series
-        for one in incidents
-        if alike(one.series) and one.start < incident.end and one.end > incident.start
+        one.series for one in incidents if alike(one.series) and one.start < incident.end and one.end > incident.start
     }
     compared = at_the_time | hit
     return replace(incident, affected=len(hit), comparable=len(compared), spread=_spread(hit, compared))

@@ -1,6 +1,5 @@
 """Anomalies as a picture, PNG: each series over time, what is usual, and the time in which it was worse."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,12 +56,16 @@ def _draw(axes: "Axes", incident: Incident, track: Track) -> None:
     near = (track.start_s > start - _AROUND_S) & (track.start_s < end + _AROUND_S) & np.isfinite(track.observed)
     unit = MEASURES[incident.series.measure].unit
     scale = 100 if unit == "ratio" else 1
-    middle = [datetime.fromtimestamp(int(at) + width // 2, UTC) for at in track.start_s[near]]
-    axes.axvspan(incident.start, incident.end, color=_HIT, alpha=0.12, linewidth=0)  # type: ignore[arg-type]
-    axes.plot(middle, scale * track.observed[near], color=_LINE, marker=".", markersize=4, linewidth=1, label="observed")  # type: ignore[arg-type]
-    axes.plot(middle, scale * track.usual[near], color=_USUAL, linestyle="--", linewidth=1.2, label="usual")  # type: ignore[arg-type]
+    middle = np.array(track.start_s[near] + width // 2, "datetime64[s]")
+    begin, finish = (np.datetime64(int(at), "s") for at in (start, end))
+    axes.axvspan(begin, finish, color=_HIT, alpha=0.12, linewidth=0)  # type: ignore[arg-type]
+    axes.plot(
+        middle, scale * track.observed[near], color=_LINE, marker=".", markersize=4, linewidth=1, label="observed"
+    )
+    axes.plot(middle, scale * track.usual[near], color=_USUAL, linestyle="--", linewidth=1.2, label="usual")
+    what = f"{MEASURES[incident.series.measure].title}, {incident.series.name}"
     axes.set_title(
-        f"{MEASURES[incident.series.measure].title}, {incident.series.name}: × {incident.change:.2g}, z {incident.z:.1f}",
+        f"{what}: {incident.change:.2g} times the usual, z {incident.z:.1f}",
         fontsize=10,
         color=_INK,
         loc="left",

@@ -1,11 +1,10 @@
 """Which bins of a series stand out from its own past: robust scores, and how many of them may be chance.
 
-A bin's mean is compared with the median of its past bins, in units of the spread between calls, to which is added
-what past bins spread more than calls explain (funnel limits with additive overdispersion: Spiegelhalter 2005,
-doi:10.1002/sim.1970). Error
-rates are compared exactly, by the conditional test of two Poisson rates (Przyborowski and Wilenski 1940). Over all bins and
-series the false discovery rate is held (Benjamini and Hochberg 1995): where nothing happened, that is the chance of any
-finding at all.
+A bin's mean is compared with the median of its past bins, in units of the spread between calls, to which is added what
+past bins spread more than calls explain (funnel limits with additive, winsorised overdispersion: Spiegelhalter 2005,
+doi:10.1002/sim.1970). Error rates are compared by the exact conditional test of two Poisson rates (Przyborowski and
+Wilenski 1940), with counts divided by that overdispersion. Over all bins and series the false discovery rate is held
+(Benjamini and Hochberg 1995): where nothing happened, that is the chance of any finding at all.
 """
 
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ __all__ = ["Bins", "Judged", "Rule", "judge", "runs", "threshold"]
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+Ints = NDArray[np.int64]
 
 HOUR_S: Final = 3600
 DAY_S: Final = 86_400
@@ -29,8 +29,16 @@ _DAYS: Final = 3
 """Earlier days that the same hour needs."""
 _FLOOR: Final = 0.01
 """Standard deviation of a logarithm, at least: what never varied is not judged to the last digit."""
-_MAD: Final = 1.4826022
-"""Of a normal distribution: standard deviation / median absolute deviation."""
+_TAILS: Final = 0.1
+"""Share of past bins on each side that are winsorised: an unnoticed incident is no measure of what is normal."""
+_WINSORISED: Final = 0.678655
+"""Variance of a standard normal variable that is winsorised so."""
+_ASSUMED: Final = 0.05
+"""How much bins differ for no reason, standard deviation of the logarithm, while little of the past is known ..."""
+_ASSUMED_SHARE: Final = 0.25
+"""... and of an error rate, as a share of the rate; a moderated variance (Smyth 2004), ..."""
+_ASSUMED_BINS: Final = 10
+"""... worth so many bins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +172,8 @@ def _past(bins: Bins, before: slice, chosen: Flags) -> _Past:
     """What is usual in the chosen ones of these bins. What is meaningless, as there are too few, isn't used."""
 
     def of(values: Floats) -> Floats:
-        return np.where(chosen, values[:, before], 0.0).sum(axis=1, keepdims=True)
+        sums: Floats = np.where(chosen, values[:, before], 0.0).sum(axis=1, keepdims=True)
+        return sums
 
     n, hits, count = of(bins.n), of(bins.total), chosen.sum(axis=1, keepdims=True).astype(float)
     mean = bins.mean[:, before]
@@ -175,22 +184,42 @@ def _past(bins: Bins, before: slice, chosen: Flags) -> _Past:
         usual, floor = _median(mean, chosen), np.full_like(n, _FLOOR**2)
     residual = of(bins.squares) - 2 * usual * of(bins.products) + usual**2 * of(bins.sizes)
     variance = np.maximum(residual / np.maximum(n, 1), floor)
-    scores = np.abs(mean - usual) * np.sqrt(bins.n[:, before] / variance)
-    spread = np.maximum((_MAD * _median(scores, chosen)) ** 2 - 1, 0)
-    between = spread * variance / np.maximum(_median(bins.n[:, before], chosen), 1)
+    weight = np.where(chosen, bins.n[:, before] / variance, 0.0)
+    between = _between((mean - usual) * np.sqrt(bins.n[:, before] / variance), weight, chosen)
+    assumed = (_ASSUMED_SHARE * usual) ** 2 if bins.share else np.full_like(n, _ASSUMED**2)
+    between = (_ASSUMED_BINS * assumed + count * between) / (_ASSUMED_BINS + count)
     return _Past(usual, variance, between, count, n, hits)
+
+
+def _between(scores: Floats, weight: Floats, chosen: Flags) -> Floats:
+    """Variance between bins beyond that within them: DerSimonian and Laird's, from winsorised scores."""
+    ordered, count = _ordered(scores, chosen)
+    low, high = (_at(ordered, np.rint((count - 1) * share).astype(np.int64)) for share in (_TAILS, 1 - _TAILS))
+    squares = np.where(chosen, np.clip(scores, low, high) ** 2, 0).sum(axis=1, keepdims=True) / _WINSORISED
+    whole, parts = weight.sum(axis=1, keepdims=True), (weight**2).sum(axis=1, keepdims=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = (squares - (count - 1)) / (whole - parts / whole)
+    return np.where(count > 1, np.maximum(found, 0), 0.0)
 
 
 def _median(values: Floats, chosen: Flags) -> Floats:
     """Of the chosen values of each row, as a column."""
-    ordered = np.sort(np.where(chosen, values, np.inf), axis=1)
-    count = chosen.sum(axis=1, keepdims=True)
-    low, high = (np.take_along_axis(ordered, np.maximum(at, 0), axis=1) for at in ((count - 1) // 2, count // 2))
-    return np.where(count > 0, (low + high) / 2, 0.0)
+    ordered, count = _ordered(values, chosen)
+    return np.where(count > 0, (_at(ordered, (count - 1) // 2) + _at(ordered, count // 2)) / 2, 0.0)
+
+
+def _ordered(values: Floats, chosen: Flags) -> tuple[Floats, Ints]:
+    """The chosen values of each row from the smallest on, and how many they are, as a column."""
+    return np.sort(np.where(chosen, values, np.inf), axis=1), chosen.sum(axis=1, keepdims=True)
+
+
+def _at(ordered: Floats, place: Ints) -> Floats:
+    found: Floats = np.take_along_axis(ordered, np.clip(place, 0, ordered.shape[1] - 1), axis=1)
+    return found
 
 
 def _score(bins: Bins, now: slice, past: _Past) -> tuple[Floats, Floats]:
-    """z and p of these bins."""
+    """The columns z and p of these bins."""
     from scipy import special, stats  # noqa: PLC0415 - not for --help
 
     n = bins.n[:, now]

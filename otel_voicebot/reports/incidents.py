@@ -20,9 +20,8 @@ def head(found: Found) -> list[str]:
     if found.prices:
         lines.append(found.prices)
     lines.append(
-        f"where nothing happens, the chance of any anomaly here is meant to be {quantity(rule.alpha, 'ratio')}; only changes "
-        f"for the worse count, of {quantity(rule.min_change, 'ratio')} or more, of error rates "
-        f"{rule.min_error_points * 100:g} points or more"
+        f"an anomaly: {rule.min_change * 100:g} % slower or dearer than usual, or "
+        f"{rule.min_error_points * 100:g} points more errors, beyond chance ({rule.alpha * 100:g} % of windows in which nothing happens are to show any)"
     )
     episodes = {one.episode for one in found.incidents}
     if not episodes:
@@ -47,8 +46,7 @@ def grids(found: Found) -> list[Grid]:
         Column("_note", "note", style="dim"),
     )
     notes = (
-        "usual, observed: geometric means of the past and of the anomaly, of error rates the share; z: of the bin that "
-        "stands out most",
+        "usual, observed: geometric means, of error rates the share; z: of the bin that stands out most",
         "the same number: at the same time",
     )
     rows = tuple(_row(one) for one in found.incidents)
@@ -70,7 +68,7 @@ def _worst(found: Found) -> Grid:
             "episode": one.episode,
             "measure": one.series.measure,
             "series": one.series.name,
-            **_turn(one, row),
+            **_turn(row),
             "_measure": MEASURES[one.series.measure].title,
             "_value": "failed" if one.series.measure == "error_rate" else _shown(row["value"], one),
         }
@@ -80,7 +78,7 @@ def _worst(found: Found) -> Grid:
     return Grid("rows", "The rows behind them", columns, rows, "none")
 
 
-def _turn(one: Incident, row: Mapping[str, object]) -> dict[str, object]:
+def _turn(row: Mapping[str, object]) -> dict[str, object]:
     turn = "" if row["turn_index"] is None else f"/{row['turn_index']}"
     return {**row, "command": f"otel-voicebot trace {row['session_id']}{turn}"}
 
@@ -160,8 +158,7 @@ def document(found: Found) -> dict[str, object]:
             "history_s": rule.history_s,
         },
         "anomalies": [
-            {**_machine(_row(one)), "rows": [plain(_turn(one, row)) for row in one.rows.worst]}
-            for one in found.incidents
+            {**_machine(_row(one)), "rows": [plain(_turn(row)) for row in one.rows.worst]} for one in found.incidents
         ],
     }
 
@@ -175,5 +172,3 @@ def frame(found: Found) -> "pd.DataFrame":
     import pandas as pd  # noqa: PLC0415 - the command line does without it
 
     return pd.DataFrame([{k: v for k, v in _row(one).items() if not k.startswith("_")} for one in found.incidents])
-
-

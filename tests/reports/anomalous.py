@@ -16,7 +16,7 @@ from otel_voicebot.store import SpanStore
 __all__ = ["MIDNIGHT", "Change", "at", "calls", "costlier", "failing", "slower", "stored"]
 
 MIDNIGHT = datetime(2026, 1, 5, tzinfo=UTC)
-HOURS = 8
+HOURS = 5
 """The day of the generator is pressed into so many."""
 
 Change = Callable[[pa.Table, np.ndarray], pa.Table]
@@ -29,7 +29,7 @@ def at(hour: float) -> datetime:
 
 
 def calls(spans: int, seed: int = 5) -> pa.Table:
-    """The spans of generated calls, in form SPANS; calls begin within the eight hours and last as long as they did."""
+    """The spans of generated calls, in form SPANS; calls begin within the five hours and last as long as they did."""
     payloads = generate.requests(spans, seed=seed)
     rows = pa.Table.from_batches([withhold(normalise(decode(payload)), ()).rows(0) for payload in payloads])
     trace = rows["trace_id"].combine_chunks().dictionary_encode().indices.to_numpy()
@@ -43,7 +43,7 @@ def calls(spans: int, seed: int = 5) -> pa.Table:
     return _put(rows, "start_time", pc.divide(rows["start_unix_nano"], 1000).cast(pa.timestamp("us", "UTC")))
 
 
-def stored(data: Path, spans: pa.Table, change: Change | None = None, during: tuple[float, float] = (6, 7)) -> Path:
+def stored(data: Path, spans: pa.Table, change: Change | None = None, during: tuple[float, float] = (4, 5)) -> Path:
     """Put the spans into a store, those of gpt-4o-mini at the bank that begin in these hours changed."""
     if change is not None:
         model, bot = (pc.equal(spans[name], value) for name, value in (("model", "gpt-4o-mini"), ("bot", "bank")))

@@ -20,8 +20,8 @@ def head(found: Found) -> list[str]:
     if found.prices:
         lines.append(found.prices)
     lines.append(
-        f"an anomaly: {rule.min_change * 100:g} % slower or dearer than usual, or "
-        f"{rule.min_error_points * 100:g} points more errors, beyond chance ({rule.alpha * 100:g} % of windows in which nothing happens are to show any)"
+        f"an anomaly: {rule.min_change * 100:g} % slower or dearer than usual, or {rule.min_error_points * 100:g} "
+        f"points more errors, beyond chance: {rule.alpha * 100:g} % of windows where nothing happens are to show any"
     )
     episodes = {one.episode for one in found.incidents}
     if not episodes:

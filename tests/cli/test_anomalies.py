@@ -14,7 +14,7 @@ from tests.reports.anomalous import calls, failing, stored
 @pytest.fixture(scope="module")
 def burst(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Five hours of calls, in the fifth of which a model fails."""
-    return stored(tmp_path_factory.mktemp("burst"), calls(80_000), failing(0.4), (4.0, 4.6))
+    return stored(tmp_path_factory.mktemp("burst"), calls(120_000), failing(0.4), (4.0, 4.5))
 
 
 def test_for_people(run: Run, burst: Path) -> None:

@@ -122,7 +122,7 @@ def test_a_busy_hour_is_compared_with_itself() -> None:
 
 
 def test_error_rates_by_hand() -> None:
-    """The p value is the exact one of two Poisson rates: of 300 operations 30 fail, of 300 in each of 59 bins before 6."""
+    """The p value is the exact one of two Poisson rates: 30 of 300 fail, in each of 59 bins before 6 of 300."""
     rates = np.full(60, 0.02)
     rates[-1] = 0.1
     judged = judge(bins(rates, share=True), replace(RULE, history_s=DAY_S))

@@ -232,7 +232,7 @@ def detect(table: pa.Table, scope: Scope, rule: Rule) -> Found:
     for group in groups:
         found = (group.judged.p <= limit) & group.judged.large
         for row in np.flatnonzero(found.any(axis=1)):
-            incidents += [_incident(group, int(row), run) for run in runs(group.judged, found, int(row))]
+            incidents += [_incident(group, int(row), run) for run in runs(group.bins, group.judged, found, int(row))]
     numbered = _episodes(incidents)
     judged = [np.isfinite(group.judged.p) for group in groups]
     return Found(
@@ -271,15 +271,14 @@ def _groups(table: pa.Table) -> Iterator[tuple[tuple[Series, ...], Bins]]:
     for is_share, wide in sorted({(bool(s), int(w)) for s, w in zip(share, width, strict=True)}):
         members = np.flatnonzero((share == is_share) & (width == wide))
         rows = np.flatnonzero((minutes == wide) & np.isin(which, members))
-        earliest, latest = int(bin_[rows].min()), int(bin_[rows].max())
-        place = (np.searchsorted(members, which[rows]), bin_[rows] - earliest)
+        times, column = np.unique(bin_[rows], return_inverse=True)  # a clock that is years off must not cost years
+        place = (np.searchsorted(members, which[rows]), column)
         sums = []
         for name in _SUMS:
-            grid = np.zeros((len(members), latest - earliest + 1))
+            grid = np.zeros((len(members), len(times)))
             grid[place] = pc.cast(table[name], pa.float64()).to_numpy()[rows]
             sums.append(grid)
-        start_s = np.arange(earliest, latest + 1, dtype=np.int64) * wide * 60
-        yield tuple(series[one] for one in members), Bins(start_s, wide * 60, is_share, *sums)
+        yield tuple(series[one] for one in members), Bins(times * wide * 60, wide * 60, is_share, *sums)
 
 
 def _widths(which: NDArray[np.int64], minutes: NDArray[np.int64], calls: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -67,7 +67,7 @@ class Bins:
     """Series of one kind and one width: arrays of shape (series, bins), 0 where there is nothing.
 
     Attributes:
-        start_s: when each bin begins, seconds since 1970, without gaps.
+        start_s: when each bin begins, seconds since 1970, ascending; those without any observation may be missing.
         width_s: how long one is.
         share: x is 0 or 1, and its mean a share; else it is a logarithm.
         calls, n: sessions and observations.
@@ -241,11 +241,11 @@ def threshold(p: Floats, alpha: float) -> float:
     return float(ordered[below[-1]]) if len(below) else 0.0
 
 
-def runs(judged: Judged, found: Flags, series: int) -> list[tuple[int, int]]:
+def runs(bins: Bins, judged: Judged, found: Flags, series: int) -> list[tuple[int, int]]:
     """First and last bin of each incident of a series: findings with the suspect bins that touch them.
 
     One bin that is neither, or isn't judged, does not part an incident.
     """
     hot = np.flatnonzero((judged.p[series] < _SUSPECT) & judged.large[series] | found[series])
-    groups = np.split(hot, np.flatnonzero(np.diff(hot) > 2) + 1)
+    groups = np.split(hot, np.flatnonzero(np.diff(bins.start_s[hot]) > 2 * bins.width_s) + 1)
     return [(int(group[0]), int(group[-1])) for group in groups if len(group) and found[series][group].any()]

@@ -159,6 +159,20 @@ def test_bins_by_hand(spans: pa.Table, tmp_path: Path) -> None:
     assert all(row["sizes"] >= row["observations"] ** 2 / row["calls"] - 1e-6 for row in rows)
 
 
+def test_a_clock_that_is_years_off_costs_nothing() -> None:
+    """A bin of 1970 is one bin more, not every bin since then."""
+    row = {**dict.fromkeys(("bot", "component", "provider", "model", "agent", "decision")), "measure": "duration_s"}
+    sums = dict.fromkeys(("observations", "total", "squares", "products", "sizes"), 1.0)
+    rows = pa.Table.from_pylist(
+        [{**row, **sums, "minutes": 5, "bin": at, "calls": 30} for at in (0, 5_891_000, 5_891_001)]
+    )
+    for name in ("bot", "component", "provider", "model", "agent", "decision"):
+        rows = rows.set_column(rows.schema.get_field_index(name), name, rows[name].cast(pa.string()))
+    ((series, bins),) = anomalies._groups(rows)
+    assert series == (Series("duration_s"),)
+    assert bins.start_s.tolist() == [0, 5_891_000 * 300, 5_891_001 * 300]
+
+
 def incident(measure: str = "first_chunk_s", **keys: str) -> Incident:
     """An hour from noon on."""
     series = Series(measure, **keys)

@@ -55,7 +55,7 @@ def test_a_spike_is_found_and_nothing_else() -> None:
     means[60:64] += np.log(2)
     judged = judge(bins(means), RULE)
     assert np.flatnonzero(found(judged)[0]).tolist() == [60, 61, 62, 63]
-    assert runs(judged, found(judged), 0) == [(60, 63)]
+    assert runs(bins(means), judged, found(judged), 0) == [(60, 63)]
     assert judged.usual[0, 60] == pytest.approx(0, abs=0.02)
     assert (judged.z[0, 60:64] > 8).all()
 
@@ -91,7 +91,7 @@ def test_a_shift_that_lasts_goes_on_until_it_is_the_past() -> None:
     means[72:] += np.log(2)
     hourly = bins(means, width_s=HOUR_S)
     judged = judge(hourly, RULE)
-    ((first, last),) = runs(judged, found(judged), 0)
+    ((first, last),) = runs(hourly, judged, found(judged), 0)
     assert first == 72
     assert 72 + 24 <= last < 24 * 9 - 1
     assert judged.usual[0, 72 + 23] == pytest.approx(0, abs=0.1)
@@ -142,11 +142,14 @@ def test_error_rates_by_hand() -> None:
 
 
 def test_runs_are_parted_by_two_bins() -> None:
-    """A single bin that isn't a finding doesn't part an incident; suspects at its edges belong to it."""
+    """A single bin that isn't a finding doesn't part an incident, a night does; suspects at its edges belong to it."""
     p = np.array([[1e-9, 0.5, 1e-9, 5e-4, 0.5, 0.5, 1e-9, 0.5, 0.5, 5e-4]])
     nothing = np.zeros_like(p)
     judged = Judged(nothing, nothing, p, np.ones_like(p, np.bool_), np.zeros_like(p, np.bool_), nothing)
-    assert runs(judged, p < 1e-6, 0) == [(0, 3), (6, 6)]
+    ten = bins(np.zeros(10))
+    assert runs(ten, judged, p < 1e-6, 0) == [(0, 3), (6, 6)]
+    night = replace(ten, start_s=ten.start_s + np.where(np.arange(10) > 1, 8 * HOUR_S, 0))
+    assert runs(night, judged, p < 1e-6, 0) == [(0, 0), (2, 3), (6, 6)]
 
 
 def test_what_never_varied_is_judged_with_care() -> None:

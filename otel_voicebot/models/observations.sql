@@ -8,7 +8,7 @@ WITH done AS (
     SELECT *, CASE WHEN component IN ('tool', 'api') THEN coalesce(operation, provider) ELSE provider END AS service
     FROM operations
 )
-SELECT 'duration_s' AS measure, bot, component, service AS provider, model, NULL AS agent, NULL AS decision,
+SELECT 'duration_s' AS measure, bot, component, service AS provider, model, NULL::VARCHAR AS agent, NULL::VARCHAR AS decision,
     session_id, turn_index, start_unix_nano AS start_nano, duration_s AS value, error_type,
     component IN ('nlu', 'rag', 'tool', 'cache', 'api') AS waited
 FROM done

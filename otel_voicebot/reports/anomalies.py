@@ -102,7 +102,7 @@ class Incident:
         calls, n: sessions (of each bin, added up) and observations.
         usual, observed: geometric mean (of ``error_rate`` the share) in the past and now, in the measure's unit.
         z, p: of the bin that stands out most.
-        same_hour: the past was that of the same hour of other days, at the start.
+        same_hour: the past of that bin was the same hour of other days.
         past_bins: bins that it was of.
         affected: how many series of its measure and component were hit at the time, of ``comparable``.
         spread: what they have in common, in words.
@@ -294,6 +294,7 @@ def _widths(which: NDArray[np.int64], minutes: NDArray[np.int64], calls: NDArray
 
 
 def _incident(group: _Group, row: int, run: tuple[int, int]) -> tuple[Incident, Track]:
+    """What is said of a run of bins, in the measure's unit again."""
     bins, judged, series = group.bins, group.judged, group.series[row]
     first, last = run
     part = (row, slice(first, last + 1))
@@ -301,22 +302,21 @@ def _incident(group: _Group, row: int, run: tuple[int, int]) -> tuple[Incident, 
     known = np.isfinite(usual)
     worst = first + int(np.nanargmin(judged.p[part]))
     back = (lambda x: x) if bins.share else np.exp
-    end_s = int(bins.start_s[last]) + bins.width_s
     incident = Incident(
         series,
-        0,
-        datetime.fromtimestamp(int(bins.start_s[first]), UTC),
-        datetime.fromtimestamp(end_s, UTC),
-        last + 1 == len(bins.start_s),
-        bins.width_s // 60,
-        int(bins.calls[part].sum()),
-        int(n.sum()),
-        float(back(np.average(usual[known], weights=n[known]))),
-        float(back(bins.total[part].sum() / n.sum())),
-        float(judged.z[row, worst]),
-        float(judged.p[row, worst]),
-        bool(judged.same_hour[row, worst]),
-        int(judged.past[row, worst]),
+        episode=0,
+        start=datetime.fromtimestamp(int(bins.start_s[first]), UTC),
+        end=datetime.fromtimestamp(int(bins.start_s[last]) + bins.width_s, UTC),
+        ongoing=last + 1 == len(bins.start_s),
+        minutes=bins.width_s // 60,
+        calls=int(bins.calls[part].sum()),
+        n=int(n.sum()),
+        usual=float(back(np.average(usual[known], weights=n[known]))),
+        observed=float(back(bins.total[part].sum() / n.sum())),
+        z=float(judged.z[row, worst]),
+        p=float(judged.p[row, worst]),
+        same_hour=bool(judged.same_hour[row, worst]),
+        past_bins=int(judged.past[row, worst]),
     )
     observed = back(bins.mean[row])
     track = Track(

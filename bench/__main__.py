@@ -25,6 +25,7 @@ BENCHMARKS: Final = {
     "lookup": "a trace by its id in a store of 100 M spans, over the web port; what the index takes and costs",
     "segments": "waits cut into segments a second, at once and tick by tick",
     "compare": "simulated experiments: how often `compare` finds what is not there, and what is",
+    "anomalies": "simulated days: how often `anomalies` finds what is not there, and how soon what is",
     "report": "time and memory of `otel-voicebot report` over 1 M spans",
 }
 

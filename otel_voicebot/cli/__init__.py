@@ -14,6 +14,7 @@ import typer
 
 from otel_voicebot.cli import (
     analytics_report,
+    anomalies,
     business_dashboard,
     compact,
     compare,
@@ -51,6 +52,7 @@ VERBS: Final[tuple[tuple[str, Callable[..., object]], ...]] = (
     ("trace", trace.trace),
     ("logs", logs.logs),
     ("compare", compare.compare),
+    ("anomalies", anomalies.anomalies),
     ("doctor", doctor.doctor),
     ("import", import_.import_),
     ("export", export.export),

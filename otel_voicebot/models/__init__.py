@@ -15,6 +15,7 @@ live state needs). In reading order:
     turns, segments ─► breakdowns                         what the framework says of the same
     steps ─► operations                                   what was done
     operations ─► components, errors                      sections of a report
+    operations, turns, costs ─► observations ─► anomaly_bins   what may become unusual
     sessions ─► outcomes
      sessions ─► calls                                     short, eligible, contained
      calls, turns, components ─► kpis                      one number each

@@ -58,13 +58,10 @@ def exchanges(question: Question, now: datetime, compute: "Callable[[Exchanges],
 
 
 def nothing(scope: "Scope", what: str) -> NoDataError | UnreadableDataError:
-    """The error of a question that no row answers; damage goes first, as the answer may lie in what can't be read."""
-    filters = "".join(f", {name} {value}" for name, value in scope.filters.items())
-    message = f"no {what}: {scope.window()}{filters}, in {scope.data}"
-    if not scope.unreadable:
-        return NoDataError(message)
-    paths = tuple(item.path for item in scope.unreadable)
-    return UnreadableDataError(f"{message}; what can't be read was left out: {', '.join(paths[:3])}", paths)
+    """The error of a question that no row answers."""
+    from otel_voicebot.reports import scope as scopes  # noqa: PLC0415 - not for --help
+
+    return scopes.nothing(scope, what)
 
 
 def finish(scope: "Scope") -> int:

@@ -39,7 +39,7 @@ SECTIONS: Final = (
     *("kpis", "waits", "components", "outcomes", "errors", "segments", "breakdowns", "costs"),
     *("cost_by_session", "agents", "services", "caches", "intents", "workflows", "compliance", "mos"),
     *("latencies", "sla", "load", "concurrency", "conversation", "speech", "drop_off", "journey", "adapters"),
-    *("bots"),
+    "bots",
 )
 GROUPINGS: Final = (
     *("bot", "channel", "variant", "environment", "intent", "outcome", "end_reason", "escalated_by", "hour"),

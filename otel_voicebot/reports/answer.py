@@ -123,7 +123,7 @@ def _grouped(opened: Opened, wanted: Wanted) -> Grouped | None:
 
 def _compared(found: Report, earlier: Period, old: _Old | None) -> Report:
     known = {} if old is None else {kpi.name: kpi for kpi in old.kpis}
-    sessions = known["sessions"].value if known else None
+    sessions = int(known["sessions"].value or 0) if known else 0
     if not sessions:
         known = {}
     grouped = None if found.grouped is None else groups.against(found.grouped, old.grouped if old is not None else None)
@@ -132,6 +132,6 @@ def _compared(found: Report, earlier: Period, old: _Old | None) -> Report:
         found,
         scope=replace(found.scope, unreadable=tuple(dict.fromkeys(unread))),
         kpis=tuple(replace(kpi, previous=known.get(kpi.name)) for kpi in found.kpis),
-        before=Before(earlier, None if sessions is None else int(sessions)),
+        before=Before(earlier, sessions),
         grouped=grouped,
     )

@@ -1,6 +1,7 @@
 """A report as one HTML page that needs nothing from elsewhere: what ``report --format html`` writes.
 
-Cards with the main KPIs and how they changed, charts that answer to the mouse, and the tables. Charts are drawn by
+Cards with the main KPIs and how they changed, charts that answer to the mouse, the tables, and the document of
+``report --json`` for programs (``#report``). Charts are drawn by
 plotly's own script, which ships in its wheel and stands in the page. That script sets styles as it draws, so the policy
 allows styles written in the page; scripts only by their digests, and nothing is loaded (``pages``).
 """
@@ -14,7 +15,7 @@ from otel_voicebot.reports.grid import Grid, as_html
 from otel_voicebot.reports.kpis import Kpi
 from otel_voicebot.reports.measures import MEASURES
 from otel_voicebot.reports.plots import charts
-from otel_voicebot.reports.report import Report, head
+from otel_voicebot.reports.report import Report, document, head
 from otel_voicebot.reports.values import shown
 
 __all__ = ["CARDS", "effect", "render"]
@@ -68,6 +69,7 @@ def render(report: Report, grids: Sequence[Grid]) -> str:
         "cards": [_card(kpi, CARDS[kpi.name], report) for kpi in _chosen(report.kpis)],
         "charts": drawn,
         "figures": pages.embedded({chart.name: chart.figure for chart in drawn}),
+        "document": pages.embedded(document(report)),
         "tables": [as_html(grid) for grid in grids],
     }
     return pages.template("report.html.jinja").render(view)

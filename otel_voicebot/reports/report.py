@@ -29,11 +29,11 @@ class Before:
 
     Attributes:
         period: which.
-        sessions: that began in it; None where there is no data of that time.
+        sessions: that began in it.
     """
 
     period: Period
-    sessions: int | None
+    sessions: int
 
     def line(self) -> str:
         """What it is, in words."""

@@ -1,10 +1,15 @@
 """`report --section`, `--prices`, `--targets`: what is asked for, and what is wrong with it."""
 
+import csv
+import io
 import json
 from pathlib import Path
 
 import pytest
 
+from otel_voicebot.cli import report
+from otel_voicebot.models.groups import GROUPINGS
+from otel_voicebot.reports.report import SECTIONS
 from otel_voicebot.reports.sections import ON_REQUEST
 from tests.cli.conftest import Run
 from tests.models.twelve import HERE, tables, take_in
@@ -67,3 +72,85 @@ def test_what_is_wrong_is_said_in_a_sentence(run: Run, calls: str, words: tuple[
     assert "Traceback" not in done.stderr
     document = run("report", *words, "--json", "--data", calls)
     assert json.loads(document.stdout)["error"]["code"] == 2
+
+
+def test_the_names_are_those_that_there_are() -> None:
+    """What `--help` lists without loading anything is what reports and models have."""
+    assert set(report.SECTIONS) == set(SECTIONS)
+    assert list(report.GROUPINGS) == list(GROUPINGS)
+
+
+def test_groups_and_change_in_json_and_csv(run: Run, calls: str) -> None:
+    """Both have every KPI of each group with what it was before; the groups of two periods stand beside each other."""
+    words = ("report", "--since", "2026-03-04", "--until", "2026-03-07", "--change", "--data", calls)
+    found = json.loads(run(*words, "--group-by", "intent", "--json").stdout)
+    assert found["against"] == {
+        "since": "2026-03-01T00:00:00.000000Z",
+        "until": "2026-03-04T00:00:00.000000Z",
+        "sessions": 4,
+    }
+    turns = found["kpis"]["turns"]
+    assert (turns["value"], turns["previous"]["value"]) == (5, 6)
+    assert turns["change"] == {"absolute": -1, "relative": -1 / 6}
+    assert found["group_by"] == ["intent"]
+    assert found["groups_left_out"] == {"groups": 0, "sessions": 0}
+    groups = {one["group"]["intent"]: one for one in found["groups"]}
+    assert {name: one["sessions"] for name, one in groups.items()} == {"balance": 2, "complaint": 1, "loan": 1, None: 1}
+    assert groups["balance"]["kpis"]["turns"]["change"] == {"absolute": 2, "relative": 2}
+    lines = list(csv.DictReader(io.StringIO(run(*words, "--group-by", "intent", "--csv").stdout)))
+    assert len(lines) == 4 * len(found["kpis"])
+    row = next(line for line in lines if (line["intent"], line["kpi"]) == ("balance", "turns"))
+    assert (row["value"], row["previous"], row["change"]) == ("3", "1", "2")
+    table = run(*words, "--group-by", "intent").stdout
+    assert "compared with 2026-03-01T00:00:00.000Z..2026-03-04T00:00:00.000Z, 4 sessions" in table
+    assert "3  +2 (+200.0 %)" in table
+
+
+def test_several_sections(run: Run, calls: str) -> None:
+    """They stand below each other, in the order in which they are asked for."""
+    text = run("report", "--section", "intents", "--section", "outcomes", "--format", "md", "--data", calls).stdout
+    assert [line for line in text.splitlines() if line.startswith("## ")] == ["## Intents", "## Outcomes"]
+    found = json.loads(run("report", "--section", "intents", "--section", "costs", "--json", "--data", calls).stdout)
+    assert {"intents", "costs"} <= set(found["sections"])
+
+
+def test_charts_are_drawn_beside_the_report(run: Run, calls: str) -> None:
+    """Each is named on stderr; the report is printed as ever."""
+    done = run("report", "--charts", "pictures", "--csv", "--data", calls)
+    assert done.returncode == 0
+    assert done.stdout.startswith("kpi,value,unit")
+    drawn = sorted(path.name for path in Path("pictures").iterdir())
+    assert "spread.png" in drawn
+    assert [f"drawn: pictures/{name}" in done.stderr for name in drawn] == [True] * len(drawn)
+
+
+def test_intent_is_a_filter_of_every_verb_that_filters(run: Run, calls: str) -> None:
+    """It leaves the same calls everywhere, and is named where there are none."""
+    exported = run("export", "sessions", "--format", "jsonl", "--intent", "loan", "--data", calls).stdout
+    assert {json.loads(line)["intent"] for line in exported.splitlines()} == {"loan"}
+    found = json.loads(run("slow", "--intent", "loan", "--json", "--data", calls).stdout)
+    loans = {json.loads(line)["session_id"] for line in exported.splitlines()}
+    assert {turn["session_id"] for turn in found["turns"]} <= loans
+    verbs = (("report",), ("slow",), ("export", "turns"), ("doctor",), ("why",), ("compare", "a", "b", "--by", "bot"))
+    for verb in verbs:
+        done = run(*verb, "--intent", "nothing", "--data", calls)
+        assert done.returncode == 3, verb
+        assert "intent nothing" in done.stderr, verb
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--group-by", "mood"), "--group-by 'mood' is none; there is bot, channel"),
+        (("--section", "mood"), "--section 'mood' is none; there is kpis, waits"),
+        (("--change",), "--change compares with the period before: say with --since when this one begins"),
+        (("--change", "--since", "7d", "--group-by", "day"), "a day of this period isn't in the one before"),
+        (("--csv", "--section", "waits", "--section", "costs"), "csv holds one part, not waits and costs"),
+        (("--csv", "--section", "waits", "--group-by", "bot"), "csv holds one part, not waits and --group-by"),
+    ],
+)
+def test_misuse(run: Run, calls: str, words: tuple[str, ...], says: str) -> None:
+    """One sentence that says what to do, exit code 2."""
+    done = run("report", *words, "--data", calls)
+    assert done.returncode == 2
+    assert says in done.stderr

@@ -146,7 +146,7 @@ def _run(app: Callable[[], typer.Typer], name: str, words: list[str], said: list
         code = run.main(args=words, prog_name=name, standalone_mode=False)
         if sys.stdout is not None:
             sys.stdout.flush()
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):  # typer makes an exit with 1 of a broken pipe: here that means no
         return failures.reader_left()
     except Exception as error:  # noqa: BLE001 - the last stop: everything becomes a sentence and an exit code
         return failures.explain(error, said)

@@ -192,7 +192,7 @@ def _named(found: Grouped, group: Group) -> dict[str, object]:
 
 
 def _cell(kpi: Kpi, *, against: bool) -> str:
-    return f"{kpi.shown}  {kpi.shown_change}" if against and kpi.change is not None else kpi.shown
+    return f"{kpi.shown}, {kpi.shown_change}" if against and kpi.change is not None else kpi.shown
 
 
 def _name(value: str | None) -> str:

@@ -156,7 +156,7 @@ def test_groups_and_change_in_json_and_csv(run: Run, calls: str) -> None:
     assert (row["value"], row["previous"], row["change"]) == ("3", "1", "2")
     table = run(*words, "--group-by", "intent").stdout
     assert "compared with 2026-03-01T00:00:00.000Z..2026-03-04T00:00:00.000Z, 4 sessions" in table
-    assert "3  +2 (+200.0 %)" in table
+    assert "3, +2 (+200.0 %)" in table
 
 
 def test_several_sections(run: Run, calls: str) -> None:

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -124,6 +125,13 @@ def test_same_seed_same_answer() -> None:
     one, other = (why.compute(*tables, SCOPES, seed).change for seed in (7, 8))
     assert one.low_s != other.low_s
     assert one.low_s == pytest.approx(other.low_s, abs=0.02)
+
+
+def test_the_order_of_rows_says_nothing() -> None:
+    """A store hands rows out in another order each time: intervals and examples are the same all the same."""
+    tables = period("a", 1), period("b", 2, flash_s=1.1)
+    mixed = [table.take(np.random.default_rng(place).permutation(table.num_rows)) for place, table in enumerate(tables)]
+    assert why.compute(*mixed, SCOPES, 7) == why.compute(*tables, SCOPES, 7)
 
 
 def test_few_calls() -> None:

@@ -22,7 +22,7 @@ from otel_voicebot.reports.waits import equals, indices, truths, with_longest
 from otel_voicebot.spans.schema import TURNS
 from otel_voicebot.store.reader import Snapshot
 
-__all__ = ["PartOf", "RowsError", "Stored", "of_calls", "sampled"]
+__all__ = ["WHOLE", "PartOf", "RowsError", "Stored", "of_calls", "sampled"]
 
 _LABELS: Final = ("bot", "channel", "variant", "environment")
 _MOST_STALE: Final = 5000
@@ -64,6 +64,14 @@ def of_calls(sessions: Sequence[str]) -> str:
 
 def _quoted(names: Sequence[str]) -> str:
     return ", ".join("'" + name.replace("'", "''") + "'" for name in names) or "NULL"
+
+
+WHOLE: Final = """(count(*) = max(turn_index) AND min(turn_index) = 1
+    AND sum(turn_index) = count(*) * (count(*) + 1) // 2
+    -- a bit a turn, of the first 62: counting distinct ones takes five times as long
+    AND bit_count(bit_or(CASE WHEN turn_index BETWEEN 1 AND 62 THEN 1::BIGINT << (turn_index - 1) ELSE 0 END))
+        = least(count(*), 62))"""
+"""Of the rows of a call's turns, whether they number them from 1 without a hole, one row each; an aggregate."""
 
 
 class RowsError(Exception):
@@ -164,12 +172,7 @@ class Stored:
             f"""CREATE TEMP TABLE counted AS
             SELECT session_id, max(computed_at) AS computed_at, max(turn_index) AS numbered,
                 max(epoch_us(end_time)) * 1000 AS last_ended,
-                count(*) = max(turn_index) AND min(turn_index) = 1
-                    AND sum(turn_index) = count(*) * (count(*) + 1) // 2
-                    -- a bit a turn, of the first 62: counting distinct ones takes five times as long
-                    AND bit_count(bit_or(
-                        CASE WHEN turn_index BETWEEN 1 AND 62 THEN 1::BIGINT << (turn_index - 1) ELSE 0 END
-                    )) = least(count(*), 62) AS whole,
+                {WHOLE} AS whole,
                 {given_up} AS given_up
             FROM latest GROUP BY session_id"""
         )

@@ -362,6 +362,22 @@ ERRORS: Final = _metric(
 TOKENS: Final = _metric(
     "voicebot.tokens", "counter", "{token}", "bot provider model direction", "Tokens by direction: input, output."
 )
+COST: Final = _metric(
+    "voicebot.cost",
+    "counter",
+    "USD",
+    _OPERATION_LABELS,
+    "What was used and has a known price: STT, LLM and TTS operations, and telephone lines (component telephony, the "
+    "channel as model) when their call has ended; at the prices that the process was started with.",
+)
+COST_OPERATIONS: Final = _metric(
+    "voicebot.cost.operations",
+    "counter",
+    "{operation}",
+    "bot component priced",
+    "Things that are paid for, by whether their price and usage are known (true, false): `voicebot.cost` is the cost "
+    "of the true ones alone.",
+)
 CACHE_LOOKUPS: Final = _metric(
     "voicebot.cache.lookups", "counter", "{lookup}", "bot cache level result", "Cache lookups by result: hit, miss."
 )
@@ -529,6 +545,14 @@ SELF_QUESTIONS: Final = _metric(
     "{request}",
     "outcome",
     "Requests at the web port: answered, not_found, wrong, unauthenticated, later (busy, or it took too long), failed.",
+)
+PRICES_DATE: Final = _metric(
+    "voicebot.prices.date",
+    "gauge",
+    "s",
+    "source",
+    "Day that the prices in use are of (unix time), by source: the price file; genai-prices with its version, once a "
+    "model was priced by it.",
 )
 SELF_QUEUE: Final = _metric("voicebot.queue.depth", "gauge", "{span}", "", "Spans waiting for the worker.")
 SELF_EVICTED: Final = _metric(

@@ -162,6 +162,9 @@ class Settings(BaseSettings):
     targets: Path | None = None
     """Latency targets (YAML or JSON) of the report's section `sla`. Unset: built-in ones."""
 
+    quotas: Path | None = None
+    """Quotas of services and budgets (YAML or JSON), for the report's sections `services` and `quotas`."""
+
     human_interaction_usd: float = Field(default=5.0, ge=0, allow_inf_nan=False)
     """What it costs when a human takes a call, USD: what `cost_savings_usd` counts for each that the bot kept."""
 

@@ -1,7 +1,7 @@
 """Counts a data directory anew: raw ``spans`` files, pyarrow and plain Python, nothing of the package.
 
-``python tests/raw_counts.py DATA`` prints ``{"kpis": ..., "metrics": ...}``. Written from the definitions, not from the
-SQL: what it computes is what the report and ``/metrics`` must say of the same spans.
+``python tests/raw_counts.py DATA [PRICES]`` prints ``{"kpis": ..., "metrics": ...}``. Written from the
+definitions, not from the SQL: what it computes is what the report and ``/metrics`` must say of the same spans.
 """
 
 import json
@@ -320,6 +320,56 @@ def event_kpis(spans: list[Span]) -> dict[str, Span]:
     return {"completion_rate": kpi(ended, told["voicebot.event.workflow_started"])}
 
 
+def cost_of(one: Span, prices: Span) -> float | None:
+    """USD of an operation that is paid for; None where its usage is unknown. One price for each kind of service."""
+    kind = one["component"]
+    price = prices[kind][0]
+    if kind == "stt":
+        return None if one["audio_s"] is None else one["audio_s"] * price["per_second"]
+    if kind == "tts":
+        return None if one["characters"] is None else one["characters"] * price["per_character"]
+    if one["input_tokens"] is None or one["output_tokens"] is None:
+        return None
+    put, out = one["input_tokens"] * price["per_million_input"], one["output_tokens"] * price["per_million_output"]
+    return (put + out) / 1_000_000
+
+
+def paid(operations: list[Span], sessions: list[Span], prices: Span) -> list[Span]:
+    """What is paid for, with its labels: operations, and the lines of calls."""
+    served = [one for one in operations if one["component"] in ("stt", "llm", "tts")]
+    rates = {one["channel"]: one["per_minute"] for one in prices["telephony"]}
+    return [
+        *({**_labels(one, "bot component provider model"), "usd": cost_of(one, prices)} for one in served),
+        *(
+            {
+                "bot": one["bot"],
+                "component": "telephony",
+                "provider": "",
+                "model": one["channel"],
+                "usd": one["duration"] / 60 * rates[one["channel"]],
+            }
+            for one in sessions
+            if one["channel"] in rates
+        ),
+    ]
+
+
+def cost_kpis(things: list[Span], sessions: list[Span]) -> dict[str, Span]:
+    """Of money."""
+    usd = total(one["usd"] for one in things)
+    priced = sum(one["usd"] is not None for one in things)
+    resolved = sum(one["outcome"] == "resolved" for one in sessions)
+    minutes = math.fsum(one["duration"] for one in sessions) / 60
+    left = len(things) - priced
+    return {
+        "cost_usd": kpi(usd, excluded=left),
+        "cost_per_session_usd": kpi(usd, len(sessions), left),
+        "cost_per_resolved_usd": kpi(usd, resolved, left),
+        "cost_per_talk_minute_usd": kpi(usd, minutes, left),
+        "priced_share": kpi(priced, len(things)),
+    }
+
+
 # ---- metrics --------------------------------------------------------------------------------------------------------
 
 
@@ -378,6 +428,15 @@ def operation_samples(into: Samples, operations: list[Span]) -> None:
             into.add("voicebot_nlu_classifications_total", bot=one["bot"], result=result, fallback=fallback)
 
 
+def cost_samples(into: Samples, things: list[Span]) -> None:
+    """What is paid for."""
+    for one in things:
+        if one["usd"] is not None:
+            into.add("voicebot_cost_total", one["usd"], **_labels(one, "bot component provider model"))
+        known = "false" if one["usd"] is None else "true"
+        into.add("voicebot_cost_operations_total", bot=one["bot"], component=one["component"], priced=known)
+
+
 def turn_samples(into: Samples, turns: list[Span]) -> None:
     """What turns feed."""
     for turn in turns:
@@ -426,8 +485,8 @@ def _grouped(spans: Iterable[Span], key: Callable[[Span], Any]) -> dict[Any, lis
     return groups
 
 
-def count(data: Path) -> dict[str, Any]:
-    """KPIs and samples of everything in a data directory."""
+def count(data: Path, prices: Span | None) -> dict[str, Any]:
+    """KPIs and samples of everything in a data directory; what it costs where prices are told."""
     spans, rows = read_spans(data)
     for span in spans:
         span["component"] = component(span)
@@ -445,6 +504,8 @@ def count(data: Path) -> dict[str, Any]:
     operation_samples(samples, operations)
     turn_samples(samples, turns)
     session_samples(samples, sessions, spans)
+    things = paid(operations, sessions, prices) if prices else []
+    cost_samples(samples, things)
     return {
         "rows": rows,
         "components": Counter(span["component"] for span in spans),
@@ -453,10 +514,12 @@ def count(data: Path) -> dict[str, Any]:
             **turn_kpis(turns),
             **operation_kpis(operations),
             **event_kpis(spans),
+            **(cost_kpis(things, sessions) if prices else {}),
         },
         "metrics": [[name, dict(labels), value] for (name, labels), value in sorted(samples.values.items())],
     }
 
 
 if __name__ == "__main__":
-    print(json.dumps(count(Path(sys.argv[1])), indent=1))
+    told = json.loads(Path(sys.argv[2]).read_text()) if sys.argv[2:] else None
+    print(json.dumps(count(Path(sys.argv[1]), told), indent=1))

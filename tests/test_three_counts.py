@@ -1,6 +1,7 @@
 """``/metrics``, the report and a script that reads the raw files count the same calls, and agree exactly."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -38,6 +39,7 @@ MOVED = {
         s.ORCHESTRATOR_REQUESTS,
     ),
     *(s.ORCHESTRATOR_LATENCY, s.SELF_RECEIVED, s.SELF_COMMITTED, s.BROKEN_RULES, s.ABANDONED_WAIT, s.SEGMENT_DURATION),
+    *(s.COST, s.COST_OPERATIONS, s.PRICES_DATE),
 }
 """What these calls move; ``voicebot.sessions.active`` while they run."""
 UNMOVED = {
@@ -63,16 +65,27 @@ UNMOVED = {
     s.SELF_EVICTED: "few calls were open at a time",
 }
 
-NOT_SHARED = (s.SESSIONS_ACTIVE, *UNMOVED, s.SELF_RECEIVED, s.SELF_COMMITTED, s.BROKEN_RULES, s.SEGMENT_DURATION)
+NOT_SHARED = (
+    *(s.SESSIONS_ACTIVE, *UNMOVED, s.SELF_RECEIVED, s.SELF_COMMITTED, s.BROKEN_RULES, s.SEGMENT_DURATION),
+    s.PRICES_DATE,
+)
 """Metrics that the raw script doesn't count; what breaks a rule stands in each turn's ``quality``. It doesn't cut waits
 into segments either: that they add up to the waits is checked here, the cut by tests of its own."""
 
 COUNTED_ELSEWHERE = {
-    *("fcr_1d", "fcr_7d", "fcr_30d", "strict_containment_24h", "mos", "priced_share"),
-    *("cost_usd", "cost_per_session_usd", "cost_per_resolved_usd", "cost_per_talk_minute_usd"),
+    *("fcr_1d", "fcr_7d", "fcr_30d", "strict_containment_24h", "mos"),
 }
-"""KPIs of callers, scores and prices, which these calls don't have: a script of its own counts them in the twelve calls
+"""KPIs of callers and scores, which these calls don't have: a script of its own counts them in the twelve calls
 of ``tests/data/kpis``."""
+
+PRICES = {
+    "date": "2026-03-01",
+    "stt": [{"per_second": 0.5}],
+    "tts": [{"per_character": 0.25}],
+    "llm": [{"per_million_input": 1_000_000, "per_million_output": 2_000_000}],
+    "telephony": [{"channel": "phone", "per_minute": 6.0}],
+}
+"""Large, so that what is rounded to 1e-12 is the same to nine digits."""
 
 _NLU = "voicebot_nlu_classifications_total"
 SHARED = {
@@ -88,6 +101,8 @@ SHARED = {
     "cache_hit_rate": ("voicebot_cache_lookups_total{result=hit}", "voicebot_cache_lookups_total"),
     "input_tokens": ("voicebot_tokens_total{direction=input}", None),
     "output_tokens": ("voicebot_tokens_total{direction=output}", None),
+    "cost_usd": ("voicebot_cost_total", None),
+    "priced_share": ("voicebot_cost_operations_total{priced=true}", "voicebot_cost_operations_total"),
     "low_confidence_rate": (
         f"{_NLU}{{result=low_confidence}}",
         f"{_NLU}{{result=low_confidence}} + {_NLU}{{result=confident}}",
@@ -136,7 +151,9 @@ def counted_demo(data: Path) -> Iterator[Counts]:
     """A demo in a fresh directory, drained, and counted by all three while its endpoint is still up."""
     options = ["demo", "--calls", str(CALLS), "--concurrency", str(CALLS), "--data", str(data), "--linger", "300"]
     command = [sys.executable, "-c", PROGRAM, *options, "--metrics-addr", "127.0.0.1:0"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as demo:
+    data.with_name("prices.json").write_text(json.dumps(PRICES))
+    priced = {**os.environ, "OTEL_VOICEBOT_PRICES": str(data.with_name("prices.json"))}
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=priced) as demo:
         try:
             yield _count(demo, data)
         finally:
@@ -157,10 +174,10 @@ def _count(demo: "subprocess.Popen[str]", data: Path) -> Counts:
     else:
         pytest.fail("the demo ended early")
     metrics = scrape(url)
-    report = subprocess.run(
-        [sys.executable, "-c", PROGRAM, "report", "--json", "--data", str(data)], capture_output=True, check=True
-    )
-    raw = subprocess.run([sys.executable, str(RAW_COUNTS), str(data)], capture_output=True, check=True)
+    prices = str(data.with_name("prices.json"))
+    asked = ["report", "--json", "--data", str(data), "--prices", prices]
+    report = subprocess.run([sys.executable, "-c", PROGRAM, *asked], capture_output=True, check=True)
+    raw = subprocess.run([sys.executable, str(RAW_COUNTS), str(data), prices], capture_output=True, check=True)
     return Counts(metrics, json.loads(report.stdout), json.loads(raw.stdout), polled)
 
 

@@ -18,6 +18,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from otel_voicebot.app.call_log import CallLog
 from otel_voicebot.app.pipeline import Pipeline
+from otel_voicebot.app.policy import prices_of
 from otel_voicebot.app.warming import warm_up
 from otel_voicebot.embedded import PipelineProcessor, SessionProcessor, Worker
 from otel_voicebot.exporters import MetricsServer, VoicebotCollector
@@ -206,6 +207,7 @@ def configure(
         UsageError: a setting is wrong. Nothing else is ever raised: a taken port or a full disk is a warning.
     """
     chosen = load(**(settings.model_dump() if settings else {}) | overrides)
+    prices_of(chosen)  # a wrong file is told here, and not on the worker's thread
     with _running.lock:
         if _running.handle is not None:
             if _running.handle.settings != chosen:

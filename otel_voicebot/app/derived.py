@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 
 import pyarrow as pa
 
+from otel_voicebot.app.policy import prices_of
 from otel_voicebot.live import Aggregator, Live
 from otel_voicebot.selfmetrics import SelfMetrics
 from otel_voicebot.settings import Settings
@@ -23,12 +24,15 @@ class Derived(Generic[L]):
     from the disk.
 
     Args:
-        settings: idle timeout, bounds, tick interval.
+        settings: idle timeout, bounds, tick interval, price file.
         metrics: the package's own counters.
         aggregator: takes the derived metrics.
         emit: takes rows of turns and sessions; see ``Live``.
         tick_share: a tick has a fixed cost, so the next one comes so many times the CPU seconds of the last later.
         make: makes the live state.
+
+    Raises:
+        UsageError: the price file is wrong.
     """
 
     def __init__(
@@ -48,6 +52,7 @@ class Derived(Generic[L]):
             aggregator,
             metrics,
             emit,
+            prices=prices_of(settings),
             idle_timeout_s=settings.session_idle_timeout,
             max_sessions=settings.max_sessions,
             max_spans=settings.max_spans,

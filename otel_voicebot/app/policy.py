@@ -1,10 +1,12 @@
-"""Settings to content policy."""
+"""Settings to content policy, and to prices."""
 
 from otel_voicebot.dialects import COLUMNS, DIALECTS, load
+from otel_voicebot.models.price_file import read_prices
+from otel_voicebot.models.pricing import Prices
 from otel_voicebot.processors import Bounds, Policy
 from otel_voicebot.settings import Settings
 
-__all__ = ["policy_of"]
+__all__ = ["policy_of", "prices_of"]
 
 
 def policy_of(settings: Settings) -> Policy:
@@ -22,3 +24,12 @@ def policy_of(settings: Settings) -> Policy:
         bounds=Bounds(settings.max_attributes, settings.max_attribute_length),
         dialects=(*own, *DIALECTS),
     )
+
+
+def prices_of(settings: Settings) -> Prices:
+    """What the process counts costs by.
+
+    Raises:
+        UsageError: the price file is wrong; the message names it, the field and the value.
+    """
+    return Prices(None if settings.prices is None else read_prices(settings.prices))

@@ -1,6 +1,7 @@
 """What every reading verb does: open the data for a question, answer, say what was left out."""
 
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from otel_voicebot.cli.options import Question
@@ -10,11 +11,12 @@ from otel_voicebot.errors import NoDataError, UnreadableDataError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from otel_voicebot.models.pricing import Prices
     from otel_voicebot.reports.exchanges import Exchanges
     from otel_voicebot.reports.scope import Scope
     from otel_voicebot.reports.source import Opened
 
-__all__ = ["ask", "exchanges", "finish", "nothing"]
+__all__ = ["ask", "exchanges", "finish", "listed", "nothing"]
 
 Answer = TypeVar("Answer")
 
@@ -37,6 +39,19 @@ def ask(
     limits = Terms(short_session_s=asked.short_session_s, human_interaction_usd=asked.human_interaction_usd, as_of=now)
     terms = limits if kpis else None
     return source.ask(asked.data, question.selection(now), now, compute, brief=brief, cut=cut, terms=terms, kept=kept)
+
+
+def listed(question: Question, prices: Path | None) -> "Prices":
+    """The prices of ``--prices``, or of the setting, beside those that are known anyway.
+
+    Raises:
+        UsageError: the file is wrong; the message names it, the field and the value.
+    """
+    from otel_voicebot.models.price_file import read_prices  # noqa: PLC0415 - not for --help
+    from otel_voicebot.models.pricing import Prices  # noqa: PLC0415
+
+    chosen = prices or question.settings().prices
+    return Prices(None if chosen is None else read_prices(chosen))
 
 
 def exchanges(question: Question, now: datetime, compute: "Callable[[Exchanges], Answer]") -> Answer:

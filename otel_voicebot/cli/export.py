@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from otel_voicebot.cli import output as out
-from otel_voicebot.cli.asking import ask, finish, nothing
+from otel_voicebot.cli.asking import ask, finish, listed, nothing
 from otel_voicebot.cli.options import (
     Bot,
     Channel,
@@ -14,6 +14,7 @@ from otel_voicebot.cli.options import (
     Environment,
     Json,
     Output,
+    PriceFile,
     Question,
     Since,
     Until,
@@ -42,18 +43,23 @@ def export(
         Literal["csv", "jsonl", "parquet", "json"] | None,
         typer.Option("--format", help="How to write it. Default: csv.", show_default=False),
     ] = None,
+    prices: PriceFile = None,
     json: Json = False,
     output: Output = None,
 ) -> int:
     """Write spans, turns or sessions for other tools.
 
     The columns are those of `otel-voicebot schema`. In CSV a missing value is an empty cell, lists and maps are JSON.
+    What turns and sessions cost is computed now: without a price file only known model calls have a price.
     """
     kind = chosen_format(format_, "csv", json=json)
     question = Question(data, since, until, bot, channel, variant, environment)
     from otel_voicebot.reports import export as writing  # noqa: PLC0415 - not for --help
 
+    listing = listed(question, prices)
+
     def write(opened: "Opened") -> "Scope":
+        told = "" if table == "spans" else f"; {listing.give(opened.engine)}"
         rows = writing.rows(opened, table)
         if not rows.num_rows:
             raise nothing(opened.scope, table)
@@ -61,7 +67,7 @@ def export(
             out.write_json(writing.document(opened.scope, table, rows), output)
         else:
             out.write_all(writing.encode(rows, kind), output)
-        out.note(f"{rows.num_rows} {table}")
+        out.note(f"{rows.num_rows} {table}{told}")
         return opened.scope
 
     return finish(ask(question, datetime.now(UTC), write, cut=table == "turns"))

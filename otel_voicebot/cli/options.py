@@ -23,6 +23,7 @@ __all__ = [
     "Format",
     "Json",
     "Output",
+    "PriceFile",
     "Question",
     "Since",
     "Until",
@@ -60,6 +61,15 @@ Format = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; short for --format json.")]
 Csv = Annotated[bool, typer.Option("--csv", help="Short for --format csv.")]
 Output = Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Write there instead of to stdout.")]
+PriceFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--prices",
+        metavar="FILE",
+        help="What speech, lines and models of your own cost (YAML or JSON). Default: $OTEL_VOICEBOT_PRICES.",
+        show_default=False,
+    ),
+]
 
 _AGO: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}

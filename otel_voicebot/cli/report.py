@@ -4,12 +4,12 @@ import threading
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import typer
 
 from otel_voicebot.cli import output as out
-from otel_voicebot.cli.asking import ask, exchanges, finish, nothing
+from otel_voicebot.cli.asking import ask, exchanges, finish, listed, nothing
 from otel_voicebot.cli.options import (
     Bot,
     Channel,
@@ -19,6 +19,7 @@ from otel_voicebot.cli.options import (
     Format,
     Json,
     Output,
+    PriceFile,
     Question,
     Since,
     Until,
@@ -41,11 +42,15 @@ Section = Annotated[
         "errors",
         "segments",
         "breakdowns",
+        "summary",
         "costs",
         "cost_by_session",
         "agents",
+        "agent_costs",
         "services",
+        "quotas",
         "caches",
+        "cache_entries",
         "intents",
         "workflows",
         "compliance",
@@ -59,6 +64,7 @@ Section = Annotated[
         "drop_off",
         "journey",
         "adapters",
+        "intent_schemas",
         "bots",
     ]
     | None,
@@ -70,21 +76,22 @@ Section = Annotated[
         show_default=False,
     ),
 ]
-PriceFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--prices",
-        metavar="FILE",
-        help="What speech, lines and models of your own cost (YAML or JSON). Default: $OTEL_VOICEBOT_PRICES.",
-        show_default=False,
-    ),
-]
 TargetsFile = Annotated[
     Path | None,
     typer.Option(
         "--targets",
         metavar="FILE",
         help="Latency targets of the section sla (YAML or JSON). Default: $OTEL_VOICEBOT_TARGETS.",
+        show_default=False,
+    ),
+]
+
+QuotasFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--quotas",
+        metavar="FILE",
+        help="Quotas and budgets of the sections services and quotas (YAML or JSON). Default: $OTEL_VOICEBOT_QUOTAS.",
         show_default=False,
     ),
 ]
@@ -102,6 +109,7 @@ def report(
     section: Section = None,
     prices: PriceFile = None,
     targets: TargetsFile = None,
+    quotas: QuotasFile = None,
     format_: Format = None,
     json: Json = False,
     csv: Csv = False,
@@ -114,7 +122,7 @@ def report(
     kind = chosen_format(format_, "table", json=json, csv=csv)
     question = Question(data, since, until, bot, channel, variant, environment)
     now = datetime.now(UTC)
-    found = _computed(question, now, section or "kpis", prices, targets)
+    found = _computed(question, now, section or "kpis", Files(prices, targets, quotas))
     if not found.value("sessions"):
         raise nothing(found.scope, "sessions")
     if section == "segments":
@@ -126,25 +134,37 @@ def report(
     return finish(found.scope)
 
 
-def _computed(question: Question, now: datetime, section: str, prices: Path | None, targets: Path | None) -> "Report":
+class Files(NamedTuple):
+    """What a user says of prices and limits; None: as the settings say."""
+
+    prices: Path | None = None
+    targets: Path | None = None
+    quotas: Path | None = None
+
+
+def _computed(question: Question, now: datetime, section: str, files: Files) -> "Report":
     """The report with the section that was asked for."""
-    from otel_voicebot.models.price_file import read_prices  # noqa: PLC0415 - not for --help
-    from otel_voicebot.models.pricing import Prices, preload  # noqa: PLC0415
+    from otel_voicebot.models.pricing import preload  # noqa: PLC0415 - not for --help
+    from otel_voicebot.models.quotas import Moment, read_quotas  # noqa: PLC0415
+    from otel_voicebot.models.quotas import as_rows as quota_rows  # noqa: PLC0415
     from otel_voicebot.models.targets import DEFAULTS, as_rows, cache_rows, read_targets  # noqa: PLC0415
     from otel_voicebot.reports.report import compute  # noqa: PLC0415
     from otel_voicebot.reports.sections import ON_REQUEST  # noqa: PLC0415
     from otel_voicebot.reports.sections import section as asked_for  # noqa: PLC0415
 
     threading.Thread(target=preload, daemon=True).start()  # a fifth of a second, while the engine reads files
-    settings = question.settings()
-    priced, limits = prices or settings.prices, targets or settings.targets
-    listing = Prices(None if priced is None else read_prices(priced))
+    settings, chosen = question.settings(), question.selection(now)
+    limits, quotas = files.targets or settings.targets, files.quotas or settings.quotas
+    listing = listed(question, files.prices)
     held = DEFAULTS if limits is None else read_targets(limits)
+    moment = Moment(chosen.until or now, chosen.since, chosen.every)
+    allowed = quota_rows(None if quotas is None else read_quotas(quotas), moment)
 
     def answer(opened: "Opened") -> "Report":
         told = listing.give(opened.engine)
         opened.engine.give("targets", as_rows(held))
         opened.engine.give("cache_targets", cache_rows(held))
+        opened.engine.give("quotas", allowed)
         found = replace(compute(opened.engine, opened.scope), prices=told)
         return replace(found, asked=asked_for(section, opened.engine)) if section in ON_REQUEST else found
 

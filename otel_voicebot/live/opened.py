@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 from otel_voicebot import semconv
 from otel_voicebot.live.aggregate import Aggregator
 from otel_voicebot.live.calls import OpenSession, OpenTurn, Place
+from otel_voicebot.live.costs import Costing
 from otel_voicebot.live.framed import Framed, of_frameworks
 from otel_voicebot.live.rows import Part, Rows, facts
 from otel_voicebot.models.prepared import NARROW, Prepared
+from otel_voicebot.models.pricing import Prices
 from otel_voicebot.models.terms import SHORT_SESSION_S
 from otel_voicebot.selfmetrics import SelfMetrics
 
@@ -46,6 +48,7 @@ class Opened(ABC):
         metrics: SelfMetrics,
         emit: Emit,
         *,
+        prices: Prices | None = None,
         idle_timeout_s: float = 600.0,
         max_sessions: int = 10_000,
         max_spans: int = 500_000,
@@ -55,6 +58,7 @@ class Opened(ABC):
         self._aggregator = aggregator
         self._metrics = metrics
         self._emit = emit
+        self._costing = Costing(prices or Prices(), metrics)
         self._idle_timeout_s = idle_timeout_s
         self._max_sessions = max_sessions
         self._max_spans = max_spans

@@ -31,6 +31,7 @@ class Live(Opened):
         aggregator: takes the metrics.
         metrics: takes late, evicted, restated.
         emit: takes finished rows of turns and sessions: the models' columns and ``revision``.
+        prices: where the prices of what is used come from; None: known model calls only.
         idle_timeout_s: a session without a span for so long has ended.
         max_sessions: sessions held open; beyond, the longest idle is closed as it is.
         max_spans: spans of open sessions held in memory, the same.
@@ -117,6 +118,7 @@ class Live(Opened):
         for session in sessions.values():
             session.turns[LOOSE].counted = len(session.turns[LOOSE].parts)
         record.record_operations(self._aggregator, found.operations)
+        self._costing.record_operations(self._aggregator, found.operations)
         for counted in found.operations["session_id"].value_counts().to_pylist():
             sessions[counted["values"]].operations += counted["counts"]
         record.record_handoffs(self._aggregator, found.handoffs)
@@ -149,6 +151,7 @@ class Live(Opened):
         restated = {key for key, revision in revisions.items() if revision > 1}
         operations = without(operations_of(rows, self._models.nested()), restated)
         record.record_operations(self._aggregator, operations)
+        self._costing.record_operations(self._aggregator, operations)
         for counted in operations["session_id"].value_counts().to_pylist():
             self._open[counted["values"]].operations += counted["counts"]
         record.record_handoffs(self._aggregator, without(handoffs_of(rows), restated))
@@ -192,6 +195,7 @@ class Live(Opened):
             computed = computed.set_column(position, "complete", pa.array([False] * computed.num_rows))
         record.record_sessions(self._aggregator, computed)
         computed = computed.drop_columns(record.JUDGED)
+        self._costing.record_lines(self._aggregator, computed)
         self._compare(computed)
         self._emit("sessions", computed.append_column("revision", pa.array([1] * computed.num_rows, pa.int32())))
 

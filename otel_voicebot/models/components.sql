@@ -43,8 +43,8 @@ FROM (
         count(CASE WHEN component = 'tts' THEN audio_s END) AS made,
         sum(CASE WHEN component = 'tts' THEN audio_s END) AS made_s,
         count(CASE WHEN component = 'llm' AND output_tokens IS NOT NULL THEN input_tokens END) AS told,
-        try_cast(sum(CASE WHEN component = 'llm' AND output_tokens IS NOT NULL THEN greatest(input_tokens - coalesce(cached_input_tokens, 0), 0) END) AS BIGINT) AS fresh_tokens,
-        try_cast(sum(CASE WHEN component = 'llm' AND output_tokens IS NOT NULL THEN least(coalesce(cached_input_tokens, 0), input_tokens) END) AS BIGINT) AS cached_tokens,
+        try_cast(sum(CASE WHEN component = 'llm' AND output_tokens IS NOT NULL AND input_tokens IS NOT NULL THEN greatest(input_tokens - coalesce(cached_input_tokens, 0), 0) END) AS BIGINT) AS fresh_tokens,
+        try_cast(sum(CASE WHEN component = 'llm' AND output_tokens IS NOT NULL AND input_tokens IS NOT NULL THEN least(coalesce(cached_input_tokens, 0), input_tokens) END) AS BIGINT) AS cached_tokens,
         try_cast(sum(CASE WHEN component = 'llm' AND input_tokens IS NOT NULL THEN output_tokens END) AS BIGINT) AS told_output_tokens
     FROM operations
     GROUP BY component, provider, model

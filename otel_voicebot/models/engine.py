@@ -69,6 +69,11 @@ class Selection:
     variant: str | None = None
     environment: str | None = None
 
+    @property
+    def every(self) -> bool:
+        """Whether sessions of every bot, channel, variant and environment are meant."""
+        return all(getattr(self, label) is None for label in _LABELS)
+
     def where(self) -> tuple[str, list[object]]:
         """An SQL condition over sessions and its parameters; the condition is empty when all are meant."""
         terms = {"since": "start_time >= ?", "until": "start_time < ?"}

@@ -103,6 +103,15 @@ class PriceFile(_Entry):
     llm: tuple[Llm, ...] = ()
     telephony: tuple[Telephony, ...] = ()
 
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        channels = [entry.channel for entry in self.telephony]
+        twice = next((name for name in channels if channels.count(name) > 1), None)
+        if twice is not None:
+            msg = f"telephony has two prices of the channel {twice!r}"
+            raise ValueError(msg)
+        return self
+
     def find(self, component: str, provider: str | None, model: str | None) -> ServicePrice | None:
         """The entry that names a service most closely; the first of several alike."""
         entries: dict[str, tuple[ServicePrice, ...]] = {"stt": self.stt, "tts": self.tts, "llm": self.llm}

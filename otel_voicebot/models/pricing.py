@@ -14,12 +14,12 @@ import pyarrow as pa
 
 from otel_voicebot.models.price_file import PriceFile, ServicePrice, Telephony
 
-__all__ = ["Price", "Priced", "Prices", "Service", "preload"]
+__all__ = ["LIBRARY", "Price", "Priced", "Prices", "Service", "listing", "preload"]
 
 _ALWAYS: Final = (datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
 _ANY_TOKENS: Final = (0, 1 << 62)
 _MILLION: Final = 1_000_000
-_LIBRARY: Final = "genai-prices"
+LIBRARY: Final = "genai-prices"
 _PROVIDERS: Final = {"x_ai": "x-ai", "azure.ai.inference": "azure", "gcp.gen_ai": "google"}
 """OpenTelemetry's names of providers that genai-prices knows by another one."""
 
@@ -87,7 +87,7 @@ class Prices:
         lines = [] if self.file is None else [_line(entry) for entry in self.file.telephony]
         engine.give("telephony_prices", lines)
         own = [] if self.file is None else [f"a price file of {self.file.date}"]
-        listed = [_listing()] if any(row.source == _LIBRARY for row in rows) else []
+        listed = [_told()] if any(row.source == LIBRARY for row in rows) else []
         return (
             f"prices from {' and '.join(own + listed)}"
             if own or listed
@@ -113,13 +113,18 @@ def _price(service: Service, entry: ServicePrice, source: str) -> Price:
     return Price(*service, source)._replace(**entry.usd())
 
 
-def _listing() -> str:
-    """The version of genai-prices, and the latest day on which a price in it changed."""
+def listing() -> tuple[str, date | None]:
+    """genai-prices with its version, and the latest day up to today on which a price in it changed."""
     from importlib.metadata import version  # noqa: PLC0415 - reads the disk
 
     days = [day for one in _models() for day in _days(one)]
     latest = max((day for day in days if day <= datetime.now(UTC).date()), default=None)
-    return f"{_LIBRARY} {version(_LIBRARY)}" + (f" (latest change {latest})" if latest else "")
+    return f"{LIBRARY} {version(LIBRARY)}", latest
+
+
+def _told() -> str:
+    name, latest = listing()
+    return name + (f" (latest change {latest})" if latest else "")
 
 
 def preload() -> None:
@@ -181,7 +186,7 @@ def _tiers(service: Service, told: Any, start: datetime, end: datetime) -> list[
             "output_usd": output or 0.0,
             "request_usd": request,
         }
-        found.append(Price(*service, _LIBRARY, start, end, begin, beyond)._replace(**prices))
+        found.append(Price(*service, LIBRARY, start, end, begin, beyond)._replace(**prices))
     return found
 
 

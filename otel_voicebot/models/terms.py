@@ -27,6 +27,9 @@ GIVEN: Final = {
     "cache_targets": "cache VARCHAR, target DOUBLE",
     "targets": """position BIGINT, component VARCHAR, bot VARCHAR, operation VARCHAR, quantile VARCHAR,
         target_s DOUBLE, asked BOOLEAN""",
+    "quotas": """position BIGINT, service VARCHAR, component VARCHAR, period VARCHAR, unit VARCHAR, allowed DOUBLE,
+        warning_share DOUBLE, begin_time TIMESTAMPTZ, end_time TIMESTAMPTZ, at_time TIMESTAMPTZ, begin_us BIGINT,
+        elapsed_us BIGINT, period_us BIGINT, whole BOOLEAN""",
 }
 """Tables that an engine is given (``Engine.give``), with their columns; empty until then."""
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from otel_voicebot.reports.scope import Scope
 from otel_voicebot.reports.source import Opened
 from otel_voicebot.reports.values import plain
-from otel_voicebot.spans.schema import SPANS_READ, TABLES
+from otel_voicebot.spans.schema import PUBLISHED, SPANS_READ
 
 __all__ = ["document", "encode", "rows"]
 
@@ -21,13 +21,16 @@ _BATCH = 5000
 
 
 def rows(opened: Opened, table: str) -> pa.Table:
-    """The selected rows of spans, turns or sessions, in the published schema, in order of session and time."""
+    """The selected rows of spans, turns or sessions, in the published schema, in order of session and time.
+
+    Costs are by the prices that the engine was given.
+    """
     if table == "spans":
         return _as(opened.spans(), SPANS_READ)
     order = {"turns": "session_id, turn_index", "sessions": "start_time, session_id"}[table]
     return _as(
-        opened.engine.sql(f"SELECT * FROM {table} ORDER BY {order}"),  # noqa: S608 - both are words of this file
-        TABLES[table],
+        opened.engine.sql(f"SELECT * FROM priced_{table} ORDER BY {order}"),  # noqa: S608 - both are words of this file
+        PUBLISHED[table],
     )
 
 

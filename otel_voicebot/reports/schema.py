@@ -1,7 +1,7 @@
 """The published tables, described: what ``schema`` prints and the reference page holds."""
 
 from otel_voicebot.reports.grid import Column, Grid
-from otel_voicebot.spans.schema import SCHEMA_VERSION, TABLES_READ
+from otel_voicebot.spans.schema import PUBLISHED, SCHEMA_VERSION
 
 __all__ = ["document", "grids"]
 
@@ -13,12 +13,12 @@ def _columns(table: str) -> list[dict[str, str]]:
             "type": str(field.type).replace("element: ", "").replace("item: ", ""),
             "meaning": (field.metadata or {}).get(b"meaning", b"").decode(),
         }
-        for field in TABLES_READ[table]
+        for field in PUBLISHED[table]
     ]
 
 
 def _chosen(table: str | None) -> list[str]:
-    return [table] if table else list(TABLES_READ)
+    return [table] if table else list(PUBLISHED)
 
 
 def document(table: str | None) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from otel_voicebot.reports.grid import Column, Grid
@@ -51,12 +52,40 @@ def _usd(value: object) -> str:
     return quantity(value) if not isinstance(value, (int, float)) else f"{value:.6f}".rstrip("0").rstrip(".")
 
 
+def _figure(value: object) -> str:
+    return quantity(value) if not isinstance(value, float) or value.is_integer() else f"{value:.6g}"
+
+
 def _rate(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, (int, float)) else quantity(value)
 
 
 def _held(value: object) -> str:
     return {True: "kept", False: "broken"}.get(value, "-") if isinstance(value, bool) else "-"
+
+
+def _service(value: object) -> str:
+    return "everything" if value is None else str(value)
+
+
+def _state(value: object) -> str:
+    return "unknown" if value is None else str(value).replace("_", " ")
+
+
+def _limit(value: object) -> str:
+    return quantity(value) if value is None else _state(value)
+
+
+def _amount(value: object) -> str:
+    return f"{value:.9g}" if isinstance(value, (int, float)) else quantity(value)
+
+
+def _day(value: object) -> str:
+    return f"{value:%Y-%m-%d %H:%M}" if isinstance(value, datetime) else quantity(value)
+
+
+def _seen(value: object) -> str:
+    return "all of it" if value else "a part: --since or a filter leaves some out"
 
 
 def _hours(value: object) -> str:
@@ -79,6 +108,10 @@ def _share(key: str, title: str = "") -> Column:
 _SERVICE: Final = (_text("component", style="bold"), _text("provider"), _text("model"))
 _P: Final = tuple(_number(f"{name}_s", name, seconds) for name in ("p50", "p95", "p99"))
 _N: Final = _number("operations", "n")
+_SERVED: Final = (
+    *(_number("turns"), *_P[:2], _share("abandoned_rate", "abandoned"), _number("sessions")),
+    _share("resolved_share", "resolved"),
+)
 _WINDOW: Final = Column("hours", "last", _hours, right=True)
 
 ON_REQUEST: Final[Mapping[str, Section]] = {
@@ -95,6 +128,15 @@ ON_REQUEST: Final[Mapping[str, Section]] = {
         ),
         "no framework gives figures of its own",
         whole=True,
+    ),
+    "summary": Section(
+        "summary",
+        "Use and cost",
+        (
+            *(_text("name", "figure", "bold"), _number("value", show=_figure), _text("unit")),
+            *(_number("numerator", "of", _figure), _number("denominator", "per", _figure)),
+        ),
+        "nothing was used",
     ),
     "costs": Section(
         "cost_by_model",
@@ -127,14 +169,37 @@ ON_REQUEST: Final[Mapping[str, Section]] = {
         ),
         "no operation names an agent or a decision (voicebot.agent, voicebot.decision)",
     ),
+    "agent_costs": Section(
+        "agent_costs",
+        "Agents, and types of decision",
+        (
+            *(_text("kind"), _text("name", style="bold"), _N, _share("error_rate", "failed"), _number("tokens")),
+            *(_number("mean_s", "mean", seconds), _P[1], _number("cost_usd", "USD", _usd)),
+            *(_number("cost_per_success_usd", "USD a success", _usd), _number("efficiency_rank", "rank")),
+        ),
+        "no operation names an agent or a decision (voicebot.agent, voicebot.decision)",
+    ),
     "services": Section(
         "services",
         "External services",
         (
             *(_text("service", style="bold"), _text("component"), _N, _share("success_rate", "succeeded")),
             *(_number("rate_limited", "rate limited"), *_P[:2], _number("tokens"), _number("cost_usd", "USD", _usd)),
+            *(_share("quota_share", "of its quota"), Column("quota_state", "quota", _limit)),
         ),
         "no external service was called",
+    ),
+    "quotas": Section(
+        "quota_use",
+        "Quotas and budgets of this day and month (UTC)",
+        (
+            *(Column("service", "service", _service, style="bold"), _text("component"), _text("period")),
+            *(_number("used", show=_amount), _number("allowed", show=_amount), _text("unit")),
+            _share("used_share", "share"),
+            *(Column("state", "state", _state), _share("projected_share", "by its end")),
+            *(_number("used_up_at", "used up on", _day), Column("whole", "counted", _seen)),
+        ),
+        "no quota or budget is known: name a file with --quotas",
     ),
     "caches": Section(
         "caches",
@@ -144,6 +209,15 @@ ON_REQUEST: Final[Mapping[str, Section]] = {
             *(_share("hit_rate", "hit rate"), _share("target"), Column("met", "target is", _held), _P[0]),
         ),
         "no cache was looked into",
+    ),
+    "cache_entries": Section(
+        "cache_entries",
+        "Cache entries, and the turns and calls that they served",
+        (
+            *(_text("cache"), _text("entry", style="bold"), _number("lookups"), _number("hits")),
+            *_SERVED,
+        ),
+        "no lookup names an entry (voicebot.cache.entry)",
     ),
     "intents": Section(
         "intents",
@@ -288,6 +362,16 @@ ON_REQUEST: Final[Mapping[str, Section]] = {
             *(_number("mean_confidence", "confidence"), _number("fallbacks"), *_P[:2]),
         ),
         "no operation names an adapter or an intent schema (voicebot.adapter, voicebot.intent.schema)",
+    ),
+    "intent_schemas": Section(
+        "intent_schemas",
+        "Versions of the intent schema, and the turns and calls that used them",
+        (
+            *(_text("intent_schema", style="bold"), _number("classifications", "n"), _number("intents")),
+            *(_number("mean_confidence", "confidence"), _share("low_confidence_rate", "low confidence")),
+            *(_share("fallback_rate", "fallbacks"), *_SERVED),
+        ),
+        "no classification names its schema (voicebot.intent.schema)",
     ),
     "bots": Section(
         "bots",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from otel_voicebot.spans.schema import (
         LOGS,
         LOGS_READ,
+        PUBLISHED,
         SCHEMA_VERSION,
         SESSIONS,
         SPANS,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LOGS",
     "LOGS_READ",
+    "PUBLISHED",
     "SCHEMA_VERSION",
     "SESSIONS",
     "SPANS",

@@ -6,7 +6,7 @@ for something else; a reader ignores columns that it doesn't know and reads miss
 null, never 0. Columns that end in ``_s`` are seconds, in ``_ns`` nanoseconds, in ``_unix_nano`` nanoseconds since 1970.
 
 In ``hot/`` files ids are bytes (``SPANS``, ``LOGS``); readers and ``history/`` have them as lowercase hex
-(``SPANS_READ``, ``LOGS_READ``).
+(``SPANS_READ``, ``LOGS_READ``). ``PUBLISHED`` has what is computed when it is read, too.
 """
 
 from typing import Final
@@ -16,6 +16,7 @@ import pyarrow as pa
 __all__ = [
     "LOGS",
     "LOGS_READ",
+    "PUBLISHED",
     "SCHEMA_VERSION",
     "SESSIONS",
     "SPANS",
@@ -339,3 +340,23 @@ TABLES: Final = {"spans": SPANS, "turns": TURNS, "sessions": SESSIONS, "logs": L
 """As ``hot/`` files hold them."""
 TABLES_READ: Final = {**TABLES, "spans": SPANS_READ, "logs": LOGS_READ}
 """As readers and ``history/`` have them."""
+
+
+def _with(schema: pa.Schema, before: str, fields: list[tuple[str, pa.DataType, str]]) -> pa.Schema:
+    """The schema with these columns, too, in front of another."""
+    place = schema.get_field_index(before)
+    for offset, (name, kind, meaning) in enumerate(fields):
+        schema = schema.insert(place + offset, pa.field(name, kind, metadata={"meaning": meaning}))
+    return schema
+
+
+_NOT_STORED: Final = "; computed when it is asked for, with the prices of then: no file holds it."
+_COST: Final = ("cost_usd", _FLOAT, f"Sum of what has a price, USD; null where nothing has{_NOT_STORED}")
+_PRICED_SHARE: Final = ("priced_share", _FLOAT, f"Things with a price, of those that are paid for{_NOT_STORED}")
+
+PUBLISHED: Final = {
+    **TABLES_READ,
+    "turns": _with(TURNS, "quality", [_COST]),
+    "sessions": _with(SESSIONS, "complete", [_COST, _PRICED_SHARE]),
+}
+"""As ``export`` gives them. What depends on prices is in no file: rows follow from spans alone, and prices change."""

@@ -204,6 +204,7 @@ def test_a_disk_that_refuses_costs_nothing_once_it_is_back(tmp_path: Path) -> No
         ("metrics_addr", "8000", "metrics_addr (OTEL_VOICEBOT_METRICS_ADDR): '8000' must be HOST:PORT"),
         ("queue_size", "many", "queue_size (OTEL_VOICEBOT_QUEUE_SIZE): 'many' Input should be a valid integer"),
         ("dta", "/x", "dta (OTEL_VOICEBOT_DTA)"),
+        ("prices", "/nowhere/prices.yaml", "price file /nowhere/prices.yaml: can't be read: No such file"),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_value(setting: str, value: object, said: str) -> None:

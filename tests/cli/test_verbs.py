@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from otel_voicebot.models import Engine
-from otel_voicebot.spans.schema import SPANS_READ, TABLES
+from otel_voicebot.spans.schema import PUBLISHED, SPANS_READ
 from otel_voicebot.store import Snapshot
 from tests.cli.conftest import Run, call, commit
 
@@ -152,7 +152,7 @@ def test_trace_without_unicode(program: Run, data: Path) -> None:
 def test_export_turns_csv(run: Run, data: Path) -> None:
     """Turns as CSV have the published columns."""
     rows = list(csv.DictReader(io.StringIO(run("export", "turns", "--data", str(data)).stdout)))
-    assert list(rows[0]) == TABLES["turns"].names
+    assert list(rows[0]) == PUBLISHED["turns"].names
     assert [(row["session_id"], row["response_gap_s"], row["interrupted"]) for row in rows] == [
         ("call-1", "1.0", "false"),
         ("call-2", "3.0", "false"),
@@ -195,7 +195,7 @@ def test_schema(run: Run) -> None:
     """`schema` names every column with type and meaning, without any data."""
     found = json.loads(run("schema", "--json").stdout)
     assert {name: [column["name"] for column in columns] for name, columns in found["tables"].items()} == {
-        name: schema.names for name, schema in TABLES.items()
+        name: schema.names for name, schema in PUBLISHED.items()
     }
     assert all(column["meaning"] for columns in found["tables"].values() for column in columns)
     assert "  response_gap_s " in run("schema", "turns").stdout

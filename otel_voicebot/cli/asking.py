@@ -31,13 +31,14 @@ def ask(
     brief: bool = False,
     cut: bool = True,
     kpis: bool = False,
+    kept: bool = False,
 ) -> Answer:
-    """The answer from the question's data; ``kpis``: it is about KPIs. Raises what ``reports.source.ask`` raises."""
+    """The answer from the question's data; ``kpis``: it is about KPIs. The rest, and errors, as of ``source.ask``."""
     from otel_voicebot.reports import source  # noqa: PLC0415 - not for --help
 
     asked = question.settings()
     terms = terms_of(asked, now) if kpis else None
-    return source.ask(asked.data, question.selection(now), now, compute, brief=brief, cut=cut, terms=terms)
+    return source.ask(asked.data, question.selection(now), now, compute, brief=brief, cut=cut, terms=terms, kept=kept)
 
 
 def terms_of(settings: "Settings", now: datetime) -> "Terms":

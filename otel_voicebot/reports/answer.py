@@ -54,6 +54,11 @@ class Wanted:
         whole = any(ON_REQUEST[name].whole for name in self.sections if name in ON_REQUEST)
         return not whole and groups.brief(self.group_by)
 
+    @property
+    def kept(self) -> bool:
+        """Whether rows of turns and sessions may be taken as they were stored: nothing else is looked into."""
+        return not (self.group_by or self.pictures or any(name in ON_REQUEST for name in self.sections))
+
 
 @dataclass(frozen=True, slots=True)
 class _Old:
@@ -95,7 +100,9 @@ def answer(data: Path, selection: Selection, terms: Terms, wanted: Wanted) -> Re
         return _Old(opened.scope, kpis.computed(opened.engine), _grouped(opened, wanted))
 
     cut = "breakdowns" in wanted.sections
-    found = source.ask(data, selection, terms.as_of, compute_all, brief=wanted.brief, cut=cut, terms=terms)
+    found = source.ask(
+        data, selection, terms.as_of, compute_all, brief=wanted.brief, cut=cut, terms=terms, kept=wanted.kept
+    )
     if "segments" in wanted.sections and found.value("sessions"):
         parts, scope = exchanges.ask(data, selection, terms.as_of, lambda waits: (shares(waits.turns()), waits.scope))
         found = replace(found, segments=parts, scope=scope)
@@ -103,9 +110,8 @@ def answer(data: Path, selection: Selection, terms: Terms, wanted: Wanted) -> Re
         return found
     before = replace(selection, since=earlier.since, until=earlier.until)
     try:
-        old = source.ask(
-            data, before, terms.as_of, compute_old, brief=groups.brief(wanted.group_by), cut=False, terms=terms
-        )
+        brief, kept = groups.brief(wanted.group_by), not wanted.group_by
+        old = source.ask(data, before, terms.as_of, compute_old, brief=brief, cut=False, terms=terms, kept=kept)
     except NoDataError:
         return _compared(found, earlier, None)
     return _compared(found, earlier, old)

@@ -2,7 +2,7 @@
 
 A call that is over has a row of sessions, and one of turns for each turn. Where they say what its spans say, they are
 taken as they are; which those are is asked of the spans each time, in one pass over three columns
-(docs/decisions/010). The models compute the other calls, and of all calls what no row tells: the operations.
+(docs/decisions/011). The models compute the other calls, and of all calls what no row tells: the operations.
 """
 
 from dataclasses import fields

@@ -16,7 +16,7 @@ from otel_voicebot.reports.kpis import Kpi
 from otel_voicebot.reports.measures import MEASURES
 from otel_voicebot.reports.plots import charts
 from otel_voicebot.reports.report import Report, document, head
-from otel_voicebot.reports.values import shown
+from otel_voicebot.reports.values import quantity, shown
 
 __all__ = ["CARDS", "effect", "render"]
 
@@ -85,12 +85,21 @@ def _card(kpi: Kpi, title: str, report: Report) -> dict[str, object]:
         "name": kpi.name,
         "title": title,
         "value": kpi.shown,
-        "note": kpi.note or "",
+        "note": kpi.note or _partial(kpi, report),
         "compared": report.before is not None,
         "change": kpi.shown_change if kpi.change is not None else "",
         "effect": effect(kpi),
         "arrow": "" if not kpi.change else "▲" if kpi.change > 0 else "▼",
     }
+
+
+def _partial(kpi: Kpi, report: Report) -> str:
+    """What a number doesn't hold yet, or never will."""
+    if kpi.provisional:
+        return f"still provisional: {quantity(kpi.provisional)}"
+    if kpi.unit == "USD" and kpi.excluded and (share := report.value("priced_share")) is not None:
+        return f"{quantity(share, 'ratio')} of what was used has a price"
+    return ""
 
 
 @cache

@@ -5,7 +5,7 @@ Colours are names of the page's style (``--tts``): its script puts in what they 
 
 import html
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from otel_voicebot.reports.groups import Group
@@ -61,9 +61,13 @@ def charts(report: Report) -> tuple[Chart, ...]:
     pictures = report.pictures
     if pictures is None:
         return ()
+    spread = _spread(pictures.spread) if pictures.spread is not None else None
+    components = _components(report)
+    if spread is not None and components is not None:  # they stand side by side
+        spread = replace(spread, height=max(spread.height, components.height))
     found = [
-        _spread(pictures.spread) if pictures.spread is not None else None,
-        _components(report),
+        spread,
+        components,
         *(_trend(pictures) if pictures.unit is not None else ()),
         _intents(pictures),
         _outcomes(report),

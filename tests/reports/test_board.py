@@ -100,9 +100,16 @@ def test_cards_say_how_it_changed(found: Report, tmp_path: Path) -> None:
         gap = page.locator("[data-kpi=response_gap_p50_s]")
         assert gap.locator("b").inner_text() == "1.50 s"
         assert gap.locator(".change").inner_text() == "▲ +500 ms (+50.0 %) worse"
+        assert "94.6 % of what was used has a price" in page.locator("[data-kpi=cost_usd]").inner_text()
         assert "better" not in page.locator("[data-kpi=aht_s] .change").inner_text()
         assert "Charts need scripts" in page.locator("noscript").inner_text()
         assert page.locator("table").count() == 5
+
+
+def test_a_card_says_what_is_provisional(twelve: Path) -> None:
+    """Three issues whose month isn't over yet count in no first call resolution of 30 days, one in none of 7."""
+    shown = answer(twelve, Selection(), Terms(as_of=AS_OF), Wanted())
+    assert "<b>25.0 %</b>\n<small>still provisional: 1</small>" in board.render(shown, [])
 
 
 def test_the_page_carries_the_document(found: Report, tmp_path: Path) -> None:

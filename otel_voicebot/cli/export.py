@@ -8,6 +8,7 @@ import typer
 from otel_voicebot.cli import output as out
 from otel_voicebot.cli.asking import ask, finish, nothing
 from otel_voicebot.cli.options import (
+    AsOf,
     Bot,
     Channel,
     Data,
@@ -38,6 +39,7 @@ def export(
     channel: Channel = None,
     variant: Variant = None,
     environment: Environment = None,
+    as_of: AsOf = None,
     format_: Annotated[
         Literal["csv", "jsonl", "parquet", "json"] | None,
         typer.Option("--format", help="How to write it. Default: csv.", show_default=False),
@@ -50,7 +52,7 @@ def export(
     The columns are those of `otel-voicebot schema`. In CSV a missing value is an empty cell, lists and maps are JSON.
     """
     kind = chosen_format(format_, "csv", json=json)
-    question = Question(data, since, until, bot, channel, variant, environment)
+    question = Question(data, since, until, bot, channel, variant, environment, as_of)
     from otel_voicebot.reports import export as writing  # noqa: PLC0415 - not for --help
 
     def write(opened: "Opened") -> "Scope":

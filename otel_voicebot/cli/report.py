@@ -11,6 +11,7 @@ import typer
 from otel_voicebot.cli import output as out
 from otel_voicebot.cli.asking import ask, exchanges, finish, nothing
 from otel_voicebot.cli.options import (
+    AsOf,
     Bot,
     Channel,
     Csv,
@@ -99,6 +100,7 @@ def report(
     channel: Channel = None,
     variant: Variant = None,
     environment: Environment = None,
+    as_of: AsOf = None,
     section: Section = None,
     prices: PriceFile = None,
     targets: TargetsFile = None,
@@ -112,7 +114,7 @@ def report(
     Each KPI has its unit, what it is a share of, and what was left out. What is unknown is missing and says why.
     """
     kind = chosen_format(format_, "table", json=json, csv=csv)
-    question = Question(data, since, until, bot, channel, variant, environment)
+    question = Question(data, since, until, bot, channel, variant, environment, as_of)
     now = datetime.now(UTC)
     found = _computed(question, now, section or "kpis", prices, targets)
     if not found.value("sessions"):

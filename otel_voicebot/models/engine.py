@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Final, Self
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from otel_voicebot.errors import UnreadableDataError
 from otel_voicebot.models.catalog import EMPTY, MODELS, NO_CUTS, PLACING, SEGMENTS, SPAN_COLUMNS, chain
-from otel_voicebot.models.terms import Source, Terms, define
+from otel_voicebot.models.terms import Past, Source, Terms, define
 
 __all__ = ["Engine", "Selection", "Source"]
 
@@ -68,11 +68,13 @@ class Selection:
     channel: str | None = None
     variant: str | None = None
     environment: str | None = None
+    as_of: datetime | None = None
+    """What ended after this (aware) moment isn't known: calls, surveys, repeat contacts. None: all that is stored is."""
 
     def where(self) -> tuple[str, list[object]]:
         """An SQL condition over sessions and its parameters; the condition is empty when all are meant."""
         terms = {"since": "start_time >= ?", "until": "start_time < ?"}
-        chosen = [(field.name, getattr(self, field.name)) for field in fields(self)]
+        chosen = [(field.name, getattr(self, field.name)) for field in fields(self) if field.name != "as_of"]
         chosen = [(name, value) for name, value in chosen if value is not None]
         return " AND ".join(terms.get(name, f"{name} = ?") for name, _ in chosen), [value for _, value in chosen]
 
@@ -108,8 +110,11 @@ class Engine:
             self._connection.execute("SET TimeZone = 'UTC'")
             self._connection.execute("SET parquet_metadata_cache = true")  # each model opens every file again
             self._connection.execute("SET enable_progress_bar = false")  # it would go to stdout, before the answer
-            define(self._connection.execute, source, terms or Terms())
-            self._define(source, selection or Selection(), brief=brief, cut=cut and not brief)
+            selection, terms = selection or Selection(), terms or Terms()
+            if selection.as_of is not None:
+                source, terms = _past(source, terms, selection.as_of)
+            define(self._connection.execute, source, terms)
+            self._define(source, selection, brief=brief, cut=cut and not brief)
         except duckdb.Error as error:
             self.close()
             raise UnreadableDataError(f"the spans can't be read: {_first_line(error)}") from error
@@ -260,6 +265,11 @@ class Engine:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _past(source: Source, terms: Terms, as_of: datetime) -> tuple[Source, Terms]:
+    before = None if terms.before is None else Past(terms.before, as_of)
+    return Past(source, as_of), replace(terms, as_of=as_of, before=before)
 
 
 def _private_directory() -> tempfile.TemporaryDirectory[str] | None:

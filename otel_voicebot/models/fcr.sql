@@ -1,27 +1,12 @@
 -- fcr: first call resolution: the share of issues that one call solved.
--- inputs: contacts, calls
+-- inputs: contacts, calls, issues
 -- grain: one row per KPI: fcr_1d, fcr_7d, fcr_30d.
 -- unit: 1
--- An issue starts with a session of a known caller and intent, not a short one, with no session of the same caller and
---   intent that ended in the window before its start (or is still going on then).
--- numerator: issues whose first session is resolved, and no session of the same caller and intent begins after it and
---   up to the window after its end.
+-- numerator: issues (see there) that their first session solved.
 -- denominator: issues whose window has passed at as_of.
 -- provisional: issues whose window hasn't; they are in neither.
 -- exclusions: sessions that are short, or whose caller or intent isn't known.
-WITH issues AS (
-    SELECT
-        w.days,
-        c.end_time + w.days * INTERVAL 1 DAY <= getvariable('as_of') AS passed,
-        s.outcome = 'resolved'
-            AND (c.next_start_time IS NULL OR c.next_start_time > c.end_time + w.days * INTERVAL 1 DAY) AS solved
-    FROM (VALUES (1), (7), (30)) w (days)
-    CROSS JOIN contacts c
-    JOIN calls s ON s.session_id = c.session_id
-    WHERE NOT s.short
-        AND (c.before_end_time IS NULL OR c.before_end_time < c.start_time - w.days * INTERVAL 1 DAY)
-),
-counted AS (
+WITH counted AS (
     SELECT
         w.days,
         count(CASE WHEN i.passed AND i.solved THEN 1 END) AS numerator,

@@ -93,7 +93,8 @@ def ask(data: Path, selection: Selection, now: datetime, compute: Callable[[Exch
 
 def _answer(source: Snapshot, selection: Selection, now: datetime, compute: Callable[[Exchanges], Answer]) -> Answer:
     scope = scope_of(source, selection, now)
-    turns, damaged = _listed(source)
+    # stored rows may know of spans that came after the moment asked for
+    turns, damaged = _listed(source) if selection.as_of is None else (None, ())
     for _ in range(_ATTEMPTS):
         if turns is None:
             break

@@ -86,7 +86,7 @@ def ask(  # noqa: PLR0913 - how much is read is part of the question
     Args:
         data: the data directory.
         selection: which sessions count.
-        now: the moment that the answer is as of.
+        now: the moment that the answer is as of, where the selection names no earlier one.
         compute: called once, or again when an attempt met damage or a file that was gone.
         brief: the question is about KPIs and sections only (faster).
         cut: it is about segments of waits (slower by far, where it isn't brief).
@@ -241,7 +241,7 @@ def scope_of(source: Snapshot, selection: Selection, now: datetime) -> Scope:
     named = {name: getattr(selection, name) for name in ("bot", "channel", "variant", "environment")}
     return Scope(
         data=str(source.data),
-        as_of=now,
+        as_of=selection.as_of or now,
         since=selection.since,
         until=selection.until,
         filters={name: value for name, value in named.items() if value is not None},

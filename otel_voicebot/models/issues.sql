@@ -1,0 +1,18 @@
+-- issues: the calls with which something that a caller wanted began, and whether that one call was enough.
+-- inputs: contacts, calls
+-- grain: one row per window (days: 1, 7, 30) and session that starts an issue in it.
+-- An issue starts with a session of a known caller and intent, not a short one, with no session of the same caller and
+--   intent that ended in the window before its start (or is still going on then).
+-- solved: the session is resolved, and no session of the same caller and intent begins after it and up to the window
+--   after its end. passed: the window is over at as_of; before that the issue is provisional.
+SELECT
+    w.days,
+    c.session_id,
+    c.end_time + w.days * INTERVAL 1 DAY <= getvariable('as_of') AS passed,
+    s.outcome = 'resolved'
+        AND (c.next_start_time IS NULL OR c.next_start_time > c.end_time + w.days * INTERVAL 1 DAY) AS solved
+FROM (VALUES (1), (7), (30)) w (days)
+CROSS JOIN contacts c
+JOIN calls s ON s.session_id = c.session_id
+WHERE NOT s.short
+    AND (c.before_end_time IS NULL OR c.before_end_time < c.start_time - w.days * INTERVAL 1 DAY)

@@ -94,7 +94,7 @@ def compare(
     worse, or when the sample ratio shows that the two can't be compared.
     """
     kind = chosen_format(format_, "table", json=json, csv=csv)
-    question = Question(data, since, until, bot, channel, variant, environment, as_of)
+    question = Question(data, since, until, bot, channel, variant, environment, as_of=as_of)
     from otel_voicebot.reports.compare import Plan, of  # noqa: PLC0415 - not for --help
     from otel_voicebot.reports.sides import PERIOD  # noqa: PLC0415
 

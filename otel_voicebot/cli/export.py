@@ -52,7 +52,7 @@ def export(
     The columns are those of `otel-voicebot schema`. In CSV a missing value is an empty cell, lists and maps are JSON.
     """
     kind = chosen_format(format_, "csv", json=json)
-    question = Question(data, since, until, bot, channel, variant, environment, as_of)
+    question = Question(data, since, until, bot, channel, variant, environment, as_of=as_of)
     from otel_voicebot.reports import export as writing  # noqa: PLC0415 - not for --help
 
     def write(opened: "Opened") -> "Scope":

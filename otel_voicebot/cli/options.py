@@ -142,7 +142,7 @@ class Question:
         if since and until and since >= until:
             msg = f"the window is empty: --since {self.since} is not before --until {self.until}"
             raise UsageError(msg)
-        return Selection(since, until, self.bot, self.channel, self.variant, self.environment, as_of)
+        return Selection(since, until, self.bot, self.channel, self.variant, self.environment, as_of=as_of)
 
 
 def chosen_format(named: str | None, default: str, **short: bool) -> str:

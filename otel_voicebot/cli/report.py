@@ -114,7 +114,7 @@ def report(
     Each KPI has its unit, what it is a share of, and what was left out. What is unknown is missing and says why.
     """
     kind = chosen_format(format_, "table", json=json, csv=csv)
-    question = Question(data, since, until, bot, channel, variant, environment, as_of)
+    question = Question(data, since, until, bot, channel, variant, environment, as_of=as_of)
     now = datetime.now(UTC)
     found = _computed(question, now, section or "kpis", prices, targets)
     if not found.value("sessions"):

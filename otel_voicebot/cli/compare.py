@@ -17,6 +17,7 @@ from otel_voicebot.cli.options import (
     Data,
     Environment,
     Format,
+    Intent,
     Json,
     Output,
     Question,
@@ -24,13 +25,12 @@ from otel_voicebot.cli.options import (
     Until,
     Variant,
     chosen_format,
-    moment,
 )
 from otel_voicebot.errors import UsageError
 
 if TYPE_CHECKING:
     from otel_voicebot.reports.compare import Comparison
-    from otel_voicebot.reports.sides import Period, Sides
+    from otel_voicebot.reports.sides import Sides
 
 __all__ = ["compare"]
 
@@ -81,6 +81,7 @@ def compare(
     channel: Channel = None,
     variant: Variant = None,
     environment: Environment = None,
+    intent: Intent = None,
     as_of: AsOf = None,
     format_: Format = None,
     json: Json = False,
@@ -94,7 +95,7 @@ def compare(
     worse, or when the sample ratio shows that the two can't be compared.
     """
     kind = chosen_format(format_, "table", json=json, csv=csv)
-    question = Question(data, since, until, bot, channel, variant, environment, as_of=as_of)
+    question = Question(data, since, until, bot, channel, variant, environment, intent, as_of=as_of)
     from otel_voicebot.reports.compare import Plan, of  # noqa: PLC0415 - not for --help
     from otel_voicebot.reports.sides import PERIOD  # noqa: PLC0415
 
@@ -133,6 +134,7 @@ def _sides(a: str, b: str, by: str | None, now: datetime) -> "Sides":
     Raises:
         UsageError: a period can't be read, or both are the same.
     """
+    from otel_voicebot.reports.periods import period  # noqa: PLC0415 - not for --help
     from otel_voicebot.reports.sides import PERIOD, Sides  # noqa: PLC0415 - not for --help
 
     periods = [".." in side for side in (a, b)]
@@ -140,18 +142,8 @@ def _sides(a: str, b: str, by: str | None, now: datetime) -> "Sides":
         msg = f"{a!r} and {b!r}: one is a period and one is not; with names that hold `..` say --by variant"
         raise UsageError(msg)
     if by == PERIOD or (by is None and all(periods)):
-        return Sides(_period(a, now), _period(b, now), PERIOD)
+        return Sides(period(a, now), period(b, now), PERIOD)
     return Sides(a, b, by or "variant")
-
-
-def _period(text: str, now: datetime) -> "Period":
-    from otel_voicebot.reports.sides import Period  # noqa: PLC0415 - not for --help
-
-    first, dots, last = text.partition("..")
-    if not dots or not (first or last):
-        msg = f"{text!r} is no period: write 2026-03-01..2026-03-08, or 14d..7d"
-        raise UsageError(msg)
-    return Period(moment(first or None, now, "the period"), moment(last or None, now, "the period"))
 
 
 def _split(text: str | None) -> tuple[float, float] | None:

@@ -17,6 +17,7 @@ from otel_voicebot.cli.options import (
     Channel,
     Data,
     Environment,
+    Intent,
     Json,
     Output,
     Question,
@@ -55,6 +56,7 @@ def doctor(
     channel: Channel = None,
     variant: Variant = None,
     environment: Environment = None,
+    intent: Intent = None,
     json: Json = False,
     output: Output = None,
 ) -> int:
@@ -69,7 +71,7 @@ def doctor(
             raise UsageError("name a directory or --endpoint, not both")
         return _ask_service(endpoint, output, json=json)
     with _taken(paths or [], data) as taken:
-        found = _look(Question(taken.directory, since, until, bot, channel, variant, environment), taken)
+        found = _look(Question(taken.directory, since, until, bot, channel, variant, environment, intent), taken)
     if not found.frameworks:
         raise nothing(found.scope, "spans")
     _write(found, output, json=json)

@@ -13,6 +13,7 @@ from otel_voicebot.cli.options import (
     Channel,
     Data,
     Environment,
+    Intent,
     Json,
     Output,
     Question,
@@ -39,6 +40,7 @@ def export(
     channel: Channel = None,
     variant: Variant = None,
     environment: Environment = None,
+    intent: Intent = None,
     as_of: AsOf = None,
     format_: Annotated[
         Literal["csv", "jsonl", "parquet", "json"] | None,
@@ -52,7 +54,7 @@ def export(
     The columns are those of `otel-voicebot schema`. In CSV a missing value is an empty cell, lists and maps are JSON.
     """
     kind = chosen_format(format_, "csv", json=json)
-    question = Question(data, since, until, bot, channel, variant, environment, as_of=as_of)
+    question = Question(data, since, until, bot, channel, variant, environment, intent, as_of=as_of)
     from otel_voicebot.reports import export as writing  # noqa: PLC0415 - not for --help
 
     def write(opened: "Opened") -> "Scope":

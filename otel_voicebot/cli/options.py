@@ -1,10 +1,9 @@
 """The options that verbs share, and what their values mean."""
 
-import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -22,6 +21,7 @@ __all__ = [
     "Data",
     "Environment",
     "Format",
+    "Intent",
     "Json",
     "Output",
     "Question",
@@ -63,6 +63,9 @@ Bot = Annotated[str | None, typer.Option("--bot", metavar="NAME", help="Only thi
 Channel = Annotated[str | None, typer.Option("--channel", metavar="NAME", help="Only this channel.")]
 Variant = Annotated[str | None, typer.Option("--variant", metavar="NAME", help="Only this variant.")]
 Environment = Annotated[str | None, typer.Option("--environment", metavar="NAME", help="Only this environment.")]
+Intent = Annotated[
+    str | None, typer.Option("--intent", metavar="NAME", help="Only calls about this (a session's intent).")
+]
 Format = Annotated[
     Literal["table", "json", "csv", "jsonl", "parquet", "md", "html"] | None,
     typer.Option("--format", help="How to write it. Default: table.", show_default=False),
@@ -71,9 +74,6 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout;
 Csv = Annotated[bool, typer.Option("--csv", help="Short for --format csv.")]
 Output = Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Write there instead of to stdout.")]
 
-_AGO: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-
 
 def moment(text: str | None, now: datetime, option: str) -> datetime | None:
     """A time that a user wrote, in UTC: ISO 8601, or how long ago (``90s``, ``15m``, ``24h``, ``7d``, ``2w``).
@@ -81,16 +81,9 @@ def moment(text: str | None, now: datetime, option: str) -> datetime | None:
     Raises:
         UsageError: it is neither.
     """
-    if text is None:
-        return None
-    try:
-        if ago := _AGO.fullmatch(text.strip()):
-            return now - timedelta(**{_UNITS[ago[2]]: float(ago[1])})
-        when = datetime.fromisoformat(text.strip())
-        return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        msg = f"{option} {text!r} is no time: write 2026-03-01, 2026-03-01T09:30:00+01:00, or 15m, 24h, 7d (ago)"
-        raise UsageError(msg) from None
+    from otel_voicebot.reports import periods  # noqa: PLC0415 - not for --help
+
+    return periods.moment(text, now, option)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +97,7 @@ class Question:
     channel: str | None = None
     variant: str | None = None
     environment: str | None = None
+    intent: str | None = None
     as_of: str | None = None
 
     def settings(self, **overrides: Any) -> "Settings":
@@ -142,7 +136,8 @@ class Question:
         if since and until and since >= until:
             msg = f"the window is empty: --since {self.since} is not before --until {self.until}"
             raise UsageError(msg)
-        return Selection(since, until, self.bot, self.channel, self.variant, self.environment, as_of=as_of)
+        labels = (self.bot, self.channel, self.variant, self.environment, self.intent)
+        return Selection(since, until, *labels, as_of=as_of)
 
 
 def chosen_format(named: str | None, default: str, **short: bool) -> str:

@@ -18,6 +18,7 @@ from otel_voicebot.cli.options import (
     Data,
     Environment,
     Format,
+    Intent,
     Json,
     Output,
     Question,
@@ -100,6 +101,7 @@ def report(
     channel: Channel = None,
     variant: Variant = None,
     environment: Environment = None,
+    intent: Intent = None,
     as_of: AsOf = None,
     section: Section = None,
     prices: PriceFile = None,
@@ -114,7 +116,7 @@ def report(
     Each KPI has its unit, what it is a share of, and what was left out. What is unknown is missing and says why.
     """
     kind = chosen_format(format_, "table", json=json, csv=csv)
-    question = Question(data, since, until, bot, channel, variant, environment, as_of=as_of)
+    question = Question(data, since, until, bot, channel, variant, environment, intent, as_of=as_of)
     now = datetime.now(UTC)
     found = _computed(question, now, section or "kpis", prices, targets)
     if not found.value("sessions"):

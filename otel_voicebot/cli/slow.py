@@ -14,6 +14,7 @@ from otel_voicebot.cli.options import (
     Data,
     Environment,
     Format,
+    Intent,
     Json,
     Output,
     Question,
@@ -73,6 +74,7 @@ def slow(
     channel: Channel = None,
     variant: Variant = None,
     environment: Environment = None,
+    intent: Intent = None,
     format_: Format = None,
     json: Json = False,
     csv: Csv = False,
@@ -84,7 +86,7 @@ def slow(
     turn that was given up before the bot answered counts with the wait until then. `otel-voicebot trace` shows one.
     """
     kind = chosen_format(format_, "table", json=json, csv=csv)
-    question = Question(data, since, until, bot, channel, variant, environment)
+    question = Question(data, since, until, bot, channel, variant, environment, intent)
     from otel_voicebot.reports.slow import Choice, compute, document, grids, head  # noqa: PLC0415 - not for --help
 
     if component is not None and component not in (known := (*SEGMENTS, *_SERVICES)):

@@ -1,6 +1,6 @@
 """``otel-voicebot why``."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +15,7 @@ from otel_voicebot.cli.options import (
     Data,
     Environment,
     Format,
+    Intent,
     Json,
     Output,
     Question,
@@ -29,6 +30,7 @@ from otel_voicebot.errors import UsageError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from otel_voicebot.reports.periods import Period
     from otel_voicebot.reports.scope import Scope
 
 __all__ = ["why"]
@@ -54,6 +56,7 @@ def why(
     channel: Channel = None,
     variant: Variant = None,
     environment: Environment = None,
+    intent: Intent = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the draws that tell changes from noise.")] = 0,
     format_: Format = None,
     json: Json = False,
@@ -71,8 +74,8 @@ def why(
     from otel_voicebot.reports import changes  # noqa: PLC0415 - not for --help
     from otel_voicebot.reports.why import compute  # noqa: PLC0415
 
-    labels = Question(data, None, None, bot, channel, variant, environment)
-    found = [_read(replace(labels, since=begin, until=end), now) for begin, end in (before, this)]
+    labels = Question(data, None, None, bot, channel, variant, environment, intent)
+    found = [_read(replace(labels, **_ends(period)), now) for period in (before, this)]
     (old, old_scope), (new, new_scope) = found
     answer = compute(old, new, (old_scope, new_scope), seed)
     if kind == "json":
@@ -94,29 +97,24 @@ def _read(question: Question, now: datetime) -> "tuple[pa.Table, Scope]":
     return turns, scope
 
 
-def _periods(
-    since: str | None, until: str | None, against: str | None, now: datetime
-) -> tuple[tuple[str, str], tuple[str, str]]:
-    """This period and the one that it is compared with, both as ISO 8601."""
+def _ends(period: "Period") -> dict[str, str]:
+    return {end: when.isoformat() for end, when in asdict(period).items() if when is not None}
+
+
+def _periods(since: str | None, until: str | None, against: str | None, now: datetime) -> "tuple[Period, Period]":
+    """This period and the one that it is compared with.
+
+    Raises:
+        UsageError: one can't be read or is empty, or they overlap.
+    """
+    from otel_voicebot.reports.periods import Period, period  # noqa: PLC0415 - not for --help
+
     end = moment(until, now, "--until") or now
-    begin = moment(since, now, "--since") or end - _DAY
-    if begin >= end:
-        msg = f"the window is empty: --since {begin.isoformat()} is not before --until {end.isoformat()}"
+    this = Period(moment(since, now, "--since") or end - _DAY, end)
+    if against is None:
+        return this, this.before(now)
+    before = period(against, now, "--against")
+    if before.overlaps(this):
+        msg = f"--against {against!r} overlaps {this}: a call would be in both periods; choose one before or after it"
         raise UsageError(msg)
-    first, last = begin - (end - begin), begin
-    if against is not None:
-        left, dots, right = against.partition("..")
-        if not dots:
-            msg = f"--against {against!r} is no period: write SINCE..UNTIL, such as 2026-03-01..2026-03-02, or 2d..1d"
-            raise UsageError(msg)
-        first, last = moment(left, now, "--against") or now, moment(right, now, "--against") or now
-        if first >= last:
-            msg = f"--against {against!r} is empty: its beginning is not before its end"
-            raise UsageError(msg)
-        if first < end and begin < last:
-            this = f"{begin.isoformat(timespec='seconds')}..{end.isoformat(timespec='seconds')}"
-            msg = (
-                f"--against {against!r} overlaps {this}: a call would be in both periods; choose one before or after it"
-            )
-            raise UsageError(msg)
-    return (begin.isoformat(), end.isoformat()), (first.isoformat(), last.isoformat())
+    return this, before

@@ -68,8 +68,10 @@ class Selection:
     channel: str | None = None
     variant: str | None = None
     environment: str | None = None
+    intent: str | None = None
+    """Of the session: what its own span says, else the first that was classified."""
     as_of: datetime | None = None
-    """What ended after this (aware) moment isn't known: calls, surveys, repeat contacts. None: all that is stored is."""
+    """What ended after this (aware) moment isn't known: calls, surveys, repeat contacts. None: all that is stored."""
 
     def where(self) -> tuple[str, list[object]]:
         """An SQL condition over sessions and its parameters; the condition is empty when all are meant."""

@@ -57,7 +57,7 @@ class Past:
         quoted = "*" if columns is None else ", ".join(f'"{name}"' for name in columns)
         last = (self.as_of - _EPOCH) // timedelta(microseconds=1) * 1000 + 999  # the whole of its microsecond
         return (
-            f"SELECT {quoted} FROM ({self.whole.sql(asked, raw_ids=raw_ids)}) "  # noqa: S608 - names are the schema's
+            f"SELECT {quoted} FROM ({self.whole.sql(asked, raw_ids=raw_ids)}) "
             f"WHERE coalesce(end_unix_nano, start_unix_nano) <= {last}"
         )
 

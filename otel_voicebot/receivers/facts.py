@@ -183,7 +183,7 @@ def _time(value: object, now: datetime) -> datetime:
         else:
             when = datetime.fromisoformat(str(value))
         when = when if when.tzinfo else when.replace(tzinfo=UTC)
-        past = _EPOCH <= when
+        past = when >= _EPOCH
         future = when > now + _AHEAD
     except (ValueError, OverflowError):
         raise ValueError(f"time {_shown(value)}: must be ISO 8601, such as 2026-03-01T09:30:00+01:00") from None

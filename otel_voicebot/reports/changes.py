@@ -7,7 +7,7 @@ from typing import Final
 from otel_voicebot.reports.grid import Column, Grid
 from otel_voicebot.reports.values import duration, plain, quantity, seconds
 from otel_voicebot.reports.waits import Key
-from otel_voicebot.reports.why import Line, Period, Why
+from otel_voicebot.reports.why import Line, Measured, Why
 
 __all__ = ["document", "grids", "head", "table"]
 
@@ -45,7 +45,7 @@ def _name(line: Line) -> str:
     return line.key.label if line.key is not None else "the whole gap"
 
 
-def _told(period: Period) -> str:
+def _told(period: Measured) -> str:
     return f"{period.turns} answered turns of {period.calls} calls, {period.scope.window()}"
 
 
@@ -69,7 +69,7 @@ def document(why: Why) -> dict[str, object]:
     }
 
 
-def _period(period: Period) -> dict[str, object]:
+def _period(period: Measured) -> dict[str, object]:
     values = {field.name: getattr(period, field.name) for field in fields(period) if field.name != "scope"}
     return {**values, "abandoned": asdict(period.abandoned)}
 

@@ -14,9 +14,10 @@ from otel_voicebot.errors import NoDataError, UnreadableDataError, UsageError
 from otel_voicebot.models import Selection
 from otel_voicebot.reports import inference, source
 from otel_voicebot.reports.measures import MEASURES, PRIMARY, Measure
+from otel_voicebot.reports.periods import Period
 from otel_voicebot.reports.resampling import Clustered, quantiles
 from otel_voicebot.reports.scope import Scope
-from otel_voicebot.reports.sides import PERIOD, Period, Sides, calls, others
+from otel_voicebot.reports.sides import PERIOD, Sides, calls, others
 from otel_voicebot.reports.source import Opened
 
 __all__ = ["FEWEST_CALLS", "Compared", "Comparison", "Plan", "Side", "Value", "Verdict", "between", "compute", "of"]

@@ -1,16 +1,16 @@
 """The two sides of a comparison: which calls are whose."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 import pyarrow as pa
 
 from otel_voicebot.errors import UsageError
+from otel_voicebot.reports.periods import Period
 from otel_voicebot.reports.source import Opened
-from otel_voicebot.reports.values import instant, shown
+from otel_voicebot.reports.values import shown
 
-__all__ = ["PERIOD", "Period", "Sides", "calls", "label", "others"]
+__all__ = ["PERIOD", "Sides", "calls", "label", "others"]
 
 PERIOD: Final = "period"
 _NO_GROUPS: Final = frozenset(
@@ -19,30 +19,6 @@ _NO_GROUPS: Final = frozenset(
 """Text columns of sessions that no comparison can be by: ids, and results of the call."""
 _LONGEST: Final = 60
 _FEW: Final = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Period:
-    """Calls that began at or after ``since`` and before ``until`` (aware); None leaves that side open."""
-
-    since: datetime | None
-    until: datetime | None
-
-    def __post_init__(self) -> None:
-        if self.since and self.until and self.since >= self.until:
-            msg = f"the period {self} is empty: it ends before it begins"
-            raise UsageError(msg)
-
-    def overlaps(self, other: "Period") -> bool:
-        """Whether a call could lie in both."""
-        return not (_over(self, other) or _over(other, self))
-
-    def __str__(self) -> str:
-        return f"{instant(self.since) if self.since else ''}..{instant(self.until) if self.until else ''}"
-
-
-def _over(first: Period, second: Period) -> bool:
-    return first.until is not None and second.since is not None and first.until <= second.since
 
 
 @dataclass(frozen=True, slots=True)

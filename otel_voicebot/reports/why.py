@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from otel_voicebot.reports.scope import Scope
 from otel_voicebot.reports.waits import NOT_CUT, Key, Waits, equals, folded, indices, waits
 
-__all__ = ["Abandoned", "Line", "Period", "Why", "answered", "compute"]
+__all__ = ["Abandoned", "Line", "Measured", "Why", "answered", "compute"]
 
 EXAMPLES: Final = 3
 _DRAWS: Final = 1000
@@ -55,8 +55,8 @@ class Abandoned:
 
 
 @dataclass(frozen=True, slots=True)
-class Period:
-    """One of the two periods; seconds. Gaps are of answered exchanges."""
+class Measured:
+    """What one of the two periods holds; seconds. Gaps are of answered exchanges."""
 
     scope: Scope
     turns: int
@@ -114,8 +114,8 @@ class Line:
 class Why:
     """The change of the mean response gap and its split, the largest change first."""
 
-    before: Period
-    after: Period
+    before: Measured
+    after: Measured
     change: Line
     lines: tuple[Line, ...]
 
@@ -177,12 +177,12 @@ def answered(turns: pa.Table) -> int:
     return int(waits(turns).answered.sum())
 
 
-def _period(turns: pa.Table, found: Waits, gaps: Waits, scope: Scope) -> Period:
+def _period(turns: pa.Table, found: Waits, gaps: Waits, scope: Scope) -> Measured:
     given_up = found.waited_ns[~found.answered & equals(found.table["outcome"], "abandoned")]
     exchange = equals(turns["kind"], "exchange")
     abandoned, exchanges = int((exchange & equals(turns["outcome"], "abandoned")).sum()), int(exchange.sum())
     p50, p95 = np.quantile(gaps.waited_ns / 1e9, (0.5, 0.95))  # linear, as quantile_cont in the SQL models
-    return Period(
+    return Measured(
         scope=scope,
         turns=len(gaps),
         calls=gaps.sessions()[1],
@@ -284,7 +284,7 @@ def _lines(sides: Sequence[_Side], keys: Sequence[Key], margins: Floats | None) 
     return lines
 
 
-def _whole(periods: Sequence[Period], lines: Sequence[Line], margin: float | None) -> Line:
+def _whole(periods: Sequence[Measured], lines: Sequence[Line], margin: float | None) -> Line:
     before, after = periods
     change = after.mean_s - before.mean_s
     return Line(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from otel_voicebot.reports import compare
-from otel_voicebot.reports.sides import Period
+from otel_voicebot.reports.periods import Period
 from tests.cli.conftest import Run, call, commit
 from tests.reports.tables import NOON
 
@@ -164,7 +164,7 @@ WRONG = [
     (("x", "y", "--by", "user_hash"), 2, "calls can't be compared by 'user_hash': choose bot, channel, variant, "),
     (("x", "y", "--by", "a\"; DROP TABLE x"), 2, "calls can't be compared by 'a\"; DROP TABLE x'"),
     (("blue", "2026-03-01.."), 2, "one is a period and one is not"),
-    (("blue", "green", "--by", "period"), 2, "'blue' is no period: write 2026-03-01..2026-03-08"),
+    (("blue", "green", "--by", "period"), 2, "'blue' is no period: write SINCE..UNTIL, such as 2026-03-01..2026-03-08"),
     (("..", "2026-03-01.."), 2, "'..' is no period"),
     (("soon..", "2026-03-01.."), 2, "the period 'soon' is no time"),
     (("2026-03-01..2026-03-03", "2026-03-02.."), 2, "overlap: a call would be on both sides"),

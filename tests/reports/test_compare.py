@@ -15,8 +15,9 @@ from otel_voicebot.reports.compare import Comparison, Plan
 from otel_voicebot.reports.comparison import document, frame, grid, head
 from otel_voicebot.reports.grid import as_arrow, as_csv, as_markdown, as_text
 from otel_voicebot.reports.measures import MEASURES
+from otel_voicebot.reports.periods import Period
 from otel_voicebot.reports.scope import Scope
-from otel_voicebot.reports.sides import PERIOD, Period, Sides
+from otel_voicebot.reports.sides import PERIOD, Sides
 from tests.reports.tables import NOON
 
 SCOPE = Scope("data", NOON)

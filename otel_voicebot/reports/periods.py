@@ -1,0 +1,97 @@
+"""Times and periods that a user writes: ``7d``, ``2026-03-01``, ``14d..7d``."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from otel_voicebot.errors import UsageError
+from otel_voicebot.reports.values import instant
+
+__all__ = ["Period", "moment", "period"]
+
+_AGO: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """Calls that began at or after ``since`` and before ``until`` (aware); None leaves that side open.
+
+    Raises:
+        UsageError: it ends before it begins.
+    """
+
+    since: datetime | None
+    until: datetime | None
+
+    def __post_init__(self) -> None:
+        if self.since and self.until and self.since >= self.until:
+            msg = f"the period {self} is empty: it ends before it begins"
+            raise UsageError(msg)
+
+    def overlaps(self, other: "Period") -> bool:
+        """Whether a call could lie in both."""
+        return not (_over(self, other) or _over(other, self))
+
+    def before(self, now: datetime) -> "Period":
+        """As long a time, just before. A period without an end ends now.
+
+        Raises:
+            UsageError: it has no beginning, or begins after now.
+        """
+        if self.since is None:
+            msg = f"the period {self} has no beginning, so there is none before it: give --since"
+            raise UsageError(msg)
+        until = self.until or now
+        if self.since >= until:
+            msg = f"the period {self} has not begun yet: there is none as long before it"
+            raise UsageError(msg)
+        try:
+            return Period(self.since - (until - self.since), self.since)
+        except OverflowError:
+            msg = f"there is no period as long as {self} before it"
+            raise UsageError(msg) from None
+
+    def __str__(self) -> str:
+        return f"{instant(self.since) if self.since else ''}..{instant(self.until) if self.until else ''}"
+
+
+def _over(first: Period, second: Period) -> bool:
+    return first.until is not None and second.since is not None and first.until <= second.since
+
+
+def moment(text: str | None, now: datetime, option: str) -> datetime | None:
+    """A time that a user wrote, in UTC: ISO 8601, or how long ago (``90s``, ``15m``, ``24h``, ``7d``, ``2w``).
+
+    Args:
+        text: what was written; None stays None.
+        now: what "ago" counts from.
+        option: where it was written, for the error.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    if text is None:
+        return None
+    try:
+        if ago := _AGO.fullmatch(text.strip()):
+            return now - timedelta(**{_UNITS[ago[2]]: float(ago[1])})
+        when = datetime.fromisoformat(text.strip())
+        return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        msg = f"{option} {text!r} is no time: write 2026-03-01, 2026-03-01T09:30:00+01:00, or 15m, 24h, 7d (ago)"
+        raise UsageError(msg) from None
+
+
+def period(text: str, now: datetime, option: str = "the period") -> Period:
+    """A period that a user wrote, ``SINCE..UNTIL``; a side that is left out is open.
+
+    Raises:
+        UsageError: it is none, or it is empty.
+    """
+    first, dots, last = text.partition("..")
+    if not dots or not (first or last):
+        msg = f"{option} {text!r} is no period: write SINCE..UNTIL, such as 2026-03-01..2026-03-08, or 14d..7d"
+        raise UsageError(msg)
+    return Period(moment(first or None, now, option), moment(last or None, now, option))

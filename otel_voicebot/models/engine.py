@@ -1,7 +1,8 @@
 """Runs the models over a store's files, on an embedded DuckDB."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
@@ -10,7 +11,7 @@ from typing import Final, Self
 import duckdb
 import pyarrow as pa
 
-from otel_voicebot.errors import UnreadableDataError
+from otel_voicebot.errors import TooSlowError, UnreadableDataError, VoicebotError
 from otel_voicebot.models.catalog import EMPTY, MODELS, NO_CUTS, PLACING, SEGMENTS, SPAN_COLUMNS, chain
 from otel_voicebot.models.terms import Past, Source, Terms, define
 
@@ -91,6 +92,8 @@ class Engine:
         cut: say what waits were spent on: ``segments``, ``breakdowns`` and these columns of ``turns``. It takes longer
             than all the rest; a brief engine never does.
         terms: what KPIs depend on beside the spans.
+        given_up: asked ten times a second while there is the engine: True breaks off what it does, which raises
+            TooSlowError then. None: nobody gives up.
     """
 
     def __init__(
@@ -101,6 +104,7 @@ class Engine:
         brief: bool = False,
         cut: bool = True,
         terms: Terms | None = None,
+        given_up: Callable[[], bool] | None = None,
     ) -> None:
         # By itself DuckDB would put what does not fit into memory beside the user: in the working directory.
         self._overflow = _private_directory()
@@ -108,6 +112,7 @@ class Engine:
         self._connection = duckdb.connect(
             config={"memory_limit": "700MB", "preserve_insertion_order": False, "temp_directory": overflow}
         )
+        self._watch = None if given_up is None else _Watch(self._connection, given_up)
         try:
             self._connection.execute("SET TimeZone = 'UTC'")
             self._connection.execute("SET parquet_metadata_cache = true")  # each model opens every file again
@@ -119,7 +124,7 @@ class Engine:
             self._define(source, selection, brief=brief, cut=cut and not brief)
         except duckdb.Error as error:
             self.close()
-            raise UnreadableDataError(f"the spans can't be read: {_first_line(error)}") from error
+            raise self._failed("the spans can't be read", error) from error
         except BaseException:
             self.close()
             raise
@@ -225,7 +230,7 @@ class Engine:
                     f"INSERT INTO {name} ({', '.join(columns)}) VALUES ({places})", [*row.values()]
                 )
         except duckdb.Error as error:
-            raise UnreadableDataError(f"{name} can't be used: {_first_line(error)}") from error
+            raise self._failed(f"{name} can't be used", error) from error
         self._there -= _SPARED.keys()
 
     def table(self, name: str) -> pa.Table:
@@ -233,7 +238,7 @@ class Engine:
         try:
             self._have(name)
         except duckdb.Error as error:
-            raise UnreadableDataError(f"the query failed: {_first_line(error)}") from error
+            raise self._failed("the query failed", error) from error
         return self.sql(f"SELECT * FROM {name}")
 
     def turns_of(self, sessions: Sequence[str]) -> pa.Table:
@@ -246,6 +251,7 @@ class Engine:
 
         Raises:
             UnreadableDataError: a file turned out to be damaged, or vanished.
+            TooSlowError: it was given up.
         """
         try:
             try:
@@ -254,10 +260,17 @@ class Engine:
                 self._have_all()
                 return self._connection.sql(text, params=list(parameters)).to_arrow_table()
         except duckdb.Error as error:
-            raise UnreadableDataError(f"the query failed: {_first_line(error)}") from error
+            raise self._failed("the query failed", error) from error
+
+    def _failed(self, what: str, error: duckdb.Error) -> VoicebotError:
+        if self._watch is not None and self._watch.fired:
+            return TooSlowError("the question takes too long, or the service is stopping; ask about less time")
+        return UnreadableDataError(f"{what}: {_first_line(error)}")
 
     def close(self) -> None:
         """Free the engine. Idempotent."""
+        if self._watch is not None:
+            self._watch.end()
         self._connection.close()
         if self._overflow is not None:
             self._overflow.cleanup()
@@ -267,6 +280,31 @@ class Engine:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class _Watch:
+    """Breaks off what a connection does, once somebody says so."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, given_up: Callable[[], bool]) -> None:
+        self.fired = False
+        self._connection = connection
+        self._given_up = given_up
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look, name="otel-voicebot-watch", daemon=True)
+        self._thread.start()
+
+    def _look(self) -> None:
+        while not self._over.wait(_LOOK_S):
+            if self._given_up():
+                self.fired = True
+                self._connection.interrupt()  # again and again: between two queries it stops nothing
+
+    def end(self) -> None:
+        self._over.set()
+        self._thread.join()
+
+
+_LOOK_S: Final = 0.1
 
 
 def _past(source: Source, terms: Terms, as_of: datetime) -> tuple[Source, Terms]:

@@ -181,7 +181,7 @@ def _time(value: object, now: datetime) -> datetime:
         if isinstance(value, date):
             when = value if isinstance(value, datetime) else datetime(value.year, value.month, value.day, tzinfo=UTC)
         else:
-            when = datetime.fromisoformat(str(value))
+            when = datetime.fromisoformat(value if isinstance(value, str) else "")  # a number is no time
         when = when if when.tzinfo else when.replace(tzinfo=UTC)
         past = when >= _EPOCH
         future = when > now + _AHEAD

@@ -76,6 +76,7 @@ def ask(  # noqa: PLR0913 - how much is read is part of the question
     brief: bool = False,
     cut: bool = True,
     terms: Terms | None = None,
+    given_up: Callable[[], bool] | None = None,
 ) -> Answer:
     """The answer to ``compute`` from what can be read in ``data``.
 
@@ -92,10 +93,12 @@ def ask(  # noqa: PLR0913 - how much is read is part of the question
         cut: it is about segments of waits (slower by far, where it isn't brief).
         terms: what KPIs depend on beside the spans; those of a window are told of the days before it. None: the
             question is about no KPI.
+        given_up: as of ``Engine``.
 
     Raises:
         NoDataError: there is no data.
         UnreadableDataError: there is, and none of it can be read.
+        TooSlowError: it was given up.
     """
     tried: list[Snapshot] = []
 
@@ -105,7 +108,7 @@ def ask(  # noqa: PLR0913 - how much is read is part of the question
             before = _before(source, selection, again=bool(tried))
             full = replace(terms, as_of=now, before=before)
         tried.append(source)
-        return _answer(source, selection, now, compute, brief=brief, cut=cut, terms=full)
+        return _answer(source, selection, now, compute, brief=brief, cut=cut, terms=full, given_up=given_up)
 
     return reading(data, answer, since=selection.since)
 
@@ -231,8 +234,10 @@ def _answer(  # noqa: PLR0913 - as ``ask``
     brief: bool,
     cut: bool = False,
     terms: Terms | None = None,
+    given_up: Callable[[], bool] | None = None,
 ) -> Answer:
-    with Engine(source, selection, brief=brief, cut=cut, terms=terms or Terms(as_of=now)) as engine:
+    full = terms or Terms(as_of=now)
+    with Engine(source, selection, brief=brief, cut=cut, terms=full, given_up=given_up) as engine:
         return compute(Opened(source, engine, scope_of(source, selection, now)))
 
 

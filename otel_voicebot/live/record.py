@@ -6,7 +6,7 @@ import pyarrow.compute as pc
 from otel_voicebot import semconv as s
 from otel_voicebot.live.aggregate import Aggregator, Encoded, encoded
 
-__all__ = ["record_handoffs", "record_operations", "record_sessions", "record_turns"]
+__all__ = ["record_answers", "record_handoffs", "record_operations", "record_sessions", "record_turns"]
 
 _SESSION_LABELS = s.RESPONSE_GAP.labels
 _OPERATION_LABELS = s.OPERATION_DURATION.labels
@@ -107,6 +107,11 @@ def record_sessions(into: Aggregator, rows: pa.Table) -> None:
     into.observe(s.SESSION_DURATION, labels, rows["duration_s"])
     handled = rows.filter(pc.greater(rows["answered"], 0))
     into.observe(s.HANDLE_TIME, _labels(handled, _SESSION_LABELS), handled["duration_s"])
+    record_answers(into, rows)
+
+
+def record_answers(into: Aggregator, rows: pa.Table) -> None:
+    """Feed the answers to surveys that these rows hold: sessions, or facts that came after theirs."""
     for metric, column in ((s.CSAT_SCORES, "csat"), (s.NPS_SCORES, "nps")):
         answers = rows.filter(pc.is_valid(rows[column]))
         into.count(metric, {**_labels(answers, ("bot", "variant")), "score": answers[column]}, rows=answers.num_rows)

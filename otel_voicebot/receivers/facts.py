@@ -23,7 +23,7 @@ from otel_voicebot.errors import NoDataError, TooSlowError, UnreadableDataError
 from otel_voicebot.store.lookup import Lookup
 from otel_voicebot.store.reader import Snapshot, reading
 
-__all__ = ["FACTS", "FIELDS", "SCALES", "Cells", "Outcome", "WrongFactError", "checked", "known", "request"]
+__all__ = ["FACTS", "FIELDS", "SCALES", "Cells", "Labels", "Outcome", "WrongFactError", "checked", "known", "request"]
 
 FACTS: Final = ("csat", "nps", "outcome", "callback")
 """What a fact may tell; one of them it must."""
@@ -37,6 +37,8 @@ _SHOWN: Final = 60
 _MEMORY: Final = "300MB"
 
 Cells = Mapping[str, object]
+Labels = Mapping[str, str]
+"""What a session's metrics are told apart by: its bot and variant, under the names of their attributes."""
 
 
 class WrongFactError(Exception):
@@ -67,14 +69,16 @@ class Outcome:
         """24 bytes that follow from what it says: the ids of its span, so that the same fact is the same span."""
         return hashlib.sha256(repr(self).encode()).digest()[:24]
 
-    def span(self, now: datetime) -> Span:
-        """The fact as a span; ``now`` is its time where it has none."""
+    def span(self, now: datetime, labels: Labels) -> Span:
+        """The fact as a span; ``now`` is its time where it has none, ``labels`` are of its session."""
         nano = int((self.time or now).timestamp() * 1_000_000) * 1000
         span = Span(
             trace_id=self.key[:16], span_id=self.key[16:], name=semconv.SPAN_FEEDBACK,
             start_time_unix_nano=nano, end_time_unix_nano=nano,
         )  # fmt: skip
         span.attributes.add(key=semconv.SESSION_ID).value.string_value = self.session_id
+        for key, text in labels.items():
+            span.attributes.add(key=key).value.string_value = text
         for name, (attribute, _, _) in SCALES.items():
             if (score := getattr(self, name)) is not None:
                 span.attributes.add(key=attribute).value.int_value = score
@@ -85,12 +89,12 @@ class Outcome:
         return span
 
 
-def request(facts: Iterable[Outcome], now: datetime) -> bytes:
-    """The facts as one OTLP request of traces."""
+def request(facts: Iterable[Outcome], sessions: Mapping[str, Labels], now: datetime) -> bytes:
+    """The facts as one OTLP request of traces; ``sessions``: theirs, as ``known`` gives them."""
     message = ExportTraceServiceRequest()
     spans = message.resource_spans.add().scope_spans.add()
     spans.scope.name = semconv.SCOPE_NAME
-    spans.spans.extend(one.span(now) for one in facts)
+    spans.spans.extend(one.span(now, sessions[one.session_id]) for one in facts)
     return message.SerializeToString()
 
 
@@ -197,8 +201,8 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 def known(
     data: Path, sessions: Collection[str], lookup: Lookup | None = None, give_up_s: float | None = None
-) -> set[str]:
-    """Which of these sessions have spans in the data directory, also of calls that are still open.
+) -> dict[str, Labels]:
+    """Those of these sessions that have spans in the data directory, also calls that are still open; with their labels.
 
     Args:
         data: the data directory.
@@ -211,8 +215,8 @@ def known(
         TooSlowError: it took longer.
     """
 
-    def look(source: Snapshot) -> set[str]:
-        text = source.sql(("session_id", "trace_id"))
+    def look(source: Snapshot) -> dict[str, Labels]:
+        text = source.sql(("session_id", "trace_id", "bot", "variant"))
         listed = pa.table({"name": pa.array(sorted(sessions), pa.string())})
         with duckdb.connect(config={"memory_limit": _MEMORY, "temp_directory": "", "threads": 1}) as connection:
             connection.execute("SET enable_progress_bar = false")  # it would go to stdout
@@ -223,10 +227,17 @@ def known(
                 timer.start()
             try:
                 found = connection.execute(
-                    f"SELECT name FROM listed WHERE name IN (SELECT session_id FROM ({text})) "  # noqa: S608 - ours
-                    f"OR name IN (SELECT trace_id FROM ({text}))"
+                    # names of columns and paths are ours, names of sessions are in the table
+                    f"""WITH s AS ({text})
+                    SELECT name, max(bot), max(variant) FROM (
+                        SELECT l.name, s.bot, s.variant FROM listed l JOIN s ON s.session_id = l.name
+                        UNION ALL SELECT l.name, s.bot, s.variant FROM listed l JOIN s ON s.trace_id = l.name
+                    ) GROUP BY name"""  # noqa: S608
                 )
-                return {name for (name,) in found.fetchall()}
+                return {
+                    name: {key: text for key, text in ((semconv.BOT, bot), (semconv.VARIANT, variant)) if text}
+                    for name, bot, variant in found.fetchall()
+                }
             except duckdb.InterruptException as error:
                 raise TooSlowError(f"finding out which sessions there are takes longer than {give_up_s:g} s") from error
             except duckdb.Error as error:
@@ -240,4 +251,4 @@ def known(
     try:
         return reading(data, look, choice=choice, thorough=give_up_s is None)
     except NoDataError:
-        return set()
+        return {}

@@ -51,7 +51,7 @@ def outcomes(path: Path, data: Path, now: datetime, note: Callable[[str], None])
             if one.session_id not in known
         ]
         if told:
-            yield Request("traces", facts.request(told, now))
+            yield Request("traces", facts.request(told, known, now))
     if wrong:
         more = f" (and {len(wrong) - 1} more rows)" if len(wrong) > 1 else ""
         raise UnreadableDataError(f"{path}: {wrong[0]}{more}; the rest was read", (str(path),))

@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect
 from otel_voicebot.errors import VoicebotError
 from otel_voicebot.receivers import facts
 from otel_voicebot.receivers.answers import Accepted, Intake
-from otel_voicebot.receivers.facts import FIELDS, Outcome, WrongFactError
+from otel_voicebot.receivers.facts import FIELDS, Labels, Outcome, WrongFactError
 from otel_voicebot.store.lookup import Lookup
 from otel_voicebot.web.answers import answer
 from otel_voicebot.web.api import API, RESPONSES, RefusedError
@@ -77,8 +77,8 @@ def router(data: Path, intake: Intake, asking: Asking) -> APIRouter:
         if closed is not None:
             raise RefusedError(503, closed, retry_s=_RETRY_S)
         body = await _body(request)
-        told = await asking.run(partial(_read, body, data, lookup))
-        await _record(intake, facts.request(told, datetime.now(UTC)))
+        told, sessions = await asking.run(partial(_read, body, data, lookup))
+        await _record(intake, facts.request(told, sessions, datetime.now(UTC)))
         rows = [{"session_id": one.session_id, "id": one.key[16:].hex()} for one in told]
         return answer({"schema": "otel_voicebot.feedback/1", "recorded": len(rows), "facts": rows})
 
@@ -106,8 +106,8 @@ async def _body(request: Request) -> bytes:
     return b"".join(pieces)
 
 
-def _read(body: bytes, data: Path, lookup: Lookup) -> list[Outcome]:
-    """The facts of a body, each of a session that is there."""
+def _read(body: bytes, data: Path, lookup: Lookup) -> tuple[list[Outcome], Mapping[str, Labels]]:
+    """The facts of a body, each of a session that is there; and these."""
     now, found, wrong = datetime.now(UTC), list[Outcome](), list[dict[str, object]]()
     for index, one in enumerate(_objects(body)):
         errors = [(name, f"{name}: there is no such field; there are {', '.join(FIELDS)}") for name in _unknown(one)]
@@ -130,7 +130,7 @@ def _read(body: bytes, data: Path, lookup: Lookup) -> list[Outcome]:
     ]
     if missing:
         _refuse(404, missing)
-    return found
+    return found, known
 
 
 def _unknown(one: Mapping[str, object]) -> list[str]:

@@ -45,7 +45,11 @@ WRONG: dict[str, tuple[object, int, str]] = {
     "outcome a list": ({"session_id": "s01", "outcome": ["resolved"]}, 422, "outcome ['resolved']: must be one of"),
     "no callback": ({"session_id": "s01", "callback": "perhaps"}, 422, "callback 'perhaps': must be yes or no"),
     "no time": ({"session_id": "s01", "csat": 5, "time": "yesterday"}, 422, "time 'yesterday': must be ISO 8601"),
-    "far ahead": ({"session_id": "s01", "csat": 5, "time": "9999-12-31T23:59:59"}, 422, "must be from 1970 on, and not"),
+    "far ahead": (
+        {"session_id": "s01", "csat": 5, "time": "9999-12-31T23:59:59"},
+        422,
+        "must be from 1970 on, and not",
+    ),
     "long ago": ({"session_id": "s01", "csat": 5, "time": "0001-01-01"}, 422, "must be from 1970 on, and not in"),
     "a number as time": ({"session_id": "s01", "csat": 5, "time": 20260101}, 422, "time 20260101: must be"),
     "nothing told": ({"session_id": "s01"}, 422, "it tells nothing: csat, nps, outcome, callback are all empty"),
@@ -84,7 +88,11 @@ def test_bad_input_is_refused_with_a_sentence(served: Served, name: str) -> None
 
 def test_every_wrong_field_has_its_own_sentence(served: Served) -> None:
     """Of each object of a batch, by its index; and nothing of the batch is recorded."""
-    batch = [{"session_id": "s02", "csat": 5}, {"session_id": "", "csat": 0, "nps": "x"}, {"session_id": "s01", "no": 1}]
+    batch = [
+        {"session_id": "s02", "csat": 5},
+        {"session_id": "", "csat": 0, "nps": "x"},
+        {"session_id": "s01", "no": 1},
+    ]
     found = post(served.where["web"], batch)
     assert found.status == 422
     assert [(one["index"], one["field"]) for one in found.document["errors"]] == [
@@ -232,7 +240,7 @@ class Disk:
     ],
 )
 def test_it_is_answered_as_the_disk_does(tmp_path: Path, disk: Disk, status: int, retry: str | None) -> None:
-    """OK only when all is on disk; 503 with Retry-After when it can't be now; a defect of ours is none of the sender's."""
+    """OK only when all is on disk; 503 with Retry-After when it can't be now; a defect of ours is a 500."""
     data = take_in(tmp_path, tables.lines())
     server = WebServer(data, "127.0.0.1:0", Security(), intake=disk)
     try:

@@ -1,10 +1,9 @@
-"""A16: controlled calls to the bank bot (loans, payment plans, a compliance prompt) give the KPIs that follow from them.
+"""A16: controlled calls to the bank bot (loans, payment plans, a compliance prompt) give the KPIs that they should.
 
 Callers, recogniser, dialogue and voice are real; the calls run faster than real time, so nothing is said of waits.
 """
 
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -71,7 +70,7 @@ class Held:
 
 
 @pytest.fixture(scope="module")
-def held(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Held]:
+def held(tmp_path_factory: pytest.TempPathFactory) -> Held:
     """Both variants at the same time, then the caller who calls again."""
     exporter, provider, data = InMemorySpanExporter(), TracerProvider(), tmp_path_factory.mktemp("bank")
     provider.add_span_processor(SimpleSpanProcessor(exporter))
@@ -85,7 +84,7 @@ def held(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Held]:
         first = list(pool.map(center.hold, range(1, len(TOGETHER) + 1), TOGETHER))
         again = [center.hold(len(TOGETHER) + 1, one) for one in AFTERWARDS]
     SpanStore(data).commit([prepare(collect(exporter.get_finished_spans()), Policy(), SelfMetrics(), "sdk", 0)])
-    yield Held(data, {one.plan: one.ending for one in (*first, *again)}, datetime.now(UTC))
+    return Held(data, {one.plan: one.ending for one in (*first, *again)}, datetime.now(UTC))
 
 
 def test_the_calls_went_as_planned(held: Held) -> None:

@@ -19,7 +19,7 @@ live state needs). In reading order:
      sessions ─► calls                                     short, eligible, contained
      calls, turns, components ─► kpis                      one number each
      sessions, turns, operations ─► per_call               what each call adds to them
-     sessions ─► contacts ─► fcr, strict_containment       who called again
+     sessions ─► contacts ─► issues ─► fcr, strict_containment       who called again
      wide ─► events ─► workflows ─► completion             what bots tell by events
      operations, sessions ─► costs ─► cost_kpis            what is paid for, at the prices that an engine is given
      kpis, fcr, ... ─► all_kpis                            every KPI of a report

@@ -288,21 +288,24 @@ def _check_ends(path: Path) -> str | None:
         return "not a Parquet file"
     if not whole:
         return "the end is missing"
-    # <table>/<date>/<hour>/<file>; a column that isn't there is read as null: another program's rows would count
-    if any(name not in columns for name in _OURS.get(path.parent.parent.parent.name, ())):
-        return "not a file of otel_voicebot: it lacks the columns of one"
-    return None
+    return None if _ours(path, columns) else "not a file of otel_voicebot: it has none of the columns of one"
+
+
+def _ours(path: Path, columns: bytes) -> bool:
+    """Whether any column is ours: one that isn't there is read as null, so another program's rows would count."""
+    names = _OURS.get(path.parent.parent.parent.name)  # <table>/<date>/<hour>/<file>
+    return names is None or any(name in columns for name in names)
 
 
 _FOOTER_BYTES: Final = 1 << 14
 """The columns' names stand at its beginning."""
 _OURS: Final = {
-    "spans": (b"trace_id", b"span_id", b"start_unix_nano"),
+    "spans": (b"trace_id", b"span_id"),
     "turns": (b"session_id", b"turn_index"),
     "sessions": (b"session_id", b"duration_s"),
-    "logs": (b"observed_unix_nano", b"severity_number"),
+    "logs": (b"observed_unix_nano", b"body"),
 }
-"""Columns that every version of a table has."""
+"""Columns of which every file of a table has some."""
 
 
 def _check_pages(path: Path) -> str | None:

@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from otel_voicebot import frames
     from otel_voicebot.app import configure
     from otel_voicebot.instrument import (
         Cache,
@@ -71,6 +72,7 @@ __all__ = [
     "endpointing",
     "event",
     "feedback",
+    "frames",
     "handoff",
     "llm",
     "nlu",
@@ -87,6 +89,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "frames":
+        return import_module("otel_voicebot.frames")
     home = import_module("otel_voicebot.app" if name == "configure" else "otel_voicebot.instrument")
     value = getattr(home, name)
     globals()[name] = value

@@ -10,11 +10,13 @@ from otel_voicebot.errors import NoDataError, UnreadableDataError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from otel_voicebot.models import Terms
     from otel_voicebot.reports.exchanges import Exchanges
     from otel_voicebot.reports.scope import Scope
     from otel_voicebot.reports.source import Opened
+    from otel_voicebot.settings import Settings
 
-__all__ = ["ask", "exchanges", "finish", "nothing"]
+__all__ = ["ask", "exchanges", "finish", "nothing", "terms_of"]
 
 Answer = TypeVar("Answer")
 
@@ -29,13 +31,20 @@ def ask(
     kpis: bool = False,
 ) -> Answer:
     """The answer from the question's data; ``kpis``: it is about KPIs. Raises what ``reports.source.ask`` raises."""
-    from otel_voicebot.models import Terms  # noqa: PLC0415 - not for --help
-    from otel_voicebot.reports import source  # noqa: PLC0415
+    from otel_voicebot.reports import source  # noqa: PLC0415 - not for --help
 
     asked = question.settings()
-    limits = Terms(short_session_s=asked.short_session_s, human_interaction_usd=asked.human_interaction_usd, as_of=now)
-    terms = limits if kpis else None
+    terms = terms_of(asked, now) if kpis else None
     return source.ask(asked.data, question.selection(now), now, compute, brief=brief, cut=cut, terms=terms)
+
+
+def terms_of(settings: "Settings", now: datetime) -> "Terms":
+    """What KPIs depend on beside spans and prices, as the settings say."""
+    from otel_voicebot.models import Terms  # noqa: PLC0415 - not for --help
+
+    return Terms(
+        as_of=now, short_session_s=settings.short_session_s, human_interaction_usd=settings.human_interaction_usd
+    )
 
 
 def exchanges(question: Question, now: datetime, compute: "Callable[[Exchanges], Answer]") -> Answer:
@@ -46,13 +55,10 @@ def exchanges(question: Question, now: datetime, compute: "Callable[[Exchanges],
 
 
 def nothing(scope: "Scope", what: str) -> NoDataError | UnreadableDataError:
-    """The error of a question that no row answers; damage goes first, as the answer may lie in what can't be read."""
-    filters = "".join(f", {name} {value}" for name, value in scope.filters.items())
-    message = f"no {what}: {scope.window()}{filters}, in {scope.data}"
-    if not scope.unreadable:
-        return NoDataError(message)
-    paths = tuple(item.path for item in scope.unreadable)
-    return UnreadableDataError(f"{message}; what can't be read was left out: {', '.join(paths[:3])}", paths)
+    """The error of a question that no row answers."""
+    from otel_voicebot.reports import scope as scopes  # noqa: PLC0415 - not for --help
+
+    return scopes.nothing(scope, what)
 
 
 def finish(scope: "Scope") -> int:

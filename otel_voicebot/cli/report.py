@@ -1,15 +1,14 @@
 """``otel-voicebot report``."""
 
-import threading
-from dataclasses import replace
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from otel_voicebot.cli import output as out
-from otel_voicebot.cli.asking import ask, exchanges, finish, nothing
+from otel_voicebot.cli.asking import finish, nothing, terms_of
 from otel_voicebot.cli.options import (
     AsOf,
     Bot,
@@ -27,49 +26,54 @@ from otel_voicebot.cli.options import (
     Variant,
     chosen_format,
 )
+from otel_voicebot.errors import UsageError
 
 if TYPE_CHECKING:
     from otel_voicebot.reports.report import Report
-    from otel_voicebot.reports.source import Opened
 
 __all__ = ["report", "write_report"]
 
+_ONE_PART: Final = ("csv", "jsonl", "parquet")
+"""Formats that hold one table."""
+
+SECTIONS: Final = (
+    *("kpis", "waits", "components", "outcomes", "errors", "segments", "breakdowns", "costs"),
+    *("cost_by_session", "agents", "services", "caches", "intents", "workflows", "compliance", "mos"),
+    *("latencies", "sla", "load", "concurrency", "conversation", "speech", "drop_off", "journey", "adapters"),
+    *("bots"),
+)
+GROUPINGS: Final = (
+    *("bot", "channel", "variant", "environment", "intent", "outcome", "end_reason", "escalated_by", "hour"),
+    *("day", "week", "month", "provider", "model", "agent", "decision", "adapter", "cache", "intent_schema"),
+    *("tenant", "platform", "location"),
+)
+
 Section = Annotated[
-    Literal[
-        "kpis",
-        "waits",
-        "components",
-        "outcomes",
-        "errors",
-        "segments",
-        "breakdowns",
-        "costs",
-        "cost_by_session",
-        "agents",
-        "services",
-        "caches",
-        "intents",
-        "workflows",
-        "compliance",
-        "mos",
-        "latencies",
-        "sla",
-        "load",
-        "concurrency",
-        "conversation",
-        "speech",
-        "drop_off",
-        "journey",
-        "adapters",
-        "bots",
-    ]
-    | None,
+    list[str] | None,
     typer.Option(
         "--section",
         metavar="NAME",
-        help="Only this part. csv, jsonl and parquet hold one part: kpis unless told. Those from segments on are only "
-        "computed when asked for.",
+        help=f"Only this part; may be given several times: {', '.join(SECTIONS)}. csv, jsonl and parquet hold one: "
+        "kpis unless told. Those from segments on are only computed when asked for.",
         show_default=False,
+    ),
+]
+GroupBy = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--group-by",
+        metavar="NAME",
+        help=f"KPIs by group of calls; may be given several times: {', '.join(GROUPINGS)}. At most 100 groups.",
+        show_default=False,
+    ),
+]
+Change = Annotated[
+    bool, typer.Option("--change", help="With what each KPI was in the period before, as long as from --since on.")
+]
+Charts = Annotated[
+    Path | None,
+    typer.Option(
+        "--charts", metavar="DIR", help="Also draw charts there, as PNG files. html has them.", show_default=False
     ),
 ]
 PriceFile = Annotated[
@@ -104,6 +108,9 @@ def report(
     intent: Intent = None,
     as_of: AsOf = None,
     section: Section = None,
+    group_by: GroupBy = None,
+    change: Change = False,
+    charts: Charts = None,
     prices: PriceFile = None,
     targets: TargetsFile = None,
     format_: Format = None,
@@ -117,56 +124,70 @@ def report(
     """
     kind = chosen_format(format_, "table", json=json, csv=csv)
     question = Question(data, since, until, bot, channel, variant, environment, intent, as_of=as_of)
-    now = datetime.now(UTC)
-    found = _computed(question, now, section or "kpis", prices, targets)
+    _check(kind, section or (), group_by or ())
+    if change and since is None:
+        raise UsageError("--change compares with the period before: say with --since when this one begins")
+    from otel_voicebot.reports.answer import Wanted, answer  # noqa: PLC0415 - not for --help
+
+    now, settings = datetime.now(UTC), question.settings()
+    wanted = Wanted(
+        sections=section or (),
+        group_by=group_by or (),
+        change=change,
+        pictures=kind == "html" or charts is not None,
+        prices=prices or settings.prices,
+        targets=targets or settings.targets,
+    )
+    found = answer(settings.data, question.selection(now), terms_of(settings, question.base(now)), wanted)
     if not found.value("sessions"):
         raise nothing(found.scope, "sessions")
-    if section == "segments":
-        from otel_voicebot.reports.shares import shares  # noqa: PLC0415 - not for --help
-
-        segments, scope = exchanges(question, now, lambda waits: (shares(waits.turns()), waits.scope))
-        found = replace(found, segments=segments, scope=scope)
+    if charts is not None:
+        _draw(found, charts)
     write_report(found, kind, section, output)
     return finish(found.scope)
 
 
-def _computed(question: Question, now: datetime, section: str, prices: Path | None, targets: Path | None) -> "Report":
-    """The report with the section that was asked for."""
-    from otel_voicebot.models.price_file import read_prices  # noqa: PLC0415 - not for --help
-    from otel_voicebot.models.pricing import Prices, preload  # noqa: PLC0415
-    from otel_voicebot.models.targets import DEFAULTS, as_rows, cache_rows, read_targets  # noqa: PLC0415
-    from otel_voicebot.reports.report import compute  # noqa: PLC0415
-    from otel_voicebot.reports.sections import ON_REQUEST  # noqa: PLC0415
-    from otel_voicebot.reports.sections import section as asked_for  # noqa: PLC0415
-
-    threading.Thread(target=preload, daemon=True).start()  # a fifth of a second, while the engine reads files
-    settings = question.settings()
-    priced, limits = prices or settings.prices, targets or settings.targets
-    listing = Prices(None if priced is None else read_prices(priced))
-    held = DEFAULTS if limits is None else read_targets(limits)
-
-    def answer(opened: "Opened") -> "Report":
-        told = listing.give(opened.engine)
-        opened.engine.give("targets", as_rows(held))
-        opened.engine.give("cache_targets", cache_rows(held))
-        found = replace(compute(opened.engine, opened.scope), prices=told)
-        return replace(found, asked=asked_for(section, opened.engine)) if section in ON_REQUEST else found
-
-    brief = not (section in ON_REQUEST and ON_REQUEST[section].whole)
-    return ask(question, now, answer, brief=brief, cut=section == "breakdowns", kpis=True)
+def _check(kind: str, section: Sequence[str], group_by: Sequence[str]) -> None:
+    """Raises UsageError where a name is unknown, or a format for one table is to hold several."""
+    for option, given, known in (("--section", section, SECTIONS), ("--group-by", group_by, GROUPINGS)):
+        if wrong := [name for name in given if name not in known]:
+            msg = f"{option} {wrong[0]!r} is none; there is {', '.join(known)}"
+            raise UsageError(msg)
+    parts = [*section, *(["--group-by"] if group_by else ())]
+    if kind in _ONE_PART and len(dict.fromkeys(parts)) > 1:
+        msg = (
+            f"{kind} holds one part, not {' and '.join(dict.fromkeys(parts))}: ask for one, or choose json, md or html"
+        )
+        raise UsageError(msg)
 
 
-def write_report(found: "Report", kind: str, section: str | None, output: Output) -> None:
+def _draw(found: "Report", directory: Path) -> None:
+    from otel_voicebot.reports import drawings  # noqa: PLC0415 - a second to import
+
+    for path in drawings.draw(found, directory):
+        out.note(f"drawn: {path}")
+
+
+def write_report(found: "Report", kind: str, section: Sequence[str] | None, output: Output) -> None:
     """Write a report in one of the formats."""
-    from otel_voicebot.reports.report import document, grids, head  # noqa: PLC0415 - not for --help
+    from otel_voicebot.reports.groups import long  # noqa: PLC0415 - not for --help
+    from otel_voicebot.reports.report import document, grids, head  # noqa: PLC0415
 
     if kind == "json":
         out.write_json(document(found), output)
         return
     sections = grids(found)
-    one = section or "kpis"
-    chosen = [sections[one]] if section or kind in ("csv", "jsonl", "parquet") else list(sections.values())
+    names = list(dict.fromkeys(section or ()))
+    if found.grouped is not None:
+        names = ["groups", *names]
+        if kind in _ONE_PART:
+            sections["groups"] = long(found.grouped)
+    chosen = [sections[name] for name in names or (("kpis",) if kind in _ONE_PART else sections)]
     if kind == "table":
         out.write_table(head(found), chosen, output)
+    elif kind == "html":
+        from otel_voicebot.reports.board import render  # noqa: PLC0415 - the template engine
+
+        out.write(render(found, chosen), output)
     else:
         out.write(out.grids_as(kind, "Voicebot report", head(found), chosen), output)

@@ -8,13 +8,9 @@ import typer
 from otel_voicebot.cli import output as out
 from otel_voicebot.cli.asking import finish
 from otel_voicebot.cli.options import Data, Json, Output, Question
-from otel_voicebot.errors import NoDataError, UnreadableDataError, UsageError
+from otel_voicebot.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from otel_voicebot.reports.source import Opened
     from otel_voicebot.reports.trace import Trace
 
 __all__ = ["show", "trace"]
@@ -47,14 +43,10 @@ def trace(
     if json and html:
         msg = "choose one format, not --json and --html"
         raise UsageError(msg)
-    from otel_voicebot.reports.trace import compute, document, find  # noqa: PLC0415 - not for --help
+    from otel_voicebot.reports.named import trace_of  # noqa: PLC0415 - not for --help
+    from otel_voicebot.reports.trace import document  # noqa: PLC0415
 
-    def look(opened: "Opened", wanted: str) -> "Trace":
-        session, named = find(opened.ids(), wanted)
-        turns = opened.engine.turns_of([session])
-        return compute(opened.spans_of(session), opened.scope, session, named if turn is None else turn, turns)
-
-    found = _found(name, Question(data).settings().data, look)
+    found = trace_of(name, Question(data).settings().data, datetime.now(UTC), turn)
     if json:
         out.write_json(document(found), output)
     elif html:
@@ -64,28 +56,6 @@ def trace(
     else:
         show(found)
     return finish(found.scope)
-
-
-def _found(name: str, data: "Path", look: "Callable[[Opened, str], Trace]") -> "Trace":
-    """By a name in full, from the few files that may hold it; the beginning of one is made full first, from all names.
-
-    A trace id of 32 digits begins nothing: nobody else is asked about one that isn't there.
-    """
-    from otel_voicebot.reports.source import ask_about, names  # noqa: PLC0415 - not for --help
-    from otel_voicebot.reports.trace import find  # noqa: PLC0415
-    from otel_voicebot.store.contents import is_trace  # noqa: PLC0415
-
-    now, (session, slash, turn) = datetime.now(UTC), name.rpartition("/")
-    for whole in (name, session) if slash and turn.isdecimal() else (name,):
-        wanted = name.lower() if is_trace(whole.lower()) else name
-        try:
-            return ask_about(whole, data, now, lambda opened: look(opened, wanted))  # noqa: B023 - called at once
-        except (NoDataError, UnreadableDataError):  # what there is instead, the names tell
-            if is_trace(whole.lower()):
-                raise
-    session, index = find(names(data), name)
-    full = session if index is None else f"{session}/{index}"
-    return ask_about(session, data, now, lambda opened: look(opened, full))
 
 
 def show(found: "Trace") -> None:

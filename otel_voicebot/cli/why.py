@@ -1,7 +1,7 @@
 """``otel-voicebot why``."""
 
-from dataclasses import asdict, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,9 +23,7 @@ from otel_voicebot.cli.options import (
     Until,
     Variant,
     chosen_format,
-    moment,
 )
-from otel_voicebot.errors import UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,8 +32,6 @@ if TYPE_CHECKING:
     from otel_voicebot.reports.scope import Scope
 
 __all__ = ["why"]
-
-_DAY = timedelta(days=1)
 
 
 def why(
@@ -69,13 +65,14 @@ def why(
     look at. Default: the last 24 hours against the 24 hours before.
     """
     kind = chosen_format(format_, "table", json=json, csv=csv)
-    now = datetime.now(UTC)
-    this, before = _periods(since, until, against, now)
     from otel_voicebot.reports import changes  # noqa: PLC0415 - not for --help
+    from otel_voicebot.reports.periods import pair  # noqa: PLC0415 - not for --help
     from otel_voicebot.reports.why import compute  # noqa: PLC0415
 
+    now = datetime.now(UTC)
+    this, before = pair(since, until, against, now)
     labels = Question(data, None, None, bot, channel, variant, environment, intent)
-    found = [_read(replace(labels, **_ends(period)), now) for period in (before, this)]
+    found = [_read(_within(labels, period), now) for period in (before, this)]
     (old, old_scope), (new, new_scope) = found
     answer = compute(old, new, (old_scope, new_scope), seed)
     if kind == "json":
@@ -97,24 +94,6 @@ def _read(question: Question, now: datetime) -> "tuple[pa.Table, Scope]":
     return turns, scope
 
 
-def _ends(period: "Period") -> dict[str, str]:
-    return {end: when.isoformat() for end, when in asdict(period).items() if when is not None}
-
-
-def _periods(since: str | None, until: str | None, against: str | None, now: datetime) -> "tuple[Period, Period]":
-    """This period and the one that it is compared with.
-
-    Raises:
-        UsageError: one can't be read or is empty, or they overlap.
-    """
-    from otel_voicebot.reports.periods import Period, period  # noqa: PLC0415 - not for --help
-
-    end = moment(until, now, "--until") or now
-    this = Period(moment(since, now, "--since") or end - _DAY, end)
-    if against is None:
-        return this, this.before(now)
-    before = period(against, now, "--against")
-    if before.overlaps(this):
-        msg = f"--against {against!r} overlaps {this}: a call would be in both periods; choose one before or after it"
-        raise UsageError(msg)
-    return this, before
+def _within(question: Question, period: "Period") -> Question:
+    since, until = (None if when is None else when.isoformat() for when in (period.since, period.until))
+    return replace(question, since=since, until=until)

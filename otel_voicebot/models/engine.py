@@ -12,6 +12,7 @@ import duckdb
 import pyarrow as pa
 
 from otel_voicebot.errors import TooSlowError, UnreadableDataError, VoicebotError
+from otel_voicebot.models import groups
 from otel_voicebot.models.catalog import EMPTY, MODELS, NO_CUTS, PLACING, SEGMENTS, SPAN_COLUMNS, chain
 from otel_voicebot.models.terms import Past, Source, Terms, define
 
@@ -109,6 +110,7 @@ class Engine:
         # By itself DuckDB would put what does not fit into memory beside the user: in the working directory.
         self._overflow = _private_directory()
         overflow = self._overflow.name if self._overflow else ""
+        self._grouping = False
         self._connection = duckdb.connect(
             config={"memory_limit": "700MB", "preserve_insertion_order": False, "temp_directory": overflow}
         )
@@ -240,6 +242,33 @@ class Engine:
         except duckdb.Error as error:
             raise self._failed("the query failed", error) from error
         return self.sql(f"SELECT * FROM {name}")
+
+    def group(self, by: Sequence[str]) -> list[tuple[int, tuple[str | None, ...]]]:
+        """(sessions, values) of each group of the selected calls, the largest first.
+
+        From then on ``look_at`` shows the KPI models one of them; models that read spans themselves no longer fit.
+
+        Args:
+            by: names of ``groups.GROUPINGS``. Labels but the channel need an engine that isn't brief.
+
+        Raises:
+            UnreadableDataError: as ``sql``.
+        """
+        try:
+            if not self._grouping:
+                self._have("all_kpis")
+                groups.begin(self._connection.execute)
+                self._grouping = True
+            return groups.listed(self._connection.execute, by)
+        except duckdb.Error as error:
+            raise self._failed("the groups can't be read", error) from error
+
+    def look_at(self, values: Sequence[str | None] | None) -> None:
+        """Show the KPI models the calls of one group of the last ``group``; None: all again. Raises as ``sql``."""
+        try:
+            groups.look_at(self._connection.execute, values)
+        except duckdb.Error as error:
+            raise self._failed("the group can't be read", error) from error
 
     def turns_of(self, sessions: Sequence[str]) -> pa.Table:
         """All turns of these sessions with all columns, also from a brief engine; raises as ``sql``."""

@@ -4,22 +4,16 @@ Everything a sender wrote is escaped by the template; beside that the page's own
 script and no other style run than the two that are written here, by their digests, and nothing be loaded at all.
 """
 
-import base64
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from otel_voicebot.reports import pages
 from otel_voicebot.reports.segments import letter
 from otel_voicebot.reports.trace import Bar, Speech, Trace, Wait
 from otel_voicebot.reports.values import duration, instant, plain, quantity, shown
 from otel_voicebot.semconv import COMPONENTS, SEGMENTS
-
-if TYPE_CHECKING:
-    from jinja2 import Template
 
 __all__ = ["render"]
 
@@ -70,15 +64,11 @@ def _step(least: float) -> float:
 
 def render(trace: Trace) -> str:
     """The page."""
-    style, script = _file("trace.css"), _file("trace.js")
-    policy = (
-        f"default-src 'none'; base-uri 'none'; form-action 'none'; script-src {_digest(script)}; "
-        f"style-src {_digest(style)}; img-src data:"
-    )
+    style, script = pages.file("base.css") + pages.file("trace.css"), pages.file("trace.js")
     groups = _groups(trace)
     view = {
         "title": _title(trace),
-        "policy": policy,
+        "policy": pages.policy([script], f"'{pages.digest(style)}'"),
         "style": style,
         "script": script,
         "facts": _facts(trace),
@@ -88,24 +78,7 @@ def render(trace: Trace) -> str:
         "loose": _loose(trace, groups.get(None, [])),
         "data": _data(trace),
     }
-    return _template().render(view)
-
-
-@cache
-def _file(name: str) -> str:
-    return (resources.files("otel_voicebot.reports") / "templates" / name).read_text(encoding="utf-8")
-
-
-@cache
-def _template() -> "Template":
-    from jinja2 import Environment, StrictUndefined  # noqa: PLC0415 - only where a page is written
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(_file("trace.html.jinja"))
-
-
-def _digest(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+    return pages.template("trace.html.jinja").render(view)
 
 
 def _title(trace: Trace) -> str:
@@ -281,12 +254,7 @@ def _data(trace: Trace) -> str:
     known: dict[str, int] = {}
     spans = {str(bar.row.get("span_id")): dict(_told(bar.row, known)) for bar in trace.bars}
     document = {"spans": spans, "resources": [json.loads(text) for text in known]}
-    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-    # no character in it can end the element or begin a comment
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026").translate(_LINES)
-
-
-_LINES: Final = {0x2028: "\\u2028", 0x2029: "\\u2029"}
+    return pages.embedded(document)
 
 
 def _told(row: Mapping[str, object], known: dict[str, int]) -> Iterator[tuple[str, object]]:

@@ -8,7 +8,7 @@ from typing import Final
 from otel_voicebot.errors import UsageError
 from otel_voicebot.reports.values import instant
 
-__all__ = ["Period", "moment", "period"]
+__all__ = ["Period", "moment", "pair", "period"]
 
 _AGO: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -95,3 +95,20 @@ def period(text: str, now: datetime, option: str = "the period") -> Period:
         msg = f"{option} {text!r} is no period: write SINCE..UNTIL, such as 2026-03-01..2026-03-08, or 14d..7d"
         raise UsageError(msg)
     return Period(moment(first or None, now, option), moment(last or None, now, option))
+
+
+def pair(since: str | None, until: str | None, against: str | None, now: datetime) -> tuple[Period, Period]:
+    """A period and the one that it is compared with: the last 24 hours unless told, and as long a time before it.
+
+    Raises:
+        UsageError: one can't be read or is empty, or they overlap.
+    """
+    end = moment(until, now, "--until") or now
+    this = Period(moment(since, now, "--since") or end - timedelta(days=1), end)
+    if against is None:
+        return this, this.before(now)
+    before = period(against, now, "--against")
+    if before.overlaps(this):
+        msg = f"--against {against!r} overlaps {this}: a call would be in both periods; choose one before or after it"
+        raise UsageError(msg)
+    return this, before

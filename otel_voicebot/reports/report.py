@@ -3,8 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from otel_voicebot.reports import censored
+from otel_voicebot.reports import censored, groups, kpis
 from otel_voicebot.reports.grid import Column, Grid
+from otel_voicebot.reports.groups import Grouped
+from otel_voicebot.reports.kpis import Kpi
+from otel_voicebot.reports.periods import Period
+from otel_voicebot.reports.pictures import Pictures
 from otel_voicebot.reports.scope import Scope
 from otel_voicebot.reports.sections import ON_REQUEST, Asked
 from otel_voicebot.reports.shares import Share
@@ -12,7 +16,7 @@ from otel_voicebot.reports.shares import grid as segment_grid
 from otel_voicebot.reports.tables import Tables
 from otel_voicebot.reports.values import plain, quantity, seconds
 
-__all__ = ["SECTIONS", "Kpi", "Report", "compute", "document", "grids", "head"]
+__all__ = ["SECTIONS", "Before", "Kpi", "Report", "compute", "document", "grids", "head"]
 
 Row = Mapping[str, object]
 
@@ -20,20 +24,22 @@ SECTIONS = ("kpis", "waits", "components", "outcomes", "errors", "segments", *ON
 
 
 @dataclass(frozen=True, slots=True)
-class Kpi:
-    """One KPI. ``value`` is None when it is unknown, and ``note`` says why."""
+class Before:
+    """The period before: as long, just before.
 
-    name: str
-    value: float | None
-    unit: str
-    numerator: float | None
-    denominator: float | None
-    excluded: float | None
-    """Rows that its definition leaves out; ``exclusion`` says which."""
-    exclusion: str | None
-    note: str | None
-    provisional: float | None = None
-    """What is in neither numerator nor denominator because its window is still open; None where there is no window."""
+    Attributes:
+        period: which.
+        sessions: that began in it.
+    """
+
+    period: Period
+    sessions: int
+
+    def line(self) -> str:
+        """What it is, in words."""
+        if not self.sessions:
+            return f"compared with {self.period}, of which there is no session: what was before is missing"
+        return f"compared with {self.period}, {self.sessions} sessions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +56,14 @@ class Report:
     """Where the waits went; None where nobody asked, as it takes longer than all the rest."""
     prices: str | None = None
     """Where prices are from and of which day; None where nobody looked for any."""
-    asked: Asked | None = None
-    """A section that is only computed when somebody asks for it."""
+    asked: tuple[Asked, ...] = ()
+    """Sections that are only computed when somebody asks for them."""
+    before: Before | None = None
+    """What KPIs are compared with; None where nobody asked."""
+    grouped: Grouped | None = None
+    """KPIs by group; None where nobody asked."""
+    pictures: Pictures | None = None
+    """What the charts show beside sections; None where nobody asked."""
 
     def value(self, name: str) -> float | None:
         """The value of one KPI; None when it is unknown or not computed."""
@@ -62,7 +74,7 @@ def compute(tables: Tables, scope: Scope) -> Report:
     """The report of the sessions in ``tables``."""
     return Report(
         scope=scope,
-        kpis=tuple(_kpi(row) for row in tables.table("all_kpis").to_pylist()),
+        kpis=kpis.computed(tables),
         waits=tuple(tables.table("wait_ends").to_pylist()),
         components=tuple(tables.table("components").to_pylist()),
         outcomes=tuple(tables.table("outcomes").to_pylist()),
@@ -70,90 +82,13 @@ def compute(tables: Tables, scope: Scope) -> Report:
     )
 
 
-def _kpi(row: Row) -> Kpi:
-    name, value, unit = str(row["name"]), _float(row["value"]), str(row["unit"])
-    return Kpi(
-        name=name,
-        value=_whole(value) if unit.startswith("{") else value,
-        unit=unit,
-        numerator=_whole(_float(row["numerator"])),
-        denominator=_whole(_float(row["denominator"])),
-        excluded=_whole(_float(row["excluded"])),
-        exclusion=str(row["exclusion"]) if row.get("exclusion") else None,
-        note=_missing(name, row) if value is None else None,
-        provisional=_whole(_float(row.get("provisional"))),
-    )
-
-
-def _missing(name: str, row: Row) -> str:
-    if name in _CENSORED and row["denominator"]:
-        return censored.NOT_REACHED
-    if name in _WINDOWED and row.get("provisional"):
-        return "no window has passed yet: all is provisional"
-    if name in _COSTS and row["numerator"] is None and row["excluded"]:
-        return "no price is known of anything that was used"
-    if name == "cost_per_resolved_usd" and row["numerator"] is not None:
-        return "no call was resolved"
-    if name == "mos" and row["denominator"] is None:
-        return "scores of several kinds are never mixed: see the section mos"
-    return _MISSING.get(name, "nothing was measured")
-
-
-def _float(value: object) -> float | None:
-    return value if isinstance(value, (int, float)) else None
-
-
-def _whole(value: float | None) -> float | None:
-    """Counts come as doubles, as sums of seconds do: whole numbers are written as such."""
-    return int(value) if value is not None and float(value).is_integer() else value
-
-
-_ANSWERED = ("response_gap_p50_s", "response_gap_p95_s", "response_gap_p99_s")
-_CENSORED = ("wait_km_p50_s", "wait_km_p95_s", "wait_km_p99_s")
-_WINDOWED = ("fcr_1d", "fcr_7d", "fcr_30d", "strict_containment_24h")
-_COSTS = ("cost_usd", "cost_per_session_usd", "cost_per_resolved_usd", "cost_per_talk_minute_usd")
-_MISSING = {
-    **dict.fromkeys(_ANSWERED, "no answered turn"),
-    **dict.fromkeys(_CENSORED, "no exchange with a known wait"),
-    **dict.fromkeys(("csat_share", "csat_mean", "nps"), "no survey answers"),
-    **dict.fromkeys(("input_tokens", "output_tokens"), "no model call says its tokens"),
-    **dict.fromkeys(("containment", "escalation_rate", "abandonment_rate"), "no eligible session"),
-    **dict.fromkeys(("low_confidence_rate", "fallback_rate"), "no intent was classified"),
-    "abandoned_wait_rate": "no exchange",
-    "interruption_rate": "no bot speech",
-    "error_rate": "no operation",
-    "wer": "no reference texts",
-    "mos": "no opinion scores",
-    **dict.fromkeys(_WINDOWED, "no call of a known caller and intent (without a hash key no caller is known)"),
-    **dict.fromkeys(("automation_rate", "csat_response_rate", "nps_response_rate", "cost_savings_usd"), "no session"),
-    "session_success_rate": "no session with a known outcome",
-    "completion_rate": "no workflow was started (event workflow_started)",
-    **dict.fromkeys((*_COSTS, "priced_share"), "nothing that is paid for was used"),
-    "aht_s": "no session with an answered turn",
-    "cache_hit_rate": "no cache lookups",
-}
-"""Why a KPI is missing."""
-
-_SCORES = ("csat_mean", "mos")
-"""Of unit 1 and yet no shares."""
-
-
 def document(report: Report) -> dict[str, object]:
     """The JSON document of ``report --json``."""
     return {
         **report.scope.document("report"),
+        **({} if report.before is None else {"against": _against(report.before)}),
         "kpis": {
-            kpi.name: {
-                "value": plain(kpi.value),
-                "unit": kpi.unit,
-                "numerator": plain(kpi.numerator),
-                "denominator": plain(kpi.denominator),
-                "excluded": plain(kpi.excluded),
-                **({} if kpi.provisional is None else {"provisional": kpi.provisional}),
-                "exclusion": kpi.exclusion,
-                "note": kpi.note,
-            }
-            for kpi in report.kpis
+            kpi.name: {**kpis.told(kpi), **({} if report.before is None else kpis.changed(kpi))} for kpi in report.kpis
         },
         "sections": {
             "waits": [plain(dict(row)) for row in report.waits],
@@ -161,78 +96,44 @@ def document(report: Report) -> dict[str, object]:
             "outcomes": [plain(dict(row)) for row in report.outcomes],
             "errors": [plain(dict(row)) for row in report.errors],
             **({} if report.segments is None else {"segments": [plain(dict(row)) for row in report.segments]}),
-            **({} if report.asked is None else {report.asked.name: [plain(dict(row)) for row in report.asked.rows]}),
+            **{one.name: [plain(dict(row)) for row in one.rows] for one in report.asked},
         },
+        **({} if report.grouped is None else groups.document(report.grouped)),
         "notes": {
             "waits": list(censored.notes(report.waits)),
             **({} if report.prices is None else {"prices": [report.prices]}),
+            **({} if report.grouped is None else {"groups": list(report.grouped.notes())}),
         },
     }
+
+
+def _against(before: Before) -> dict[str, object]:
+    return {"since": plain(before.period.since), "until": plain(before.period.until), "sessions": before.sessions}
 
 
 def head(report: Report) -> list[str]:
     """What was counted, when, and what was left out."""
     counts = [f"{quantity(report.value(name))} {name}" for name in ("sessions", "turns")]
-    return report.scope.lines(", ".join(counts))
+    lines = report.scope.lines(", ".join(counts))
+    return lines if report.before is None else [*lines, report.before.line()]
 
 
 def grids(report: Report) -> dict[str, Grid]:
     """The sections as tables, by name."""
     return {
-        "kpis": _kpis(report),
+        "kpis": kpis.grid(
+            report.kpis,
+            against=report.before is not None,
+            notes=() if report.prices is None else (report.prices,),
+        ),
         "waits": censored.grid(report.waits),
         "components": Grid("components", "Components", _COMPONENTS, report.components, empty="no operation was seen"),
         "outcomes": Grid("outcomes", "Outcomes", _OUTCOMES, report.outcomes, empty="no session was seen"),
         "errors": Grid("errors", "Errors", _ERRORS, report.errors, empty="no operation failed"),
         **({} if report.segments is None else {"segments": segment_grid(report.segments)}),
-        **({} if report.asked is None else {report.asked.name: report.asked.grid()}),
+        **{one.name: one.grid() for one in report.asked},
+        **({} if report.grouped is None else {"groups": groups.grid(report.grouped)}),
     }
-
-
-def _kpis(report: Report) -> Grid:
-    rows = tuple(
-        {
-            "kpi": kpi.name,
-            "value": kpi.value,
-            "unit": kpi.unit,
-            "numerator": kpi.numerator,
-            "denominator": kpi.denominator,
-            "excluded": kpi.excluded,
-            "provisional": kpi.provisional,
-            "exclusion": kpi.exclusion,
-            "note": kpi.note,
-            "_shown": quantity(kpi.value, "ratio" if kpi.unit == "1" and kpi.name not in _SCORES else kpi.unit),
-            "_of": _fraction(kpi),
-            "_left": _left(kpi),
-        }
-        for kpi in report.kpis
-    )
-    columns = (
-        Column("kpi", "KPI"),
-        Column("_shown", "value", right=True, style="bold"),
-        Column("_of", "from", right=True),
-        Column("_left", "left out"),
-        Column("note", "note", show=lambda value: str(value or ""), style="dim"),
-    )
-    notes = () if report.prices is None else (report.prices,)
-    return Grid("kpis", "KPIs", columns, rows, empty="no KPI could be computed", notes=notes)
-
-
-def _left(kpi: Kpi) -> str:
-    """What a KPI doesn't count, and what it will count once its window has passed."""
-    parts = [f"{quantity(kpi.excluded)} ({kpi.exclusion})"] if kpi.excluded else []
-    if kpi.provisional:
-        parts.append(f"{quantity(kpi.provisional)} provisional")
-    return ", ".join(parts)
-
-
-def _fraction(kpi: Kpi) -> str:
-    """Numerator and denominator, where the KPI is a ratio; how many values there were, where it is a percentile."""
-    if kpi.denominator is None:
-        return ""
-    if kpi.numerator is None or kpi.name in (*_ANSWERED, *_CENSORED):
-        return f"n = {quantity(kpi.denominator)}"
-    return f"{quantity(kpi.numerator)} / {quantity(kpi.denominator)}"
 
 
 _NAMES = (

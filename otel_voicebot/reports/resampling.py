@@ -1,4 +1,4 @@
-"""Quantiles with calls as the unit: a cluster bootstrap, seeded and vectorised.
+"""Drawing calls anew: a cluster bootstrap, seeded and vectorised, and quantiles by it.
 
 Turns of one call resemble each other, so whole calls are drawn again. Each call is taken a Poisson(1) number of times,
 which is a bootstrap of a sample whose size is random too (Chamandy et al. 2012); a quantile does not depend on that
@@ -6,14 +6,14 @@ size, and no list of drawn calls has to be kept.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["REPLICATES", "Clustered", "quantiles", "replicates"]
+__all__ = ["REPLICATES", "Clustered", "drawn", "quantiles", "replicates"]
 
 REPLICATES: Final = 2000
 """Enough that p values of 0.001 exist and that an end of an interval moves by a few percent of its width."""
@@ -57,6 +57,20 @@ class Clustered:
         return cls(values[order], dense[order], len(numbers))
 
 
+def drawn(calls: int, generator: np.random.Generator, count: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """How often each call is taken in each of ``count`` bootstrap samples, in pieces.
+
+    Yields:
+        The number of the first sample, and weights (samples, calls).
+    """
+    step = max(1, _CHUNK // max(calls, 1))
+    for start in range(0, count, step):
+        numbers = generator.integers(0, 1 << 16, (min(step, count - start), calls), dtype=np.uint16)
+        weights = _TIMES.take(numbers, mode="clip")  # none is out of range: unchecked it takes half as long
+        weights[~weights.any(axis=1)] = 1  # no call at all was drawn: with ten calls once in 20,000
+        yield start, weights
+
+
 def quantiles(sample: Clustered, shares: Sequence[float]) -> Floats:
     """The quantiles, interpolated linearly as the KPI models do; NaN without a value."""
     return np.quantile(sample.values, shares) if len(sample.values) else np.full(len(shares), np.nan)
@@ -64,16 +78,11 @@ def quantiles(sample: Clustered, shares: Sequence[float]) -> Floats:
 
 def replicates(sample: Clustered, shares: Sequence[float], seed: int, count: int = REPLICATES) -> Floats:
     """The same quantiles of ``count`` bootstrap samples, as an array (count, shares)."""
-    generator = np.random.default_rng(seed)
     windows = [_Window.around(sample, share) for share in shares]
     sizes = np.bincount(sample.call, minlength=sample.calls).astype(np.float32)
     found = np.empty((count, len(shares)))
-    step = max(1, _CHUNK // max(sample.calls, 1))
-    for start in range(0, count, step):
-        rows = min(step, count - start)
-        numbers = generator.integers(0, 1 << 16, (rows, sample.calls), dtype=np.uint16)
-        weights = _TIMES.take(numbers, mode="clip")  # none is out of range: unchecked it takes half as long
-        weights[~weights.any(axis=1)] = 1  # no call at all was drawn: with ten calls once in 20,000
+    for start, weights in drawn(sample.calls, np.random.default_rng(seed), count):
+        rows = len(weights)
         totals = np.asarray(weights @ sizes, dtype=np.float64)
         for column, window in enumerate(windows):
             found[start : start + rows, column] = window.quantile(sample, weights, totals)

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from otel_voicebot.errors import NoDataError, UnreadableDataError
 from otel_voicebot.reports.values import instant, plain
 
-__all__ = ["Scope", "Unreadable"]
+__all__ = ["Scope", "Unreadable", "nothing"]
 
 SCHEMA = 1
 """Version of the JSON documents. It rises when a name is given up or means something else."""
@@ -61,3 +62,13 @@ class Scope:
         if self.since:
             return f"since {instant(self.since)}"
         return f"until {instant(self.until)}" if self.until else "all time"
+
+
+def nothing(scope: Scope, what: str) -> NoDataError | UnreadableDataError:
+    """The error of a question that no row answers; damage goes first, as the answer may lie in what can't be read."""
+    filters = "".join(f", {name} {value}" for name, value in scope.filters.items())
+    message = f"no {what}: {scope.window()}{filters}, in {scope.data}"
+    if not scope.unreadable:
+        return NoDataError(message)
+    paths = tuple(item.path for item in scope.unreadable)
+    return UnreadableDataError(f"{message}; what can't be read was left out: {', '.join(paths[:3])}", paths)

@@ -3,19 +3,14 @@
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from otel_voicebot.models import Selection, Terms
-from otel_voicebot.models.price_file import read_prices
-from otel_voicebot.models.pricing import Prices
-from otel_voicebot.models.targets import DEFAULTS, as_rows, cache_rows, read_targets
-from otel_voicebot.reports import source
-from otel_voicebot.reports.report import Report, compute
-from otel_voicebot.reports.sections import ON_REQUEST, section
-from otel_voicebot.reports.source import Opened
+from otel_voicebot.reports.answer import Wanted, answer
+from otel_voicebot.reports.report import Report
 
 __all__ = ["Basis", "Snapshots"]
 
@@ -64,27 +59,16 @@ class Snapshots:
             TooSlowError: it took longer than it may, or ``stop`` was called.
         """
         basis, end = self._basis, self._clock() + self._timeout_s
-        listing = Prices(None if basis.prices is None else read_prices(basis.prices))
-        held = DEFAULTS if basis.targets is None else read_targets(basis.targets)
-
-        def answer(opened: Opened) -> Report:
-            told = listing.give(opened.engine)
-            opened.engine.give("targets", as_rows(held))
-            opened.engine.give("cache_targets", cache_rows(held))
-            found = replace(compute(opened.engine, opened.scope), prices=told)
-            return found if asked is None else replace(found, asked=section(asked, opened.engine))
-
-        return source.ask(
+        return answer(
             self._data,
             selection,
-            now,
-            answer,
-            brief=asked is None or not ON_REQUEST[asked].whole,
-            cut=asked == "breakdowns",
-            terms=Terms(
-                short_session_s=basis.short_session_s, human_interaction_usd=basis.human_interaction_usd, as_of=now
+            Terms(
+                short_session_s=basis.short_session_s,
+                human_interaction_usd=basis.human_interaction_usd,
+                as_of=selection.as_of or now,
             ),
-            given_up=lambda: self._stopped.is_set() or self._clock() > end,
+            Wanted(sections=(asked,) if asked else (), prices=basis.prices, targets=basis.targets),
+            lambda: self._stopped.is_set() or self._clock() > end,
         )
 
     def stop(self) -> None:

@@ -107,9 +107,11 @@ class Waits:
         return len(self.waited_ns)
 
     def sessions(self) -> tuple[Ints, int]:
-        """Each exchange's call as a number from 0, and how many calls there are."""
+        """Each exchange's call as a number from 0, in order of their names, and how many calls there are."""
         coded = self.table["session_id"].combine_chunks().dictionary_encode()
-        return numbers(coded.indices).astype(np.int64), len(coded.dictionary)
+        place = np.empty(len(coded.dictionary), np.int64)  # rows come in another order each time
+        place[numbers(pc.sort_indices(coded.dictionary)).astype(np.int64)] = np.arange(len(place))
+        return place[numbers(coded.indices).astype(np.int64)], len(place)
 
     def totals(self) -> Iterator[tuple[int, Ints]]:
         """The nanoseconds by exchange and key, in pieces: (first exchange, exchanges x keys)."""

@@ -19,8 +19,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from otel_voicebot.reports.resampling import drawn
 from otel_voicebot.reports.scope import Scope
-from otel_voicebot.reports.waits import NOT_CUT, Key, Waits, equals, folded, indices, waits
+from otel_voicebot.reports.waits import NOT_CUT, Ints, Key, Waits, equals, folded, indices, numbers, waits
 
 __all__ = ["Abandoned", "Line", "Measured", "Why", "answered", "compute"]
 
@@ -205,26 +206,37 @@ def _side(found: Waits, random: np.random.Generator) -> _Side:
     group = random.permutation(count)[calls] % groups
     width = len(found.keys)
     sums, counts = np.zeros((groups, width + 1)), np.zeros((groups, width + 1))
-    best: list[list[tuple[int, int]]] = [[] for _ in range(width)]
+    turn = numbers(found.table["turn_index"])
+    best: list[list[tuple[int, ...]]] = [[] for _ in range(width)]
     for first, part in found.totals() if width else ():
         rows = group[first : first + len(part)]
         for column in range(width):
             values = part[:, column]
             sums[:, column] += np.bincount(rows, weights=values, minlength=groups)
             counts[:, column] += np.bincount(rows, weights=values > 0, minlength=groups)
-            longest = np.argsort(-values, kind="stable")[:EXAMPLES]
-            best[column] = sorted(
-                [*best[column], *((int(-values[at]), first + int(at)) for at in longest if values[at] > 0)]
-            )[:EXAMPLES]
+            here = slice(first, first + len(part))
+            longest = [
+                (-int(values[at]), int(calls[here][at]), int(turn[here][at]), first + at)
+                for at in _longest(values, calls[here], turn[here])
+            ]
+            best[column] = sorted([*best[column], *longest])[:EXAMPLES]
     rest = found.waited_ns - found.cut_ns()
     sums[:, width] = np.bincount(group, weights=rest, minlength=groups)
     counts[:, width] = np.bincount(group, weights=rest != 0, minlength=groups)
     keys = (*found.keys, NOT_CUT) if rest.any() else found.keys
-    longest = np.argsort(-rest, kind="stable")[:EXAMPLES]
-    worst = {key: _names(found, [at for _, at in best[place]]) for place, key in enumerate(found.keys)}
-    worst[NOT_CUT] = _names(found, [int(at) for at in longest if rest[at] > 0])
+    worst = {key: _names(found, [at for *_, at in best[place]]) for place, key in enumerate(found.keys)}
+    worst[NOT_CUT] = _names(found, _longest(rest, calls, turn))
     turns = np.bincount(group, minlength=groups).astype(np.float64)
     return _Side(found, keys, sums[:, : len(keys)], counts[:, : len(keys)], turns, worst)
+
+
+def _longest(values: Ints, calls: Ints, turn: Ints) -> list[int]:
+    """Rows with the largest values above 0; of equal ones the first by call and turn, in whatever order rows come."""
+    at = np.flatnonzero(values > 0)
+    if len(at) > EXAMPLES:
+        least = np.partition(values[at], len(at) - EXAMPLES)[len(at) - EXAMPLES]
+        at = at[values[at] >= least]
+    return [int(one) for one in at[np.lexsort((turn[at], calls[at], -values[at]))[:EXAMPLES]]]
 
 
 def _names(found: Waits, rows: Sequence[int]) -> tuple[str, ...]:
@@ -235,10 +247,11 @@ def _names(found: Waits, rows: Sequence[int]) -> tuple[str, ...]:
 def _drawn(side: _Side, keys: Sequence[Key], random: np.random.Generator) -> Floats:
     """What each key, and last their sum, adds to the average turn (seconds), in calls drawn anew; one row a draw."""
     sums, _ = side.of(keys)
-    groups = len(side.turns)
-    weights = random.multinomial(groups, np.full(groups, 1 / groups), size=_DRAWS).astype(np.float64)
-    means = weights @ np.column_stack([sums, sums.sum(axis=1)]) / 1e9 / (weights @ side.turns)[:, None]
-    return np.asarray(means)
+    columns = np.column_stack([sums, sums.sum(axis=1)]) / 1e9
+    means = np.empty((_DRAWS, columns.shape[1]))
+    for start, weights in drawn(len(side.turns), random, _DRAWS):
+        means[start : start + len(weights)] = weights @ columns / (weights @ side.turns)[:, None]
+    return means
 
 
 def _margins(before: Floats, after: Floats) -> Floats:

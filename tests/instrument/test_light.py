@@ -132,7 +132,7 @@ def test_a_provider_that_is_set_up_later_is_used() -> None:
 
 def test_the_public_names_are_those_of_instrument_and_configure() -> None:
     """``otel_voicebot`` offers exactly the instrument's names and ``configure``, lists them, and refuses others."""
-    assert sorted([*instrument.__all__, "configure"]) == otel_voicebot.__all__
+    assert sorted([*instrument.__all__, "configure", "frames"]) == otel_voicebot.__all__
     assert set(otel_voicebot.__all__) <= set(dir(otel_voicebot))
     for name in instrument.__all__:
         assert getattr(otel_voicebot, name) is getattr(instrument, name)

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -36,10 +37,18 @@ def of_json(content: bytes) -> Answers:
     return {name: tuple(one.get(field) for field in FIELDS) for name, one in json.loads(content)["kpis"].items()}
 
 
+def of_page(content: bytes) -> Answers:
+    """KPIs of the document that a page carries."""
+    carried = re.search(r'<script type="application/json" id="report">(.*?)</script>', content.decode(), re.DOTALL)
+    assert carried is not None
+    return of_json(carried[1].encode())
+
+
 READERS: dict[str, Callable[[bytes], Answers]] = {
     "json": of_json,
     "csv": lambda content: of_rows(list(csv.DictReader(io.StringIO(content.decode())))),
     "jsonl": lambda content: of_rows([json.loads(line) for line in content.splitlines()]),
+    "html": of_page,
     "parquet": lambda content: of_rows(pq.read_table(io.BytesIO(content)).to_pylist()),
 }
 
@@ -61,7 +70,47 @@ def test_people_are_told_what_is_provisional_and_of_when_prices_are(twelve: Path
     """A person reads the share, what it is of, what isn't over yet, and the date of the prices."""
     with opened(twelve, brief=True) as engine:
         found = replace(report.compute(engine, Scope("data", AS_OF)), prices=PRICES.give(engine))
-    write_report(found, kind, "kpis", tmp_path / "report")
+    write_report(found, kind, ["kpis"], tmp_path / "report")
     text = (tmp_path / "report").read_text()
     for part in ("44.4 %", "4 / 9", "1 (short, or caller or intent unknown), 1 provisional", "0.1509", "2026-03-01"):
         assert part in text
+
+
+def cells(kind: str, text: str) -> dict[str, str]:
+    """What a person reads as the value of each KPI."""
+    if kind == "md":
+        lines = [[cell.strip() for cell in line.split("|")[1:3]] for line in text.splitlines() if line.startswith("|")]
+    elif kind == "html":
+        lines = [list(pair) for pair in re.findall(r'<tr><td>(\w+)</td><td class="number">([^<]*)</td>', text)]
+    else:
+        lines = [line.strip().split("  ", 1) for line in text.splitlines() if line.startswith("  ")]
+        lines = [[line[0], line[1].strip().split("  ")[0]] for line in lines if len(line) > 1]
+    return {name: value for name, value in lines if name in pencilled()}
+
+
+def read(text: str) -> tuple[float, float] | None:
+    """A number that a person reads, in base units, and half of its last digit; None where it is missing."""
+    if text == "-":
+        return None
+    if minutes := re.fullmatch(r"(\d+) min (\d+) s", text):
+        return int(minutes[1]) * 60 + int(minutes[2]), 0.5
+    digits, _, unit = text.partition(" ")
+    scale = {"": 1, "%": 0.01, "s": 1, "ms": 0.001}[unit]
+    places = len(digits.partition(".")[2])
+    return float(digits) * scale, 0.5 * 10**-places * scale
+
+
+@pytest.mark.parametrize("kind", ["table", "md", "html"])
+def test_people_read_the_pencils_numbers(twelve: Path, tmp_path: Path, kind: str) -> None:
+    """Every KPI, rounded to the digits that are shown; what is missing has a dash and no number."""
+    with opened(twelve, brief=True) as engine:
+        found = report.compute(engine, Scope("data", AS_OF))
+    write_report(found, kind, ["kpis"], tmp_path / "report")
+    shown = cells(kind, (tmp_path / "report").read_text())
+    assert shown.keys() == pencilled().keys()
+    for name, text in shown.items():
+        number, value = read(text), pencilled()[name][0]
+        if number is None or value is None:
+            assert (number, value) == (None, None), name
+        else:
+            assert abs(number[0] - float(str(value))) <= number[1] * (1 + 1e-9), name

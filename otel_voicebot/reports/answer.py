@@ -1,0 +1,144 @@
+"""A report from a data directory, with all that somebody may want of it: what ``report`` and ``frames.kpis`` ask."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from otel_voicebot.errors import NoDataError
+from otel_voicebot.models import Selection, Terms
+from otel_voicebot.models.groups import GROUPINGS
+from otel_voicebot.models.price_file import read_prices
+from otel_voicebot.models.pricing import Prices, preload
+from otel_voicebot.models.targets import DEFAULTS, Targets, as_rows, cache_rows, read_targets
+from otel_voicebot.reports import exchanges, groups, kpis, pictures, source
+from otel_voicebot.reports.groups import Grouped
+from otel_voicebot.reports.kpis import Kpi
+from otel_voicebot.reports.periods import Period
+from otel_voicebot.reports.report import Before, Report, compute
+from otel_voicebot.reports.scope import Scope
+from otel_voicebot.reports.sections import ON_REQUEST, section
+from otel_voicebot.reports.shares import shares
+from otel_voicebot.reports.source import Opened
+
+__all__ = ["GROUPINGS", "Wanted", "against", "answer"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a report is to hold beside its KPIs, waits, components, outcomes and errors.
+
+    Attributes:
+        sections: names of ``report.SECTIONS``; those on request are computed.
+        group_by: names of ``GROUPINGS``: KPIs by group, too.
+        change: KPIs with what they were in the period before, which the selection has to begin.
+        pictures: what charts show.
+        prices: a price file.
+        targets: a file of targets; None: the usual ones.
+    """
+
+    sections: Sequence[str] = ()
+    group_by: Sequence[str] = ()
+    change: bool = False
+    pictures: bool = False
+    prices: Path | None = None
+    targets: Path | None = None
+
+    @property
+    def brief(self) -> bool:
+        """Whether an engine that keeps few columns has all of it."""
+        whole = any(ON_REQUEST[name].whole for name in self.sections if name in ON_REQUEST)
+        return not whole and groups.brief(self.group_by)
+
+
+@dataclass(frozen=True, slots=True)
+class _Old:
+    """The period before."""
+
+    scope: Scope
+    kpis: tuple[Kpi, ...]
+    grouped: Grouped | None
+
+
+def answer(
+    data: Path, selection: Selection, terms: Terms, wanted: Wanted, given_up: Callable[[], bool] | None = None
+) -> Report:
+    """The report of the selected calls as of ``terms.as_of``.
+
+    ``given_up``: as of ``Engine``; segments, which stored rows answer, don't ask it.
+
+    Raises:
+        UsageError: what is wanted contradicts itself, or a file of prices or targets is wrong.
+        NoDataError, UnreadableDataError, TooSlowError: as ``source.ask``.
+    """
+    groups.check(wanted.group_by, change=wanted.change)
+    earlier = Period(selection.since, selection.until).before(terms.as_of) if wanted.change else None
+    threading.Thread(target=preload, daemon=True).start()  # a fifth of a second, while the engine reads files
+    listing = Prices(None if wanted.prices is None else read_prices(wanted.prices))
+    held = DEFAULTS if wanted.targets is None else read_targets(wanted.targets)
+
+    def compute_all(opened: Opened) -> Report:
+        told = listing.give(opened.engine)
+        _aim(opened, held)
+        found = replace(compute(opened.engine, opened.scope), prices=told)
+        asked = tuple(section(name, opened.engine) for name in dict.fromkeys(wanted.sections) if name in ON_REQUEST)
+        found = replace(found, asked=asked)
+        if wanted.pictures:  # from here on the engine has KPIs only
+            found = replace(found, pictures=pictures.compute(opened.engine))
+        return replace(found, grouped=_grouped(opened, wanted))
+
+    def compute_old(opened: Opened) -> _Old:
+        listing.give(opened.engine)
+        return _Old(opened.scope, kpis.computed(opened.engine), _grouped(opened, wanted))
+
+    cut = "breakdowns" in wanted.sections
+    found = source.ask(
+        data, selection, terms.as_of, compute_all, brief=wanted.brief, cut=cut, terms=terms, given_up=given_up
+    )
+    if "segments" in wanted.sections and found.value("sessions"):
+        parts, scope = exchanges.ask(data, selection, terms.as_of, lambda waits: (shares(waits.turns()), waits.scope))
+        found = replace(found, segments=parts, scope=scope)
+    if earlier is None:
+        return found
+    before = replace(selection, since=earlier.since, until=earlier.until)
+    try:
+        old = source.ask(
+            data, before, terms.as_of, compute_old, brief=groups.brief(wanted.group_by), cut=False, terms=terms,
+            given_up=given_up,
+        )  # fmt: skip
+    except NoDataError:
+        return _compared(found, earlier, None)
+    return _compared(found, earlier, old)
+
+
+def against(data: Path, selection: Selection, terms: Terms, prices: Path | None = None) -> Report:
+    """A report whose KPIs say what they were in the period before and how they changed: for dashboards.
+
+    Raises as ``answer``; UsageError, too, where the selection has no beginning.
+    """
+    return answer(data, selection, terms, Wanted(change=True, prices=prices))
+
+
+def _aim(opened: Opened, held: Targets) -> None:
+    opened.engine.give("targets", as_rows(held))
+    opened.engine.give("cache_targets", cache_rows(held))
+
+
+def _grouped(opened: Opened, wanted: Wanted) -> Grouped | None:
+    return groups.compute(opened.engine, wanted.group_by) if wanted.group_by else None
+
+
+def _compared(found: Report, earlier: Period, old: _Old | None) -> Report:
+    known = {} if old is None else {kpi.name: kpi for kpi in old.kpis}
+    sessions = int(known["sessions"].value or 0) if known else 0
+    if not sessions:
+        known = {}
+    grouped = None if found.grouped is None else groups.against(found.grouped, old.grouped if old is not None else None)
+    unread = found.scope.unreadable if old is None else (*found.scope.unreadable, *old.scope.unreadable)
+    return replace(
+        found,
+        scope=replace(found.scope, unreadable=tuple(dict.fromkeys(unread))),
+        kpis=tuple(replace(kpi, previous=known.get(kpi.name)) for kpi in found.kpis),
+        before=Before(earlier, sessions),
+        grouped=grouped,
+    )

@@ -107,6 +107,8 @@ class Engine:
         terms: Terms | None = None,
         given_up: Callable[[], bool] | None = None,
     ) -> None:
+        if given_up is not None and given_up():
+            raise TooSlowError(_GIVEN_UP)
         # By itself DuckDB would put what does not fit into memory beside the user: in the working directory.
         self._overflow = _private_directory()
         overflow = self._overflow.name if self._overflow else ""
@@ -293,7 +295,7 @@ class Engine:
 
     def _failed(self, what: str, error: duckdb.Error) -> VoicebotError:
         if self._watch is not None and self._watch.fired:
-            return TooSlowError("the question takes too long, or the service is stopping; ask about less time")
+            return TooSlowError(_GIVEN_UP)
         return UnreadableDataError(f"{what}: {_first_line(error)}")
 
     def close(self) -> None:
@@ -334,6 +336,7 @@ class _Watch:
 
 
 _LOOK_S: Final = 0.1
+_GIVEN_UP: Final = "the question takes too long, or the service is stopping; ask about less time"
 
 
 def _past(source: Source, terms: Terms, as_of: datetime) -> tuple[Source, Terms]:

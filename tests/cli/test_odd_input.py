@@ -56,8 +56,10 @@ ASKED = {
 }
 READING = [name for name, asked in ASKED.items() if asked.reads]
 TIMES = {"--since", "--until", "--as-of", "--against"}
-NAMES = {"--section", "--kpi", "--primary", "--metric", "--by", "--model"}
+NAMES = {"--section", "--kpi", "--primary", "--metric", "--by", "--model", "--group-by"}
 """Options that name one of ours, whatever their type; those of a choice are found by it."""
+WRITTEN = {"--data", "--output", "--charts"}
+"""Files and directories that a command makes."""
 FREE = {("slow", "--model")}
 """Of that name, and yet the user's own words."""
 
@@ -177,7 +179,7 @@ def test_a_number_that_is_none(run: Run, name: str, option: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "option"),
-    wrong(lambda option, parameter: kind_of(parameter) == "file" and option not in ("--data", "--output")),
+    wrong(lambda option, parameter: kind_of(parameter) == "file" and option not in WRITTEN),
 )
 def test_a_file_that_is_not_there(run: Run, data: Path, name: str, option: str) -> None:
     """Wrong usage: the file is named."""

@@ -3,20 +3,29 @@
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from opentelemetry._logs import LogRecord, SeverityNumber
+from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
 
+from otel_voicebot.errors import TooSlowError
+from otel_voicebot.models import Selection
 from otel_voicebot.receivers.answers import Accepted, Answer, Refused
 from otel_voicebot.receivers.security import Security
+from otel_voicebot.reports.snapshot import Snapshots
 from otel_voicebot.store import snapshot
 from otel_voicebot.web import WebServer
 from otel_voicebot.web.scoring import MOST, MOST_BYTES
-from tests.app.served import Served
+from tests.app.served import Served, until
 from tests.models.twelve import tables, take_in
 from tests.web.asked import ask, get
 from tests.web.scores import post
@@ -181,6 +190,45 @@ def test_kpis_are_the_reports(served: Served) -> None:
         status, document = get(where, "/api/v1/kpis", **asked)
         assert (status, document["error"]["code"]) == (400, 400)
         assert sentence in document["error"]["message"]
+
+
+def test_a_report_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
+    """It is broken off, not waited for; likewise when the service stops; and the next one is answered."""
+    data, now = take_in(tmp_path, tables.lines()), datetime.now(UTC)
+    with pytest.raises(TooSlowError, match="takes too long"):
+        Snapshots(data, timeout_s=-1.0).report(Selection(), now)
+    stopped = Snapshots(data)
+    stopped.stop()
+    with pytest.raises(TooSlowError):
+        stopped.report(Selection(), now)
+    assert Snapshots(data).report(Selection(), now).value("sessions") == 12
+
+
+def test_the_log_records_of_a_session(served: Served) -> None:
+    """Those of that session alone, at least that severe, the last ones; a wrong severity or limit is named."""
+    exporter = OTLPLogExporter(endpoint=f"http://{served.where['http']}/v1/logs")
+    provider = LoggerProvider()
+    provider.add_log_record_processor(SimpleLogRecordProcessor(exporter))
+    for name, severity in (("s01", 9), ("s01", 17), ("s02", 17)):
+        provider.get_logger("app").emit(
+            LogRecord(
+                severity_number=SeverityNumber(severity),
+                body="said",
+                attributes={"session.id": name},
+                timestamp=time.time_ns(),
+            )
+        )
+    provider.shutdown()
+    where = served.where["web"]
+    until(lambda: get(where, "/api/v1/sessions/s02/logs")[0] == 200)
+    status, found = get(where, "/api/v1/sessions/s01/logs", severity="warn")
+    assert (status, found["found"]) == (200, 1)
+    assert [(one["session_id"], one["severity_number"]) for one in found["records"]] == [("s01", 17)]
+    assert len(get(where, "/api/v1/sessions/s01/logs", limit=1)[1]["records"]) == 1
+    for asked in ({"severity": "loud"}, {"limit": 0}, {"limit": "all"}, {"since": "soon"}):
+        status, document = get(where, "/api/v1/sessions/s01/logs", **asked)
+        assert (status, next(iter(asked)) in document["error"]["message"]) == (400, True)
+    assert get(where, "/api/v1/sessions/s99/logs")[0] == 404
 
 
 def test_an_empty_directory_has_no_kpis_and_no_logs(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from otel_voicebot import semconv
 from otel_voicebot.live.aggregate import Aggregator
 from otel_voicebot.live.calls import OpenSession, OpenTurn, Place
 from otel_voicebot.live.framed import Framed, of_frameworks
-from otel_voicebot.live.rows import Part, Rows, facts
+from otel_voicebot.live.rows import Part, Rows, facts, facts_told
 from otel_voicebot.models.prepared import NARROW, Prepared
 from otel_voicebot.selfmetrics import SelfMetrics
 
@@ -90,7 +90,7 @@ class Opened(ABC):
         turn_span = np.asarray(pc.fill_null(pc.equal(rows["component"], "turn"), False))  # noqa: FBT003
         turns[session_span | (turns < 0) | self._are_framed(rows, ids, codes)] = LOOSE
         late = np.isin(codes, [code for code, name in enumerate(ids) if name in self._closed])
-        told = np.asarray(pc.equal(rows["name"], semconv.SPAN_FEEDBACK))
+        told = facts_told(rows)
         if told.any():
             late |= self._alone(told, ids, codes)
             self._answered(rows.filter(pa.array(told & late)))

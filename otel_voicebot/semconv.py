@@ -433,7 +433,9 @@ HANDLE_TIME: Final = _metric(
     "Length of handled sessions: those with at least one answered exchange.",
     SESSION_BUCKETS,
 )
-CSAT_SCORES: Final = _metric("voicebot.csat", "counter", "{answer}", "bot variant score", "CSAT answers, 1 to 5.")
+CSAT_SCORES: Final = _metric(
+    "voicebot.csat", "counter", "{answer}", "bot variant score", "CSAT answers, 1 to 5, also those after the call."
+)
 NPS_SCORES: Final = _metric("voicebot.nps", "counter", "{answer}", "bot variant score", "NPS answers, 0 to 10.")
 FCR_ISSUES: Final = _metric(
     "voicebot.fcr.issues",

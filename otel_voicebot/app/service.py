@@ -26,11 +26,13 @@ from otel_voicebot.exporters import MetricsServer, VoicebotCollector
 from otel_voicebot.exporters.otlp_logs import LogForwarder
 from otel_voicebot.processors import Policy, prepare, prepare_logs
 from otel_voicebot.processors.sending import without_content
+from otel_voicebot.receivers import answers
 from otel_voicebot.receivers.answers import Signal
 from otel_voicebot.receivers.grpc import GrpcReceiver
 from otel_voicebot.receivers.http import HttpReceiver
 from otel_voicebot.receivers.limits import Limits
 from otel_voicebot.receivers.security import Security
+from otel_voicebot.reports.snapshot import Basis
 from otel_voicebot.selfmetrics import SelfMetrics
 from otel_voicebot.settings import Settings
 from otel_voicebot.spans import LogBatch, SpanBatch, decode, decode_logs
@@ -61,8 +63,9 @@ class Addresses:
     web: str | None = None
 
 
-Web = Callable[[Path, str, Security, SelfMetrics], _Door]
-"""Makes the web port, which stands above this layer: of the data directory, its address, who may ask, and counters."""
+Web = Callable[[Path, str, Security, SelfMetrics, answers.Intake, Basis], _Door]
+"""Makes the web port, which stands above this layer: of the data directory, its address, who may ask, counters, what
+takes scores, and what KPIs depend on."""
 
 
 class Service:
@@ -188,7 +191,10 @@ class Service:
     def _start_web(self, address: str) -> str | None:
         if not address or self._web is None:
             return None
-        return self._start(self._web(self._store.data, address, self._security, self.metrics), address)
+        settings = self.settings
+        basis = Basis(settings.short_session_s, settings.human_interaction_usd, settings.prices, settings.targets)
+        made = self._web(self._store.data, address, self._security, self.metrics, self._intake, basis)
+        return self._start(made, address)
 
     def _start(self, door: _Door, address: str) -> str:
         self._open.callback(door.stop, _GRACE_S)

@@ -106,6 +106,9 @@ class StoredKpis:
 
 def _issues(into: Aggregator, opened: Opened) -> None:
     rows = opened.engine.table("issues")
+    known = pc.if_else(pc.fill_null(rows["solved"], False), "solved", "unsolved")  # noqa: FBT003 - Arrow's signature
+    states = pc.if_else(rows["passed"], known, "provisional")
+    rows = rows.append_column("state", states)
     for days, window in _WINDOWS.items():
         chosen = rows.filter(pc.equal(rows["days"], days))
         for state in _STATES:  # each has a series, if of 0: a share of what isn't there would be missing

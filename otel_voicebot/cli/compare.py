@@ -10,6 +10,7 @@ import typer
 from otel_voicebot.cli import output as out
 from otel_voicebot.cli.asking import ask, finish
 from otel_voicebot.cli.options import (
+    AsOf,
     Bot,
     Channel,
     Csv,
@@ -81,6 +82,7 @@ def compare(
     variant: Variant = None,
     environment: Environment = None,
     intent: Intent = None,
+    as_of: AsOf = None,
     format_: Format = None,
     json: Json = False,
     csv: Csv = False,
@@ -93,18 +95,18 @@ def compare(
     worse, or when the sample ratio shows that the two can't be compared.
     """
     kind = chosen_format(format_, "table", json=json, csv=csv)
-    question = Question(data, since, until, bot, channel, variant, environment, intent)
+    question = Question(data, since, until, bot, channel, variant, environment, intent, as_of=as_of)
     from otel_voicebot.reports.compare import Plan, of  # noqa: PLC0415 - not for --help
     from otel_voicebot.reports.sides import PERIOD  # noqa: PLC0415
 
     now = datetime.now(UTC)
-    sides = _sides(a, b, by, now)
+    sides = _sides(a, b, by, question.base(now))
     _consistent(sides, split, question)
     plan = Plan(tuple(kpi or ()), primary, _split(split), min_calls)
     if sides.by == PERIOD:  # other hours need not be read
         window = sides.window
         question = replace(question, **{end: when.isoformat() for end, when in asdict(window).items() if when})
-    found = ask(question, now, lambda opened: of(opened, sides, plan), brief=sides.by == PERIOD, cut=False)
+    found = ask(question, now, lambda opened: of(opened, sides, plan), brief=sides.by == PERIOD, cut=False, kpis=True)
     _write(found, kind, output)
     return finish(found.scope) or _code(found, fail_on)
 

@@ -8,6 +8,7 @@ import typer
 from otel_voicebot.cli import output as out
 from otel_voicebot.cli.asking import ask, finish, listed, nothing
 from otel_voicebot.cli.options import (
+    AsOf,
     Bot,
     Channel,
     Data,
@@ -41,6 +42,7 @@ def export(
     variant: Variant = None,
     environment: Environment = None,
     intent: Intent = None,
+    as_of: AsOf = None,
     format_: Annotated[
         Literal["csv", "jsonl", "parquet", "json"] | None,
         typer.Option("--format", help="How to write it. Default: csv.", show_default=False),
@@ -55,7 +57,7 @@ def export(
     What turns and sessions cost is computed now: without a price file only known model calls have a price.
     """
     kind = chosen_format(format_, "csv", json=json)
-    question = Question(data, since, until, bot, channel, variant, environment, intent)
+    question = Question(data, since, until, bot, channel, variant, environment, intent, as_of=as_of)
     from otel_voicebot.reports import export as writing  # noqa: PLC0415 - not for --help
 
     listing = listed(question, prices)

@@ -24,7 +24,7 @@ def explain(error: Exception, words: Sequence[str]) -> int:
     """Print what was wrong, as JSON on stdout where the command line asks for JSON, and return the exit code."""
     if isinstance(error, OSError) and not error.filename and not _stdout_works():
         error = StdoutError(f"standard output: {error.strerror or error}")
-    code, message, usage = _sentence(error)
+    code, message, usage = _sentence(error, words)
     if "--debug" in words:
         traceback.print_exception(error, file=sys.stderr)
     elif code == _DEFECT:
@@ -64,20 +64,28 @@ def _drop_stdout() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _sentence(error: Exception) -> tuple[int, str, str]:
+def _sentence(error: Exception, words: Sequence[str]) -> tuple[int, str, str]:
     """Exit code, sentence, and how the command is used where it was used wrongly."""
     if isinstance(error, VoicebotError):
         return error.code, str(error), ""
     if type(error).__name__ == "NoArgsIsHelpError":
         return UsageError.code, "name a command", str(error)
     if callable(says := getattr(error, "format_message", None)):  # typer's errors, whichever library it builds on
-        return UsageError.code, says(), _usage(error)
+        return UsageError.code, _with_value(says(), error, words), _usage(error)
     if type(error).__name__ == "Abort":
         return _INTERRUPTED, "stopped", ""
     if isinstance(error, OSError) and error.errno in _CANNOT:
         name = f" {error.filename}" if error.filename else ""
         return CannotStartError.code, f"can't use{name}: {error.strerror}", ""
     return _DEFECT, f"{type(error).__name__}: {error}", ""
+
+
+def _with_value(message: str, error: Exception, words: Sequence[str]) -> str:
+    """The same, with what was given to the option, where the library doesn't tell it."""
+    names = getattr(getattr(error, "param", None), "opts", ())
+    given = [after for word, after in pairwise(words) if word in names]
+    given += [word.partition("=")[2] for word in words if word.partition("=")[0] in names and "=" in word]
+    return f"{message} (it is {given[-1]!r})" if given and given[-1] not in message else message
 
 
 def _usage(error: Exception) -> str:

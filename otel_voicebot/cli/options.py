@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from otel_voicebot.settings import Settings
 
 __all__ = [
+    "AsOf",
     "Bot",
     "Channel",
     "Csv",
@@ -50,6 +51,15 @@ Since = Annotated[
     ),
 ]
 Until = Annotated[str | None, typer.Option("--until", metavar="WHEN", help="Sessions that began before this.")]
+AsOf = Annotated[
+    str | None,
+    typer.Option(
+        "--as-of",
+        metavar="WHEN",
+        help="As it was known then: what ended later (calls, surveys, repeat contacts) is left out. Default: now.",
+        show_default=False,
+    ),
+]
 Bot = Annotated[str | None, typer.Option("--bot", metavar="NAME", help="Only this bot.")]
 Channel = Annotated[str | None, typer.Option("--channel", metavar="NAME", help="Only this channel.")]
 Variant = Annotated[str | None, typer.Option("--variant", metavar="NAME", help="Only this variant.")]
@@ -98,6 +108,7 @@ class Question:
     variant: str | None = None
     environment: str | None = None
     intent: str | None = None
+    as_of: str | None = None
 
     def settings(self, **overrides: Any) -> "Settings":
         """The settings, with ``--data`` and ``overrides`` on top.
@@ -109,19 +120,34 @@ class Question:
 
         return load(**({"data": self.data} if self.data is not None else {}), **overrides)
 
-    def selection(self, now: datetime) -> "Selection":
-        """Which sessions are meant.
+    def base(self, now: datetime) -> datetime:
+        """The moment that the answer is as of, from which ``7d`` counts back.
 
         Raises:
-            UsageError: a time can't be read, or the window is empty.
+            UsageError: it can't be read, or lies in the future.
+        """
+        as_of = moment(self.as_of, now, "--as-of")
+        if as_of is not None and as_of > now:
+            msg = f"--as-of {self.as_of} lies in the future: nobody knows yet what will have happened by then"
+            raise UsageError(msg)
+        return as_of or now
+
+    def selection(self, now: datetime) -> "Selection":
+        """Which sessions are meant. Where it is asked as of a moment, ``7d`` is a week before that moment.
+
+        Raises:
+            UsageError: a time can't be read, or lies in the future, or the window is empty.
         """
         from otel_voicebot.models import Selection  # noqa: PLC0415 - not for --help
 
+        as_of = self.base(now) if self.as_of is not None else None
+        now = as_of or now
         since, until = moment(self.since, now, "--since"), moment(self.until, now, "--until")
         if since and until and since >= until:
             msg = f"the window is empty: --since {self.since} is not before --until {self.until}"
             raise UsageError(msg)
-        return Selection(since, until, self.bot, self.channel, self.variant, self.environment, self.intent)
+        labels = (self.bot, self.channel, self.variant, self.environment, self.intent)
+        return Selection(since, until, *labels, as_of=as_of)
 
 
 def chosen_format(named: str | None, default: str, **short: bool) -> str:

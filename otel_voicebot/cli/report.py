@@ -10,6 +10,7 @@ import typer
 from otel_voicebot.cli import output as out
 from otel_voicebot.cli.asking import finish, nothing, terms_of
 from otel_voicebot.cli.options import (
+    AsOf,
     Bot,
     Channel,
     Csv,
@@ -106,6 +107,7 @@ def report(
     variant: Variant = None,
     environment: Environment = None,
     intent: Intent = None,
+    as_of: AsOf = None,
     section: Section = None,
     group_by: GroupBy = None,
     change: Change = False,
@@ -123,7 +125,7 @@ def report(
     Each KPI has its unit, what it is a share of, and what was left out. What is unknown is missing and says why.
     """
     kind = chosen_format(format_, "table", json=json, csv=csv)
-    question = Question(data, since, until, bot, channel, variant, environment, intent)
+    question = Question(data, since, until, bot, channel, variant, environment, intent, as_of=as_of)
     _check(kind, section or (), group_by or ())
     if change and since is None:
         raise UsageError("--change compares with the period before: say with --since when this one begins")
@@ -139,7 +141,7 @@ def report(
         targets=targets or settings.targets,
         quotas=quotas or settings.quotas,
     )
-    found = answer(settings.data, question.selection(now), terms_of(settings, now), wanted)
+    found = answer(settings.data, question.selection(now), terms_of(settings, question.base(now)), wanted)
     if not found.value("sessions"):
         raise nothing(found.scope, "sessions")
     if charts is not None:

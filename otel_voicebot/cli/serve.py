@@ -60,7 +60,7 @@ def serve(
         typer.Option(
             "--web",
             metavar="HOST:PORT",
-            help="Where Jaeger's query API is answered, for Grafana and Jaeger's UI. Default: 127.0.0.1:8080.",
+            help="Where Jaeger's query API is answered, and scores are taken. Default: 127.0.0.1:8080.",
             show_default=False,
         ),
     ] = None,

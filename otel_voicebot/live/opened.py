@@ -20,7 +20,7 @@ from otel_voicebot.live.aggregate import Aggregator
 from otel_voicebot.live.calls import OpenSession, OpenTurn, Place
 from otel_voicebot.live.costs import Costing
 from otel_voicebot.live.framed import Framed, of_frameworks
-from otel_voicebot.live.rows import Part, Rows, facts
+from otel_voicebot.live.rows import Part, Rows, facts, facts_told
 from otel_voicebot.models.prepared import NARROW, Prepared
 from otel_voicebot.models.pricing import Prices
 from otel_voicebot.models.terms import SHORT_SESSION_S
@@ -96,6 +96,10 @@ class Opened(ABC):
         turn_span = np.asarray(pc.fill_null(pc.equal(rows["component"], "turn"), False))  # noqa: FBT003
         turns[session_span | (turns < 0) | self._are_framed(rows, ids, codes)] = LOOSE
         late = np.isin(codes, [code for code, name in enumerate(ids) if name in self._closed])
+        told = facts_told(rows)
+        if told.any():
+            late |= self._alone(told, ids, codes)
+            self._answered(rows.filter(pa.array(told & late)))
         self._late(int(late.sum()), len(np.unique(codes[late])))
         order = np.lexsort((turns, codes))
         order = order[~late[order]]
@@ -119,6 +123,11 @@ class Opened(ABC):
             if has_facts:
                 session.facts.append((chunk, part[needed[part]]))
         self._bound()
+
+    def _alone(self, told: NDArray[np.bool_], ids: list[str], codes: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which late facts come without a call: theirs was over long ago, and they don't open it anew."""
+        here = [code for code, name in enumerate(ids) if name in self._open]
+        return told & ~np.isin(codes, np.concatenate([codes[~told], np.array(here, dtype=np.int64)]))
 
     def _are_framed(self, rows: pa.RecordBatch, ids: list[str], codes: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which rows are of calls that are computed whole; notes the calls that turn out to be."""
@@ -290,6 +299,10 @@ class Opened(ABC):
     @abstractmethod
     def _late(self, spans: int, sessions: int) -> None:
         """Count spans that came after their sessions were closed."""
+
+    @abstractmethod
+    def _answered(self, facts: pa.RecordBatch) -> None:
+        """Count survey answers that came after their sessions were closed: none has been counted with its session."""
 
     @abstractmethod
     def _restate(self, kind: str, rows: int) -> None:

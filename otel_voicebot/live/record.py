@@ -6,7 +6,7 @@ import pyarrow.compute as pc
 from otel_voicebot import semconv as s
 from otel_voicebot.live.aggregate import Aggregator, Encoded, encoded
 
-__all__ = ["JUDGED", "record_handoffs", "record_operations", "record_sessions", "record_turns"]
+__all__ = ["JUDGED", "record_answers", "record_handoffs", "record_operations", "record_sessions", "record_turns"]
 
 JUDGED = ("short", "eligible", "escalated", "contained")
 """Columns that the model ``calls`` adds to ``sessions``; they aren't stored, as a setting decides what is short."""
@@ -113,6 +113,11 @@ def record_sessions(into: Aggregator, rows: pa.Table) -> None:
     eligible = rows.filter(rows["eligible"])
     kept = pc.if_else(eligible["contained"], "true", "false")
     into.count(s.ELIGIBLE, {**_labels(eligible, _SESSION_LABELS), "contained": kept}, rows=eligible.num_rows)
+    record_answers(into, rows)
+
+
+def record_answers(into: Aggregator, rows: pa.Table) -> None:
+    """Feed the answers to surveys that these rows hold: sessions, or facts that came after theirs."""
     for metric, column in ((s.CSAT_SCORES, "csat"), (s.NPS_SCORES, "nps")):
         answers = rows.filter(pc.is_valid(rows[column]))
         into.count(metric, {**_labels(answers, ("bot", "variant")), "score": answers[column]}, rows=answers.num_rows)

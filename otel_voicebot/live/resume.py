@@ -17,7 +17,7 @@ from otel_voicebot import semconv
 from otel_voicebot.live.aggregate import Aggregator
 from otel_voicebot.live.calls import OpenSession, Place
 from otel_voicebot.live.opened import LOOSE
-from otel_voicebot.live.rows import Part
+from otel_voicebot.live.rows import Part, facts_told
 from otel_voicebot.live.state import Live
 from otel_voicebot.models.prepared import NARROW
 
@@ -87,9 +87,10 @@ class Resumable(Live):
         self._take_up_whole(left.turns, left.counted)
 
     def _of_open(self, spans: pa.RecordBatch) -> pa.RecordBatch:
-        """Without those of closed sessions: they were counted, or counted as late, before."""
+        """Without those of closed sessions, and late facts without a call: they were counted before, or as late."""
         ids, _, codes = self._resolve(spans)
         closed = np.isin(codes, [code for code, name in enumerate(ids) if name in self._closed])
+        closed |= self._alone(facts_told(spans), ids, codes)
         return spans.filter(pa.array(~closed))
 
     def _unnamed(self, session: OpenSession) -> set[str]:

@@ -8,10 +8,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from otel_voicebot import semconv
 from otel_voicebot.models.prepared import OPERATIONS
 from otel_voicebot.models.quality import LONGEST_STAGE_NS
 
-__all__ = ["Part", "Rows", "facts", "handoffs_of", "operations_of", "without"]
+__all__ = ["Part", "Rows", "facts", "facts_told", "handoffs_of", "operations_of", "without"]
 
 Part = tuple[int, NDArray[np.int64]]
 """A chunk's number and row indexes in it."""
@@ -103,6 +104,11 @@ def facts(rows: pa.RecordBatch) -> NDArray[np.bool_]:
     for name in ("csat", "nps", "mos", "user_hash"):
         own = pc.or_(own, pc.is_valid(rows[name]))
     return np.asarray(pc.or_(own, pc.is_in(rows["component"], pa.array(["session", "handoff"]))))
+
+
+def facts_told(rows: pa.RecordBatch) -> NDArray[np.bool_]:
+    """Which spans tell a late fact of a session: they are no part of the call."""
+    return np.asarray(pc.fill_null(pc.equal(rows["name"], semconv.SPAN_FEEDBACK), False))  # noqa: FBT003
 
 
 def operations_of(rows: pa.Table, nested: pa.Array) -> pa.Table:

@@ -227,6 +227,9 @@ class Live(Opened):
             self._metrics.add(semconv.SELF_LATE, spans)
             self._restate("session", sessions)
 
+    def _answered(self, facts: pa.RecordBatch) -> None:
+        record.record_answers(self._aggregator, pa.Table.from_batches([facts]))
+
     def _restate(self, kind: str, rows: int) -> None:
         if rows:
             self._aggregator.count(semconv.RESTATED, {"kind": kind}, rows=rows)

@@ -19,9 +19,8 @@ live state needs). In reading order:
     sessions ─► outcomes
      sessions ─► calls                                     short, eligible, contained
      calls, turns, components ─► kpis                      one number each
-     sessions, turns, operations ─► per_call               what each call adds to them
-     sessions ─► contacts ─► issues, strict_containment    who called again
-     issues ─► fcr                                         what one call solved
+     sessions, turns, operations, issues ─► per_call       what each call adds to them
+     sessions ─► contacts ─► issues ─► fcr                 who called again; contacts also give strict_containment
      wide ─► events ─► workflows ─► completion             what bots tell by events
      operations, sessions ─► costs ─► cost_kpis            what is paid for, at the prices that an engine is given
      kpis, fcr, ... ─► all_kpis                            every KPI of a report

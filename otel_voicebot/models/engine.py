@@ -1,19 +1,20 @@
 """Runs the models over a store's files, on an embedded DuckDB."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Final, Self
 
 import duckdb
 import pyarrow as pa
 
-from otel_voicebot.errors import UnreadableDataError
+from otel_voicebot.errors import TooSlowError, UnreadableDataError, VoicebotError
 from otel_voicebot.models import groups
 from otel_voicebot.models.catalog import EMPTY, MODELS, NO_CUTS, PLACING, SEGMENTS, SPAN_COLUMNS, chain
-from otel_voicebot.models.terms import Source, Terms, define
+from otel_voicebot.models.terms import Past, Source, Terms, define
 
 __all__ = ["Engine", "Selection", "Source"]
 
@@ -71,16 +72,18 @@ class Selection:
     environment: str | None = None
     intent: str | None = None
     """Of the session: what its own span says, else the first that was classified."""
+    as_of: datetime | None = None
+    """What ended after this (aware) moment isn't known: calls, surveys, repeat contacts. None: all that is stored."""
 
     @property
     def every(self) -> bool:
         """Whether all sessions of the window are meant, whatever their bot, channel and so on."""
-        return self == Selection(self.since, self.until)
+        return self == Selection(self.since, self.until, as_of=self.as_of)
 
     def where(self) -> tuple[str, list[object]]:
         """An SQL condition over sessions and its parameters; the condition is empty when all are meant."""
         terms = {"since": "start_time >= ?", "until": "start_time < ?"}
-        chosen = [(field.name, getattr(self, field.name)) for field in fields(self)]
+        chosen = [(field.name, getattr(self, field.name)) for field in fields(self) if field.name != "as_of"]
         chosen = [(name, value) for name, value in chosen if value is not None]
         return " AND ".join(terms.get(name, f"{name} = ?") for name, _ in chosen), [value for _, value in chosen]
 
@@ -95,6 +98,8 @@ class Engine:
         cut: say what waits were spent on: ``segments``, ``breakdowns`` and these columns of ``turns``. It takes longer
             than all the rest; a brief engine never does.
         terms: what KPIs depend on beside the spans.
+        given_up: asked ten times a second while there is the engine: True breaks off what it does, which raises
+            TooSlowError then. None: nobody gives up.
     """
 
     def __init__(
@@ -105,7 +110,10 @@ class Engine:
         brief: bool = False,
         cut: bool = True,
         terms: Terms | None = None,
+        given_up: Callable[[], bool] | None = None,
     ) -> None:
+        if given_up is not None and given_up():
+            raise TooSlowError(_GIVEN_UP)
         # By itself DuckDB would put what does not fit into memory beside the user: in the working directory.
         self._overflow = _private_directory()
         overflow = self._overflow.name if self._overflow else ""
@@ -113,15 +121,19 @@ class Engine:
         self._connection = duckdb.connect(
             config={"memory_limit": "700MB", "preserve_insertion_order": False, "temp_directory": overflow}
         )
+        self._watch = None if given_up is None else _Watch(self._connection, given_up)
         try:
             self._connection.execute("SET TimeZone = 'UTC'")
             self._connection.execute("SET parquet_metadata_cache = true")  # each model opens every file again
             self._connection.execute("SET enable_progress_bar = false")  # it would go to stdout, before the answer
-            define(self._connection.execute, source, terms or Terms())
-            self._define(source, selection or Selection(), brief=brief, cut=cut and not brief)
+            selection, terms = selection or Selection(), terms or Terms()
+            if selection.as_of is not None:
+                source, terms = _past(source, terms, selection.as_of)
+            define(self._connection.execute, source, terms)
+            self._define(source, selection, brief=brief, cut=cut and not brief)
         except duckdb.Error as error:
             self.close()
-            raise UnreadableDataError(f"the spans can't be read: {_first_line(error)}") from error
+            raise self._failed("the spans can't be read", error) from error
         except BaseException:
             self.close()
             raise
@@ -239,7 +251,7 @@ class Engine:
                     f"INSERT INTO {name} ({', '.join(columns)}) VALUES ({places})", [*row.values()]
                 )
         except duckdb.Error as error:
-            raise UnreadableDataError(f"{name} can't be used: {_first_line(error)}") from error
+            raise self._failed(f"{name} can't be used", error) from error
         self._there -= _SPARED.keys()
 
     def table(self, name: str) -> pa.Table:
@@ -247,7 +259,7 @@ class Engine:
         try:
             self._have(name)
         except duckdb.Error as error:
-            raise UnreadableDataError(f"the query failed: {_first_line(error)}") from error
+            raise self._failed("the query failed", error) from error
         return self.sql(f"SELECT * FROM {name}")
 
     def group(self, by: Sequence[str]) -> list[tuple[int, tuple[str | None, ...]]]:
@@ -268,14 +280,14 @@ class Engine:
                 self._grouping = True
             return groups.listed(self._connection.execute, by)
         except duckdb.Error as error:
-            raise UnreadableDataError(f"the groups can't be read: {_first_line(error)}") from error
+            raise self._failed("the groups can't be read", error) from error
 
     def look_at(self, values: Sequence[str | None] | None) -> None:
         """Show the KPI models the calls of one group of the last ``group``; None: all again. Raises as ``sql``."""
         try:
             groups.look_at(self._connection.execute, values)
         except duckdb.Error as error:
-            raise UnreadableDataError(f"the group can't be read: {_first_line(error)}") from error
+            raise self._failed("the group can't be read", error) from error
 
     def turns_of(self, sessions: Sequence[str]) -> pa.Table:
         """All turns of these sessions with all columns, also from a brief engine; raises as ``sql``."""
@@ -287,6 +299,7 @@ class Engine:
 
         Raises:
             UnreadableDataError: a file turned out to be damaged, or vanished.
+            TooSlowError: it was given up.
         """
         try:
             try:
@@ -295,10 +308,17 @@ class Engine:
                 self._have_all()
                 return self._connection.sql(text, params=list(parameters)).to_arrow_table()
         except duckdb.Error as error:
-            raise UnreadableDataError(f"the query failed: {_first_line(error)}") from error
+            raise self._failed("the query failed", error) from error
+
+    def _failed(self, what: str, error: duckdb.Error) -> VoicebotError:
+        if self._watch is not None and self._watch.fired:
+            return TooSlowError(_GIVEN_UP)
+        return UnreadableDataError(f"{what}: {_first_line(error)}")
 
     def close(self) -> None:
         """Free the engine. Idempotent."""
+        if self._watch is not None:
+            self._watch.end()
         self._connection.close()
         if self._overflow is not None:
             self._overflow.cleanup()
@@ -308,6 +328,37 @@ class Engine:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class _Watch:
+    """Breaks off what a connection does, once somebody says so."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, given_up: Callable[[], bool]) -> None:
+        self.fired = False
+        self._connection = connection
+        self._given_up = given_up
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look, name="otel-voicebot-watch", daemon=True)
+        self._thread.start()
+
+    def _look(self) -> None:
+        while not self._over.wait(_LOOK_S):
+            if self._given_up():
+                self.fired = True
+                self._connection.interrupt()  # again and again: between two queries it stops nothing
+
+    def end(self) -> None:
+        self._over.set()
+        self._thread.join()
+
+
+_LOOK_S: Final = 0.1
+_GIVEN_UP: Final = "the question takes too long, or the service is stopping; ask about less time"
+
+
+def _past(source: Source, terms: Terms, as_of: datetime) -> tuple[Source, Terms]:
+    before = None if terms.before is None else Past(terms.before, as_of)
+    return Past(source, as_of), replace(terms, as_of=as_of, before=before)
 
 
 def _private_directory() -> tempfile.TemporaryDirectory[str] | None:

@@ -1,16 +1,17 @@
 -- fcr: first call resolution: the share of issues that one call solved.
--- inputs: issues, contacts, calls
+-- inputs: contacts, calls, issues
 -- grain: one row per KPI: fcr_1d, fcr_7d, fcr_30d.
 -- unit: 1
--- numerator: solved issues. denominator: issues whose window has passed at as_of: solved and unsolved.
+-- numerator: issues (see there) that their first session solved.
+-- denominator: issues whose window has passed at as_of.
 -- provisional: issues whose window hasn't; they are in neither.
 -- exclusions: sessions that are short, or whose caller or intent isn't known.
 WITH counted AS (
     SELECT
         w.days,
-        count(CASE WHEN i.state = 'solved' THEN 1 END) AS numerator,
-        count(CASE WHEN i.state <> 'provisional' THEN 1 END) AS denominator,
-        count(CASE WHEN i.state = 'provisional' THEN 1 END) AS provisional
+        count(CASE WHEN i.passed AND i.solved THEN 1 END) AS numerator,
+        count(CASE WHEN i.passed THEN 1 END) AS denominator,
+        count(CASE WHEN NOT i.passed THEN 1 END) AS provisional
     FROM (VALUES (1), (7), (30)) w (days)
     LEFT JOIN issues i ON i.days = w.days
     GROUP BY w.days

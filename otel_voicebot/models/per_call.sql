@@ -1,7 +1,8 @@
 -- per_call: what each call adds to each KPI, for whatever takes the call as its unit (experiments do).
--- inputs: sessions, turns, operations
+-- inputs: sessions, turns, operations, issues
 -- grain: one row per session_id. Of a KPI k: k is the call's share of the numerator, k_of of the denominator, k_out how many rows of it
 --   are left out, all by the definitions of kpis: over any calls, sum(k) / sum(k_of) is the KPI (nps: times 100).
+-- fcr_1d, fcr_7d, fcr_30d: of the calls that start an issue whose window has passed (see issues, fcr).
 -- k is null where the call holds nothing that was measured. response_gaps_s: the gaps of the answered exchanges, seconds, ascending.
 -- input_tokens_per_session, output_tokens_per_session: tokens / sessions; a session with a model call of unknown tokens is left out.
 WITH s AS (
@@ -45,6 +46,16 @@ op AS (
         count(CASE WHEN component = 'nlu' AND intent_fallback THEN 1 END) AS fallbacks
     FROM operations
     GROUP BY session_id
+),
+first_calls AS (
+    SELECT
+        session_id,
+        max(CASE WHEN days = 1 THEN CASE WHEN solved THEN 1 ELSE 0 END END) AS fcr_1d,
+        max(CASE WHEN days = 7 THEN CASE WHEN solved THEN 1 ELSE 0 END END) AS fcr_7d,
+        max(CASE WHEN days = 30 THEN CASE WHEN solved THEN 1 ELSE 0 END END) AS fcr_30d
+    FROM issues
+    WHERE passed
+    GROUP BY session_id
 )
 SELECT
     s.session_id,
@@ -57,6 +68,12 @@ SELECT
     CASE WHEN s.answered > 0 THEN s.duration_s END AS aht_s,
     CASE WHEN s.answered > 0 THEN 1 END AS aht_s_of,
     CASE WHEN s.answered > 0 THEN 0 ELSE 1 END AS aht_s_out,
+    i.fcr_1d, CASE WHEN i.fcr_1d IS NOT NULL THEN 1 END AS fcr_1d_of,
+    CASE WHEN s.short OR s.user_hash IS NULL OR s.intent IS NULL THEN 1 ELSE 0 END AS fcr_1d_out,
+    i.fcr_7d, CASE WHEN i.fcr_7d IS NOT NULL THEN 1 END AS fcr_7d_of,
+    CASE WHEN s.short OR s.user_hash IS NULL OR s.intent IS NULL THEN 1 ELSE 0 END AS fcr_7d_out,
+    i.fcr_30d, CASE WHEN i.fcr_30d IS NOT NULL THEN 1 END AS fcr_30d_of,
+    CASE WHEN s.short OR s.user_hash IS NULL OR s.intent IS NULL THEN 1 ELSE 0 END AS fcr_30d_out,
     CASE WHEN s.eligible THEN CASE WHEN s.escalated_by IS NULL AND s.outcome NOT IN ('abandoned', 'failed', 'escalated') THEN 1 ELSE 0 END END
         AS containment,
     CASE WHEN s.eligible THEN 1 END AS containment_of,
@@ -88,3 +105,4 @@ SELECT
 FROM s
 LEFT JOIN tu ON tu.session_id = s.session_id
 LEFT JOIN op ON op.session_id = s.session_id
+LEFT JOIN first_calls i ON i.session_id = s.session_id

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
-__all__ = ["BEFORE_COLUMNS", "GIVEN", "SHORT_SESSION_S", "WIDE_COLUMNS", "Source", "Terms", "define"]
+__all__ = ["BEFORE_COLUMNS", "GIVEN", "SHORT_SESSION_S", "WIDE_COLUMNS", "Past", "Source", "Terms", "define"]
 
 WIDE_COLUMNS: Final = (
     *("trace_id", "span_id", "session_id", "turn_index", "component", "attributes", "events", "tracked_events"),
@@ -44,6 +44,32 @@ class Source(Protocol):
     def sql(self, columns: Sequence[str] | None = None, *, raw_ids: bool = False) -> str:
         """A DuckDB query that gives the spans with these columns; ids as bytes when ``raw_ids``."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """The spans of a source that had ended by a moment: what a question as of that moment may know.
+
+    By the clock of the span's sender, not by when it came in: so that an import of old calls can be asked, too, and
+    that the answer is the same from whichever copy of the spans.
+    """
+
+    whole: Source
+    as_of: datetime
+    """Aware."""
+
+    def sql(self, columns: Sequence[str] | None = None, *, raw_ids: bool = False) -> str:
+        """As ``Source.sql``."""
+        asked = None if columns is None else list(dict.fromkeys([*columns, "start_unix_nano", "end_unix_nano"]))
+        quoted = "*" if columns is None else ", ".join(f'"{name}"' for name in columns)
+        last = (self.as_of - _EPOCH) // timedelta(microseconds=1) * 1000 + 999  # the whole of its microsecond
+        return (
+            f"SELECT {quoted} FROM ({self.whole.sql(asked, raw_ids=raw_ids)}) "
+            f"WHERE coalesce(end_unix_nano, start_unix_nano) <= {last}"
+        )
+
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """A report from a data directory, with all that somebody may want of it: what ``report`` and ``frames.kpis`` ask."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -69,12 +69,16 @@ class _Old:
     grouped: Grouped | None
 
 
-def answer(data: Path, selection: Selection, terms: Terms, wanted: Wanted) -> Report:
+def answer(
+    data: Path, selection: Selection, terms: Terms, wanted: Wanted, given_up: Callable[[], bool] | None = None
+) -> Report:
     """The report of the selected calls as of ``terms.as_of``.
+
+    ``given_up``: as of ``Engine``; segments, which stored rows answer, don't ask it.
 
     Raises:
         UsageError: what is wanted contradicts itself, or a file of prices or targets is wrong.
-        NoDataError, UnreadableDataError: as ``source.ask``.
+        NoDataError, UnreadableDataError, TooSlowError: as ``source.ask``.
     """
     groups.check(wanted.group_by, change=wanted.change)
     earlier = Period(selection.since, selection.until).before(terms.as_of) if wanted.change else None
@@ -101,7 +105,15 @@ def answer(data: Path, selection: Selection, terms: Terms, wanted: Wanted) -> Re
 
     cut = "breakdowns" in wanted.sections
     found = source.ask(
-        data, selection, terms.as_of, compute_all, brief=wanted.brief, cut=cut, terms=terms, kept=wanted.kept
+        data,
+        selection,
+        terms.as_of,
+        compute_all,
+        brief=wanted.brief,
+        cut=cut,
+        terms=terms,
+        kept=wanted.kept,
+        given_up=given_up,
     )
     if "segments" in wanted.sections and found.value("sessions"):
         parts, scope = exchanges.ask(data, selection, terms.as_of, lambda waits: (shares(waits.turns()), waits.scope))
@@ -111,7 +123,9 @@ def answer(data: Path, selection: Selection, terms: Terms, wanted: Wanted) -> Re
     before = replace(selection, since=earlier.since, until=earlier.until)
     try:
         brief, kept = groups.brief(wanted.group_by), not wanted.group_by
-        old = source.ask(data, before, terms.as_of, compute_old, brief=brief, cut=False, terms=terms, kept=kept)
+        old = source.ask(
+            data, before, terms.as_of, compute_old, brief=brief, cut=False, terms=terms, kept=kept, given_up=given_up
+        )
     except NoDataError:
         return _compared(found, earlier, None)
     return _compared(found, earlier, old)

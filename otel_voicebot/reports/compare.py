@@ -161,9 +161,16 @@ class Comparison:
 
 
 def between(
-    data: Path | str, a: str | Period, b: str | Period, by: str = "variant", plan: Plan | None = None
+    data: Path | str,
+    a: str | Period,
+    b: str | Period,
+    by: str = "variant",
+    plan: Plan | None = None,
+    as_of: datetime | None = None,
 ) -> Comparison:
     """Compare two groups of the calls in a data directory; ``of`` for a part of them.
+
+    What ended after ``as_of`` (aware) is left out; None: nothing is.
 
     Raises:
         UsageError: the question makes no sense.
@@ -172,7 +179,7 @@ def between(
     """
     sides = Sides(a, b, PERIOD if isinstance(a, Period) else by)
     brief = sides.by == PERIOD  # a brief engine doesn't know variants and bots
-    now, window = datetime.now(UTC), Selection(sides.window.since, sides.window.until)
+    now, window = datetime.now(UTC), Selection(sides.window.since, sides.window.until, as_of=as_of)
     return source.ask(Path(data), window, now, lambda opened: of(opened, sides, plan or Plan()), brief=brief, cut=False)
 
 

@@ -94,8 +94,9 @@ def ask(data: Path, selection: Selection, now: datetime, compute: Callable[[Exch
 
 def _answer(source: Snapshot, selection: Selection, now: datetime, compute: Callable[[Exchanges], Answer]) -> Answer:
     scope = scope_of(source, selection, now)
-    # of stored turns nobody knows what their call was about without its spans
-    turns, damaged = _listed(source) if selection.intent is None else (None, ())
+    # of stored turns nobody knows what their call was about without its spans, nor which of these came later
+    asked = selection.intent is not None or selection.as_of is not None
+    turns, damaged = (None, ()) if asked else _listed(source)
     for _ in range(_ATTEMPTS):
         if turns is None:
             break

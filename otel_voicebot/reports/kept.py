@@ -5,6 +5,7 @@ taken as they are; which those are is asked of the spans each time, in one pass 
 (docs/decisions/011). The models compute the other calls, and of all calls what no row tells: the operations.
 """
 
+from collections.abc import Callable
 from dataclasses import fields
 from typing import Final
 
@@ -46,18 +47,21 @@ class Kept(Engine):
         source: where spans come from.
         selection: which sessions count.
         terms: what KPIs depend on beside the spans.
+        given_up: as of ``Engine``.
 
     Raises:
         UnreadableDataError: the spans can't be read. Rows that can't be are computed.
     """
 
-    def __init__(self, source: Snapshot, selection: Selection, terms: Terms) -> None:
+    def __init__(
+        self, source: Snapshot, selection: Selection, terms: Terms, given_up: Callable[[], bool] | None = None
+    ) -> None:
         self.kept = 0
         """Calls whose rows are taken as they were stored."""
         self._stale = ""
         asked = {field.name for field in fields(selection) if getattr(selection, field.name) is not None}
         self._rows = _rows_beside(source) if asked <= _SELECTS else None
-        super().__init__(source, selection, brief=True, cut=False, terms=terms)
+        super().__init__(source, selection, brief=True, cut=False, terms=terms, given_up=given_up)
 
     def _spans(self, source: Source) -> str:
         """The spans that the models compute turns and sessions from: those of calls without rows that count."""

@@ -1,6 +1,8 @@
 """Log records of a call: those that carry its session id, and those of its traces that carry none."""
 
+import threading
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import Final
 import duckdb
 import pyarrow as pa
 
-from otel_voicebot.errors import NoDataError, UnreadableDataError, UsageError
+from otel_voicebot.errors import NoDataError, TooSlowError, UnreadableDataError, UsageError
 from otel_voicebot.reports.grid import Column, Grid
 from otel_voicebot.reports.scope import Scope, Unreadable
 from otel_voicebot.reports.values import instant, plain
@@ -23,6 +25,12 @@ SEVERITIES: Final = {"trace": 1, "debug": 5, "info": 9, "warn": 13, "error": 17,
 _WORDS: Final = {**SEVERITIES, "notice": 10, "warning": 13, "critical": 21, "panic": 21}
 """What sources write that give no number."""
 _ATTRIBUTES_SHOWN: Final = 6
+_BOUNDS: Final[dict[str, str | bool | int | float | list[str]]] = {
+    "memory_limit": "400MB",
+    "threads": 1,
+    "temp_directory": "",
+}
+"""Of a question to a service, which has other things to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +64,8 @@ class Logs:
         return self.found - len(self.records)
 
 
-def compute(data: Path, wanted: Wanted, now: datetime) -> Logs:
-    """The records that are wanted.
+def compute(data: Path, wanted: Wanted, now: datetime, give_up_s: float | None = None) -> Logs:
+    """The records that are wanted; with ``give_up_s`` within so many seconds, and within bounds of memory.
 
     When a file turns out to be damaged on the way, or has vanished, every file is looked through and the question asked
     once more. What was left out stands in ``scope.unreadable``.
@@ -66,11 +74,16 @@ def compute(data: Path, wanted: Wanted, now: datetime) -> Logs:
         NoDataError: there are no logs at all.
         UnreadableDataError: there are, and none can be read.
         UsageError: a beginning of an id fits several.
+        TooSlowError: it took longer, or more memory.
     """
     logs, spans = snapshot(data, "logs", since=wanted.since), _spans(data)
     try:
-        return _answer(logs, spans, wanted, now)
+        return _answer(logs, spans, wanted, now, give_up_s)
+    except (duckdb.InterruptException, duckdb.OutOfMemoryException) as error:
+        raise TooSlowError("the question takes too long, or too much memory; ask about less time") from error
     except duckdb.Error:
+        if give_up_s is not None:
+            raise UnreadableDataError(f"reading logs in {data} failed; otel-voicebot verify names the file") from None
         spans = spans and spans.without_unreadable()
         try:
             return _answer(logs.without_unreadable(), spans, wanted, now)
@@ -87,9 +100,15 @@ def _spans(data: Path) -> Snapshot | None:
         return None
 
 
-def _answer(logs: Snapshot, spans: Snapshot | None, wanted: Wanted, now: datetime) -> Logs:
+def _answer(
+    logs: Snapshot, spans: Snapshot | None, wanted: Wanted, now: datetime, give_up_s: float | None = None
+) -> Logs:
     damaged = (*logs.damaged, *(spans.damaged if spans else ()))
-    with duckdb.connect() as connection:
+    with duckdb.connect(config=_BOUNDS if give_up_s is not None else {}) as connection, ExitStack() as open_:
+        if give_up_s is not None:
+            timer = threading.Timer(give_up_s, connection.interrupt)
+            timer.start()
+            open_.callback(timer.cancel)
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("SET enable_progress_bar = false")  # it would go to stdout
         connection.execute(f"CREATE VIEW records AS {_records(logs, spans)}")

@@ -44,6 +44,10 @@ MEASURES: Final = {
         Measure("error_rate", "1", "up", share=True),
         Measure("wer", "1", "up", "no reference", share=True),
         Measure("aht_s", "s", None, "no answered exchange"),
+        *(
+            Measure(f"fcr_{days}d", "1", "down", "short, or caller or intent unknown", share=True)
+            for days in (1, 7, 30)
+        ),
         Measure("containment", "1", "down", _NOT_ELIGIBLE, share=True),
         Measure("escalation_rate", "1", "up", _NOT_ELIGIBLE, share=True),
         Measure("abandonment_rate", "1", "up", "short", share=True),

@@ -78,6 +78,7 @@ def ask(  # noqa: PLR0913 - how much is read is part of the question
     cut: bool = True,
     terms: Terms | None = None,
     kept: bool = False,
+    given_up: Callable[[], bool] | None = None,
 ) -> Answer:
     """The answer to ``compute`` from what can be read in ``data``.
 
@@ -88,7 +89,7 @@ def ask(  # noqa: PLR0913 - how much is read is part of the question
     Args:
         data: the data directory.
         selection: which sessions count.
-        now: the moment that the answer is as of.
+        now: the moment that the answer is as of, where the selection names no earlier one.
         compute: called once, or again when an attempt met damage or a file that was gone.
         brief: the question is about KPIs and sections only (faster).
         cut: it is about segments of waits (slower by far, where it isn't brief).
@@ -96,10 +97,12 @@ def ask(  # noqa: PLR0913 - how much is read is part of the question
             question is about no KPI.
         kept: it is about the usual sections of a report and no other, so rows of turns and sessions may be taken as
             they were stored where they are up to date (faster still; with ``brief`` and ``terms``).
+        given_up: as of ``Engine``.
 
     Raises:
         NoDataError: there is no data.
         UnreadableDataError: there is, and none of it can be read.
+        TooSlowError: it was given up.
     """
     tried: list[Snapshot] = []
 
@@ -109,7 +112,7 @@ def ask(  # noqa: PLR0913 - how much is read is part of the question
             before = _before(source, selection, again=bool(tried))
             full = replace(terms, as_of=now, before=before)
         tried.append(source)
-        return _answer(source, selection, now, compute, brief=brief, cut=cut, terms=full, kept=kept)
+        return _answer(source, selection, now, compute, brief=brief, cut=cut, terms=full, kept=kept, given_up=given_up)
 
     return reading(data, answer, since=selection.since)
 
@@ -236,10 +239,15 @@ def _answer(  # noqa: PLR0913 - as ``ask``
     cut: bool = False,
     terms: Terms | None = None,
     kept: bool = False,
+    given_up: Callable[[], bool] | None = None,
 ) -> Answer:
     full = terms or Terms(as_of=now)
-    make = Kept(source, selection, full) if kept else Engine(source, selection, brief=brief, cut=cut, terms=full)
-    with make as engine:
+    engine = (
+        Kept(source, selection, full, given_up)
+        if kept
+        else Engine(source, selection, brief=brief, cut=cut, terms=full, given_up=given_up)
+    )
+    with engine:
         return compute(Opened(source, engine, scope_of(source, selection, now)))
 
 
@@ -248,7 +256,7 @@ def scope_of(source: Snapshot, selection: Selection, now: datetime) -> Scope:
     named = {name: getattr(selection, name) for name in ("bot", "channel", "variant", "environment", "intent")}
     return Scope(
         data=str(source.data),
-        as_of=now,
+        as_of=selection.as_of or now,
         since=selection.since,
         until=selection.until,
         filters={name: value for name, value in named.items() if value is not None},

@@ -276,15 +276,36 @@ def _check_ends(path: Path) -> str | None:
             head = file.read(4)
             file.seek(-8, os.SEEK_END)
             tail = file.read(8)
+            footer = int.from_bytes(tail[:4], "little")
+            whole = tail[4:] == b"PAR1" and footer <= size - 12
+            file.seek(size - 8 - footer if whole else 0)
+            columns = file.read(min(footer, _FOOTER_BYTES)) if whole else b""
     except FileNotFoundError:
         raise
     except OSError as error:
         return error.strerror or str(error)
     if head != b"PAR1":
         return "not a Parquet file"
-    if tail[4:] != b"PAR1" or int.from_bytes(tail[:4], "little") > size - 12:
+    if not whole:
         return "the end is missing"
-    return None
+    return None if _ours(path, columns) else "not a file of otel_voicebot: it has none of the columns of one"
+
+
+def _ours(path: Path, columns: bytes) -> bool:
+    """Whether any column is ours: one that isn't there is read as null, so another program's rows would count."""
+    names = _OURS.get(path.parent.parent.parent.name)  # <table>/<date>/<hour>/<file>
+    return names is None or any(name in columns for name in names)
+
+
+_FOOTER_BYTES: Final = 1 << 14
+"""The columns' names stand at its beginning."""
+_OURS: Final = {
+    "spans": (b"trace_id", b"span_id"),
+    "turns": (b"session_id", b"turn_index"),
+    "sessions": (b"session_id", b"duration_s"),
+    "logs": (b"observed_unix_nano", b"body"),
+}
+"""Columns of which every file of a table has some."""
 
 
 def _check_pages(path: Path) -> str | None:

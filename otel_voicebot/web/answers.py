@@ -1,12 +1,13 @@
-"""JSON answers in the forms of Jaeger's two APIs."""
+"""JSON answers in the forms of Jaeger's two APIs and of our own."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from fastapi import Request, Response
 from pydantic_core import to_json
 
 from otel_voicebot.reports.traces import MOST_SPANS, Found
+from otel_voicebot.web.api import API
 
 __all__ = ["NO_ROOM", "V3", "answer", "pieces", "problem", "structured", "warnings"]
 
@@ -39,13 +40,22 @@ def warnings(found: Found) -> list[str]:
     return said
 
 
-def problem(request: Request, status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
-    """What was wrong, in the form of the API that was asked."""
-    if request.url.path.startswith(V3):
-        document: object = {"error": {"httpCode": status, "message": message}}
+def problem(
+    request: Request,
+    status: int,
+    message: str,
+    headers: Mapping[str, str] | None = None,
+    errors: Sequence[Mapping[str, object]] = (),
+) -> Response:
+    """What was wrong, in the form of the API that was asked; ``errors`` (our own API only): one by one."""
+    if request.url.path.startswith(f"{API}/"):
+        listed = {"errors": list(errors)} if errors else {}
+        document: object = {"error": {"code": status, "message": message}, **listed}
+    elif request.url.path.startswith(V3):
+        document = {"error": {"httpCode": status, "message": message}}
     else:
-        errors = [{"code": status, "msg": message}]
-        document = {"data": None, "total": 0, "limit": 0, "offset": 0, "errors": errors}
+        said = [{"code": status, "msg": message}]
+        document = {"data": None, "total": 0, "limit": 0, "offset": 0, "errors": said}
     return Response(json.dumps(document), status, dict(headers or {}), media_type=_JSON)
 
 

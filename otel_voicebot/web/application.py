@@ -1,19 +1,19 @@
 """The web port as an ASGI application: who may ask, which routers there are, and how errors are answered."""
 
-from collections.abc import Awaitable, Callable
+import math
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from otel_voicebot.errors import NoDataError, TooSlowError, UsageError, VoicebotError
 from otel_voicebot.receivers.security import Security
-from otel_voicebot.reports.traces import Traces
 from otel_voicebot.selfmetrics import SelfMetrics
 from otel_voicebot.semconv import SELF_QUESTIONS
-from otel_voicebot.web import jaeger, jaeger_v3
 from otel_voicebot.web.answers import problem
-from otel_voicebot.web.asking import Asking
+from otel_voicebot.web.api import API, RefusedError
 
 __all__ = ["application"]
 
@@ -23,24 +23,40 @@ _OUTCOMES: Final = {
     401: "unauthenticated",
     404: "not_found",
     405: "wrong",
+    413: "wrong",
+    415: "wrong",
+    422: "wrong",
     503: "later",
 }
 _RETRY_AFTER: Final = {"retry-after": "5"}
 
 
-def application(traces: Traces, asking: Asking, security: Security, metrics: SelfMetrics) -> FastAPI:
+def application(
+    own: Iterable[APIRouter], others: Iterable[APIRouter], security: Security, metrics: SelfMetrics
+) -> FastAPI:
     """The application.
 
     Args:
-        traces: answers questions.
-        asking: runs them.
+        own: routes of our own API, which its OpenAPI description tells of.
+        others: routes of APIs that others describe: Jaeger's.
         security: every request needs its token, where there is one.
         metrics: counts requests by outcome.
     """
     # No pages of documentation: they load scripts from elsewhere.
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    app.include_router(jaeger_v3.router(traces, asking))
-    app.include_router(jaeger.router(traces, asking))
+    app = FastAPI(
+        title="otel_voicebot",
+        version="1",
+        openapi_url=f"{API}/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    for routes in own:
+        app.include_router(routes)
+    for routes in others:
+        app.include_router(routes, include_in_schema=False)
+    app.add_exception_handler(RefusedError, _told)
+    app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(VoicebotError, _failed)
 
@@ -60,6 +76,19 @@ def application(traces: Traces, asking: Asking, security: Security, metrics: Sel
         return response
 
     return app
+
+
+async def _told(request: Request, error: Exception) -> Response:
+    if not isinstance(error, RefusedError):
+        raise error
+    headers = {} if error.retry_s is None else {"retry-after": str(math.ceil(error.retry_s))}
+    return problem(request, error.status, str(error), headers, error.errors)
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    first = error.errors()[0] if isinstance(error, RequestValidationError) else {}
+    name = str(first.get("loc", ("", "parameter"))[-1])
+    return problem(request, 400, f"parameter {name} {str(first.get('input'))[:60]!r}: {first.get('msg', 'is wrong')}")
 
 
 async def _refused(request: Request, error: Exception) -> Response:

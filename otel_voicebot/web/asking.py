@@ -17,10 +17,11 @@ _WAITING: Final = 32
 
 
 class Asking:
-    """Runs blocking questions for the event loop."""
+    """Runs blocking questions for the event loop, so many at once."""
 
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="otel-voicebot-web-question")
+    def __init__(self, threads: int = _THREADS) -> None:
+        self._threads = threads
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="otel-voicebot-web-question")
         self._asked = 0
         self._closed = False
         self._under_way: dict[Callable[[], object], asyncio.Task[object]] = {}
@@ -33,7 +34,7 @@ class Asking:
         """
         if self._closed:
             raise TooSlowError("shutting down")
-        if self._asked >= _THREADS + _WAITING:
+        if self._asked >= self._threads + _WAITING:
             raise TooSlowError("too many questions at once; try again")
         self._asked += 1
         try:

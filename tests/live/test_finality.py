@@ -121,6 +121,28 @@ def test_a_span_of_a_closed_session_is_late() -> None:
     assert fed.live.active() == {"bank": 0}
 
 
+def test_a_late_fact_of_a_call_that_nobody_remembers_opens_none() -> None:
+    """A survey of days ago: its answer is counted and its session restated; no call is under way, then or later."""
+    fed = Fed()
+    fed.add([span(0, s.SPAN_FEEDBACK, voicebot__csat=4, voicebot__nps=9)])
+    assert fed.live.active() == {}
+    assert counted(fed.after(1000)) == (0, 0, 0)
+    assert (fed.total(s.CSAT_SCORES), fed.total(s.NPS_SCORES), fed.total(s.RESTATED, "session")) == (1, 1, 1)
+    assert fed.rows("sessions") == {}
+
+
+def test_a_fact_that_comes_with_its_call_or_in_it_is_the_calls() -> None:
+    """Before the call's end, or in one batch with it, an answer is counted with the call, once."""
+    for batches in ([[span(0, s.SPAN_STT, 1)], [span(1, s.SPAN_FEEDBACK, voicebot__csat=4), span(2, s.SPAN_SESSION)]],
+                    [[span(1, s.SPAN_FEEDBACK, voicebot__csat=4), span(2, s.SPAN_SESSION)]]):  # fmt: skip
+        fed = Fed()
+        for batch in batches:
+            fed.add(batch)
+        fed.after(10)
+        assert (fed.total(s.CSAT_SCORES), fed.total(s.SESSIONS), fed.restated) == (1, 1, 0)
+        assert fed.rows("sessions")["call",]["csat"] == 4
+
+
 def test_a_call_that_is_named_late_is_counted_once_under_its_name() -> None:
     """Only its own span, which comes last, carries the id: turn 1 was counted before, and is written again."""
     fed = Fed()

@@ -7,16 +7,18 @@ import pytest
 from otel_voicebot.reports.measures import MEASURES
 from tests.models.calls import engine, span
 from tests.models.test_kpis import A_DAY, FAILED, call
+from tests.models.twelve import opened
 
 OWN = {"response_gap_mean_s", "input_tokens_per_session", "output_tokens_per_session"}
 """KPIs that a report has otherwise: as percentiles and as sums."""
+FCR = ("fcr_1d", "fcr_7d", "fcr_30d")
 
 
 def test_calls_add_up_to_the_kpis(tmp_path: Path) -> None:
     """Over all calls of a day, numerators, denominators and what is left out sum to those of the report."""
     with engine(tmp_path, *A_DAY) as models:
         kpis = {row["name"]: row for row in models.table("kpis").to_pylist()}
-        shared = [name for name, measure in MEASURES.items() if measure.quantile is None and name not in OWN]
+        shared = [name for name, measure in MEASURES.items() if measure.quantile is None and name not in {*OWN, *FCR}]
         parts = [f"{name}{end}" for name in shared for end in ("", "_of", "_out")]
         sums = ", ".join(f"sum({part})::DOUBLE AS {part}" for part in parts)
         (found,) = models.sql(f"SELECT {sums} FROM per_call").to_pylist()
@@ -29,12 +31,25 @@ def test_calls_add_up_to_the_kpis(tmp_path: Path) -> None:
         assert found[name] / found[f"{name}_of"] * MEASURES[name].factor == pytest.approx(expected["value"]), name
 
 
+@pytest.mark.parametrize("brief", [True, False])
+def test_first_calls_add_up_to_first_call_resolution(twelve: Path, brief: bool) -> None:
+    """A16: of the twelve calls those that start an issue are the report's, window by window."""
+    with opened(twelve, brief=brief) as models:
+        kpis = {row["name"]: row for row in models.table("all_kpis").to_pylist()}
+        sums = ", ".join(f"sum({name}{end})::DOUBLE AS {name}{end}" for name in FCR for end in ("", "_of", "_out"))
+        (found,) = models.sql(f"SELECT {sums} FROM per_call").to_pylist()
+    for name in FCR:
+        expected = (kpis[name]["numerator"], kpis[name]["denominator"], kpis[name]["excluded"])
+        assert (found[name], found[f"{name}_of"], found[f"{name}_out"]) == expected
+        assert (MEASURES[name].unit, MEASURES[name].exclusion) == (kpis[name]["unit"], kpis[name]["exclusion"])
+
+
 def test_units_and_exclusions_are_the_kpis_own(tmp_path: Path) -> None:
     """A comparison says the same of a KPI as a report: its unit, and what is left out."""
     with engine(tmp_path, *A_DAY) as models:
         kpis = {row["name"]: row for row in models.table("kpis").to_pylist()}
     for name, measure in MEASURES.items():
-        if name not in OWN:
+        if name not in {*OWN, *FCR}:
             assert (measure.unit, measure.exclusion) == (kpis[name]["unit"], kpis[name]["exclusion"]), name
 
 

@@ -68,7 +68,8 @@ def test_a_script_without_the_package_counts_what_the_pencil_did() -> None:
     script = subprocess.run(
         [sys.executable, "-S", "-E", HERE / "recompute.py"], capture_output=True, text=True, check=False
     )
-    assert (script.returncode, script.stdout) == (0, f"{len(pencilled())} KPIs, 0 differ\n")
+    said = f"{len(pencilled())} KPIs, 0 differ\n{len(recompute.expected_sections())} cells of sections, 0 differ\n"
+    assert (script.returncode, script.stdout) == (0, said)
 
 
 @pytest.mark.parametrize("brief", [True, False])
@@ -80,6 +81,79 @@ def test_the_models_count_what_the_pencil_did(twelve: Path, brief: bool) -> None
     assert found
     assert found.keys() == wanted.keys()
     assert {name: found[name] for name in found if not same(found[name], wanted[name])} == {}
+
+
+def test_every_kpi_of_a_report_is_pencilled_with_its_sessions(twelve: Path) -> None:
+    """Each name of `all_kpis` has a row, which names sessions wherever it has a number to count."""
+    with opened(twelve, brief=True) as engine:
+        names = set(answers(engine))
+    assert names == pencilled().keys()
+    for name, row in recompute.expected().items():
+        assert row.denominator_sessions or not row.denominator, name
+        assert row.numerator_sessions or row.denominator_sessions or not row.numerator, name
+
+
+MEASURED = {
+    "speech": ("bot", "caller_s bot_s talk_ratio dead_airs dead_air_s dead_air_share longest_silence_s"),
+    "concurrency": ("hour", "begun peak"),
+    "workflows": ("workflow", "started completed failed completion_rate"),
+    "compliance": ("prompt intent", "delivered_sessions sessions delivered_rate"),
+}
+
+
+def of_models(store: Path) -> dict[tuple[str, str, str], float]:
+    """Cells of sections as the models have them, in the form of ``sections.csv``; a journey's are when it happened."""
+    with opened(store, brief=False) as engine:
+        found = {
+            (name, " ".join(named(row[key]) for key in keys.split()), measure): float(row[measure])
+            for name, (keys, measures) in MEASURED.items()
+            for row in engine.table(name).to_pylist()
+            for measure in measures.split()
+        }
+        steps = engine.table("journey").to_pylist()
+    return found | {("journey", row["session_id"], str(row["position"])): row["after_s"] for row in steps}
+
+
+def named(key: object) -> str:
+    """An hour as the table writes it; all else as it is."""
+    return key.strftime("%Y-%m-%dT%H") if isinstance(key, datetime) else str(key)
+
+
+def counted(cells: dict[tuple[str, str, str], tuple[str, list[str]]]) -> dict[tuple[str, str, str], Any]:
+    """The numbers of cells; of a journey's step its time."""
+    return {key: pytest.approx(float(Fraction(text.split()[0])), rel=1e-12) for key, (text, _) in cells.items()}
+
+
+def test_the_models_sections_are_the_pencils(twelve: Path) -> None:
+    """Talk ratio, silences, callers at once, workflows, prompts, and each call's journey, cell by cell."""
+    assert of_models(twelve) == counted(recompute.expected_sections())
+
+
+def test_a_step_of_a_journey_says_what_happened(twelve: Path) -> None:
+    """Kind and subject of each, in its order."""
+    with opened(twelve, brief=False) as engine:
+        rows = engine.table("journey").to_pylist()
+    found = {(row["session_id"], str(row["position"])): f"{row['kind']} {row['what'] or ''}".strip() for row in rows}
+    wanted = {
+        (call, position): text.split(" ", 1)[1]
+        for (name, call, position), (text, _) in recompute.expected_sections().items()
+        if name == "journey"
+    }
+    assert found == wanted
+
+
+def test_two_callers_at_once(tmp_path: Path) -> None:
+    """s06 moved into s07's 90 seconds: two at once in that hour, and the hour before has none; nothing else moves."""
+    lines = moved("s06", "2026-03-04T11:00:30")
+    found, before = of_models(take_in(tmp_path, lines)), counted(recompute.expected_sections())
+    assert found == counted(recompute.sections.recompute(recompute.read(lines)))
+    hour = ("concurrency", "2026-03-04T11")
+    assert {key: found.get(key) for key in before if found.get(key) != before[key]} == {
+        (*hour, "begun"): 2,
+        (*hour, "peak"): 2,
+        ("concurrency", "2026-03-04T09", "begun"): None,
+        ("concurrency", "2026-03-04T09", "peak"): None,
+    }
 
 
 EDGE = datetime(2026, 3, 2, 10, 1, tzinfo=UTC)

@@ -115,6 +115,8 @@ def test_gaps_by_hand() -> None:
     [
         ("escalation_rate", shares(20, 100), shares(60, 100), "worse"),
         ("escalation_rate", shares(60, 100), shares(20, 100), "better"),
+        ("fcr_7d", shares(60, 100), shares(20, 100), "worse"),
+        ("fcr_7d", shares(20, 100), shares(60, 100), "better"),
         ("containment", shares(60, 100), shares(20, 100), "worse"),
         ("containment", shares(20, 100), shares(60, 100), "better"),
         ("containment", shares(50, 100), shares(52, 100), "no evidence"),

@@ -75,7 +75,7 @@ def _handoffs(root: wire.Span, chance: random.Random) -> Iterator[wire.Span]:
         yield wire.Span(*head, attributes, (), error)
 
 
-def planned(seconds: int, seed: int = 7, spans: int = 400) -> list[list[list[wire.Span]]]:
+def planned(seconds: int, seed: int = 7, spans: int = 250) -> list[list[list[wire.Span]]]:
     """Calls by the second in which they are sent."""
     return [list(everything(spans, 1000 * seed + second)) for second in range(seconds)]
 

@@ -18,7 +18,7 @@ __all__ = ["FRAGILE", "Rig", "rig", "unlucky", "usual"]
 KPIS_EVERY_S = 2
 BACKGROUND_WAIT_S = 400.0
 """What works below the priority of all else takes its time on a busy machine; maintenance comes once a minute."""
-FRAGILE = {"OTEL_VOICEBOT_MAX_SESSIONS": "20", "OTEL_VOICEBOT_MAX_ATTRIBUTE_LENGTH": "100"}
+FRAGILE = {"OTEL_VOICEBOT_MAX_SESSIONS": "20", "OTEL_VOICEBOT_MAX_ATTRIBUTES": "20"}
 """Limits that a few calls reach."""
 
 

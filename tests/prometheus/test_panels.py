@@ -106,7 +106,7 @@ def test_what_is_empty_while_nothing_is_wrong_fills_when_it_goes_wrong(good: Rig
     conditions = [one for one in asked() if is_bad(one)]
     assert {metric for one in conditions for metric in metrics_of(one.expr).values()} == set(BAD)
     full = [str(one) for one in conditions if found(good, one, halves(good))]
-    over = Range(bad.ended - 20, bad.ended)
+    over = Range(bad.ended - 15, bad.ended)  # two steps, the last is now
     missing = [
         f"{one.dashboard} / {one.panel}: {one.expr[:80]}" for one in conditions if not finite(found(bad, one, over))
     ]

@@ -152,8 +152,9 @@ def _lookup(call: Sequence[wire.Span], number: int) -> wire.Span:
 
 
 def _open(call: Sequence[wire.Span], number: int) -> wire.Span:
-    """A span of a session that never ends."""
-    attributes = {s.SESSION_ID: f"open-{number}", s.BOT: "bank", s.TURN_INDEX: 1, s.TENANT: "x" * 1000}
+    """A span of a session that never ends, with too many attributes."""
+    many = {f"own.{index}": index for index in range(30)}
+    attributes = {s.SESSION_ID: f"open-{number}", s.BOT: "bank", s.TURN_INDEX: 1, **many}
     return call[0]._replace(trace_id=b"o" * 8 + number.to_bytes(8), parent_id=b"", attributes=attributes)
 
 

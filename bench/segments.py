@@ -27,5 +27,6 @@ def run(*, quick: bool, tell: Callable[[str], None]) -> Section:
     for size, tick in found["ticks"].items():
         figures.append(Figure(f"live, {tick['turns']} turns ({size} spans): with the cut", tick["with"] * 1e3, "ms"))
         figures.append(Figure(f"live, {tick['turns']} turns: without", tick["without"] * 1e3, "ms"))
+        figures.append(Figure(f"live, {tick['turns']} turns: counting their costs", tick["costs"] * 1e3, "ms"))
     title = f"The waits of {found['spans']:,} generated spans, cut on one core (CPU, the least of {rounds})"
     return Section("segments", title, ["model", "µs a wait", "waits/s"], rows, figures)

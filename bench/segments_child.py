@@ -1,7 +1,8 @@
 """Cutting the waits of generated calls, on one core: ``python -m bench.segments_child SPANS ROUNDS``.
 
 Prints one JSON object: CPU seconds by model over all spans at once, as a report reads them; and by size of a tick for
-the turns of so many spans as the live state computes them, with the cut and without. Of several rounds the least.
+the turns of so many spans as the live state computes them, with the cut and without, and what counting their costs
+takes. Of several rounds the least.
 """
 
 import json
@@ -9,9 +10,12 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bench import generate
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 TICKS: Final = (8, 800, 8000)
 """Spans of a tick: one or two turns, a hundred, a thousand."""
@@ -30,10 +34,9 @@ def seconds(work: Callable[[], object], rounds: int) -> float:
 def measure(spans: int, rounds: int) -> dict[str, object]:
     """Everything that is measured."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     from otel_voicebot.models.catalog import EMPTY, MODELS, SEGMENTS
-    from otel_voicebot.models.prepared import NARROW, Prepared, connect
+    from otel_voicebot.models.prepared import NARROW, connect
     from otel_voicebot.processors import Policy, prepare
     from otel_voicebot.selfmetrics import SelfMetrics
     from otel_voicebot.spans import decode
@@ -57,6 +60,21 @@ def measure(spans: int, rounds: int) -> dict[str, object]:
     waits = engine.execute("SELECT count(*) FROM waits").fetchall()[0][0]
     engine.close()
 
+    return {"spans": rows.num_rows, "waits": waits, "models": models, "ticks": by_tick(rows, rounds)}
+
+
+def by_tick(rows: "pa.Table", rounds: int) -> dict[int, dict[str, float]]:
+    """Seconds of a tick with so many spans: turns with their segments, without, and the costs of operations."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from otel_voicebot.live import Aggregator
+    from otel_voicebot.live.costs import Costing
+    from otel_voicebot.live.rows import operations_of
+    from otel_voicebot.models.prepared import Prepared
+    from otel_voicebot.models.pricing import Prices
+    from otel_voicebot.selfmetrics import SelfMetrics
+
     live = Prepared()
     calls = rows.filter(pc.is_valid(rows["turn_index"])).sort_by([("session_id", "ascending")]).combine_chunks()
     ticks = {}
@@ -72,9 +90,16 @@ def measure(spans: int, rounds: int) -> dict[str, object]:
             live.load(tick)
             live.run("turns", cut=False)
 
-        ticks[size] = {"with": seconds(whole, 4 * rounds), "without": seconds(plain, 4 * rounds), "turns": turns[0]}
+        operations = operations_of(tick, pa.nulls(0, pa.binary(8)))
+        costing, counts = Costing(Prices(), SelfMetrics()), Aggregator()
+
+        def cost(operations: pa.Table = operations, costing: Costing = costing, counts: Aggregator = counts) -> None:
+            costing.record_operations(counts, operations)
+
+        taken = {"with": whole, "without": plain, "costs": cost}
+        ticks[size] = {name: seconds(work, 4 * rounds) for name, work in taken.items()} | {"turns": turns[0]}
     live.close()
-    return {"spans": rows.num_rows, "waits": waits, "models": models, "ticks": ticks}
+    return ticks
 
 
 def main() -> None:

@@ -22,6 +22,9 @@ __all__ = ["Costing"]
 Floats = NDArray[np.float64]
 _PAID: Final = pa.array(("stt", "llm", "tts"))
 _USD: Final = ("input_usd", "cached_usd", "output_usd", "request_usd", "second_usd", "character_usd")
+_READ: Final = (
+    *(*s.COST.labels, "start_time", "input_tokens", "cached_input_tokens", "output_tokens", "audio_s", "characters"),
+)
 _NOTHING: Final = [np.nan] * len(_USD)
 _KEPT: Final = 2000
 """Services whose prices are remembered: more than a metric has series. Senders may make names up."""
@@ -51,7 +54,8 @@ class Costing:
 
     def record_operations(self, into: Aggregator, rows: pa.Table) -> None:
         """Feed rows of the model ``operations``, each once."""
-        rows = rows.filter(pc.is_in(rows["component"], _PAID))
+        paid = pc.is_in(rows["component"], _PAID)
+        rows = rows.select(_READ).filter(paid)  # each column that is filtered costs a copy
         if not rows.num_rows:
             return
         if len(self._known) > _KEPT:
@@ -90,9 +94,10 @@ class Costing:
             codes = codes * len(one.texts) + one.codes
         _, firsts, of = np.unique(codes, return_index=True, return_inverse=True)
         found = [self._known_of(*(one.texts[one.codes[first]] for one in names)) for first in firsts.tolist()]
-        places = np.asarray([prices[0][0] if len(prices) == 1 else 0 for prices in found])[of]
+        plain = [len(prices) == 1 and prices[0][1].always for prices in found]
+        places = np.asarray([prices[0][0] if one else 0 for one, prices in zip(plain, found, strict=True)])[of]
         for number, prices in enumerate(found):
-            if len(prices) > 1:
+            if not plain[number]:
                 chosen = np.flatnonzero(of == number)
                 places[chosen] = _by_day_and_length(rows.take(pa.array(chosen)), prices)
         columns: Floats = self._usd[places].T
@@ -103,7 +108,7 @@ class Costing:
         service = Service(component, provider or None, model or None)
         known = self._known.get(service)
         if known is None:
-            prices = self._prices.of([service])
+            prices = self._look_up(service)
             known = self._known[service] = list(enumerate(prices, len(self._table)))
             self._table += [_usd(price) for price in prices]
             self._usd = np.asarray(self._table)
@@ -112,6 +117,13 @@ class Costing:
                 name, day = listing()
                 self._tell(name, day)
         return known
+
+    def _look_up(self, service: Service) -> list[Price]:
+        try:
+            return self._prices.of([service])
+        except Exception as error:  # noqa: BLE001 - turns are worth more than what they cost
+            self._metrics.contained("prices", error)
+            return []
 
     def _tell(self, source: str, day: date | None) -> None:
         if day is not None:

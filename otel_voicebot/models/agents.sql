@@ -2,8 +2,8 @@
 -- inputs: operations, costs
 -- grain: one row per (agent, decision); operations that name neither are left out.
 -- cost_usd: of the priced operations. error_rate: numerator errors, denominator operations. tokens: input and output.
--- cost_per_success_usd: numerator cost_usd, denominator operations that didn't fail. efficiency_rank: 1 is the cheapest by that,
---   of equal ones the quicker; null where nothing has a price.
+-- cost_per_success_usd: numerator cost_usd, denominator priced operations that didn't fail: what has no price would look free.
+--   efficiency_rank: 1 is the cheapest by that, of equal ones the quicker; null where nothing has a price.
 WITH done AS (
     SELECT
         agent, decision, count(*) AS operations, count(CASE WHEN failed THEN 1 END) AS errors,
@@ -14,14 +14,15 @@ WITH done AS (
     GROUP BY agent, decision
 ),
 paid AS (
-    SELECT agent, decision, sum(cost_usd)::DOUBLE AS cost_usd, count(cost_usd) AS priced
+    SELECT agent, decision, sum(cost_usd)::DOUBLE AS cost_usd, count(cost_usd) AS priced,
+        count(CASE WHEN NOT failed THEN cost_usd END) AS succeeded
     FROM costs
     WHERE agent IS NOT NULL OR decision IS NOT NULL
     GROUP BY agent, decision
 ),
 rated AS (
     SELECT d.*, p.cost_usd, coalesce(p.priced, 0) AS priced,
-        CASE WHEN d.operations > d.errors THEN p.cost_usd / (d.operations - d.errors) END AS cost_per_success_usd
+        CASE WHEN p.succeeded > 0 THEN p.cost_usd / p.succeeded END AS cost_per_success_usd
     FROM done d
     LEFT JOIN paid p ON p.agent IS NOT DISTINCT FROM d.agent AND p.decision IS NOT DISTINCT FROM d.decision
 )

@@ -62,6 +62,7 @@ _FILLED: Final = {
     "{compliance_prompt}": semconv.COMPLIANCE_PROMPT,
     "{entity}": semconv.ENTITY,
     "{callback}": semconv.CALLBACK,
+    "{cache_entry}": semconv.CACHE_ENTRY,
     "{intent_schema}": semconv.INTENT_SCHEMA,
     "{phone}": semconv.PHONE,
     "{broken}": broken(),

@@ -5,7 +5,7 @@
 --   usage isn't known. STT by the second of audio heard, LLM by tokens (cached ones at their own price), TTS by the
 --   character or the second of audio made, telephony by the minute of the call.
 SELECT
-    o.session_id, o.turn_index, o.component, o.provider, o.model, o.agent, o.decision, o.bot, o.start_time,
+    o.session_id, o.turn_index, o.component, o.provider, o.model, o.agent, o.decision, o.bot, o.start_time, o.failed,
     CASE o.component
         WHEN 'llm' THEN CASE WHEN o.input_tokens IS NOT NULL THEN greatest(o.input_tokens - coalesce(o.cached_input_tokens, 0), 0) * p.input_usd
             + least(coalesce(o.cached_input_tokens, 0), o.input_tokens) * p.cached_usd
@@ -22,5 +22,5 @@ LEFT JOIN prices p
     AND coalesce(o.input_tokens, 0) >= p.from_tokens AND coalesce(o.input_tokens, 0) < p.to_tokens
 WHERE o.component IN ('stt', 'llm', 'tts')
 UNION ALL
-SELECT session_id, NULL, component, NULL, channel, NULL, NULL, bot, start_time, cost_usd
+SELECT session_id, NULL, component, NULL, channel, NULL, NULL, bot, start_time, false, cost_usd
 FROM lines

@@ -71,8 +71,8 @@ class Selection:
 
     @property
     def every(self) -> bool:
-        """Whether sessions of every bot, channel, variant and environment are meant."""
-        return all(getattr(self, label) is None for label in _LABELS)
+        """Whether all sessions of the window are meant, whatever their bot, channel and so on."""
+        return self == Selection(self.since, self.until)
 
     def where(self) -> tuple[str, list[object]]:
         """An SQL condition over sessions and its parameters; the condition is empty when all are meant."""

@@ -54,6 +54,11 @@ class Price(NamedTuple):
     second_usd: float | None = None
     character_usd: float | None = None
 
+    @property
+    def always(self) -> bool:
+        """Whether it holds on every day and for prompts of every length."""
+        return (self.since_time, self.until_time, self.from_tokens, self.to_tokens) == (*_ALWAYS, *_ANY_TOKENS)
+
 
 class Priced(Protocol):
     """What is given prices; an ``Engine`` is one."""

@@ -1,6 +1,7 @@
--- services: the external services that a bot calls: providers of speech and language, and APIs by their name.
--- inputs: operations, costs, quota_use
+-- services: the external services that a bot uses: providers of speech and language, APIs by their name, and telephone lines.
+-- inputs: operations, lines, costs, quota_use
 -- grain: one row per (service, component); service: the provider, of an API its name; operations that tell neither are left out.
+--   Lines are one service, telephony: an operation is a call, audio_s its length; nobody tells whether a line failed.
 -- success_rate: numerator operations that didn't fail, denominator operations. rate_limited: failed with error.type rate_limit.
 --   Percentiles interpolate linearly, seconds. cost_usd: of the priced operations; null where none is.
 -- quota_share, quota_state: of its quota of which most is used, as in quota_use; null where it has none.
@@ -15,9 +16,13 @@ WITH done AS (
     FROM operations
     WHERE component IN ('stt', 'llm', 'tts', 'api', 'rag')
     GROUP BY CASE WHEN component = 'api' THEN coalesce(operation, provider) ELSE provider END, component
+    UNION ALL
+    SELECT component, component, count(*), NULL, NULL, NULL, NULL, NULL, sum(duration_s), NULL FROM lines GROUP BY component
 ),
 paid AS (
-    SELECT provider AS service, component, sum(cost_usd)::DOUBLE AS cost_usd FROM costs GROUP BY provider, component
+    SELECT CASE WHEN component = 'telephony' THEN component ELSE provider END AS service, component, sum(cost_usd)::DOUBLE AS cost_usd
+    FROM costs
+    GROUP BY CASE WHEN component = 'telephony' THEN component ELSE provider END, component
 ),
 quoted AS (
     SELECT d.service, d.component, max(q.used_share) AS quota_share,

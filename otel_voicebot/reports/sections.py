@@ -52,6 +52,10 @@ def _usd(value: object) -> str:
     return quantity(value) if not isinstance(value, (int, float)) else f"{value:.6f}".rstrip("0").rstrip(".")
 
 
+def _figure(value: object) -> str:
+    return quantity(value) if not isinstance(value, float) or value.is_integer() else f"{value:.6g}"
+
+
 def _rate(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, (int, float)) else quantity(value)
 
@@ -104,6 +108,10 @@ def _share(key: str, title: str = "") -> Column:
 _SERVICE: Final = (_text("component", style="bold"), _text("provider"), _text("model"))
 _P: Final = tuple(_number(f"{name}_s", name, seconds) for name in ("p50", "p95", "p99"))
 _N: Final = _number("operations", "n")
+_SERVED: Final = (
+    *(_number("turns"), *_P[:2], _share("abandoned_rate", "abandoned"), _number("sessions")),
+    _share("resolved_share", "resolved"),
+)
 _WINDOW: Final = Column("hours", "last", _hours, right=True)
 
 ON_REQUEST: Final[Mapping[str, Section]] = {
@@ -120,6 +128,15 @@ ON_REQUEST: Final[Mapping[str, Section]] = {
         ),
         "no framework gives figures of its own",
         whole=True,
+    ),
+    "summary": Section(
+        "summary",
+        "Use and cost",
+        (
+            *(_text("name", "figure", "bold"), _number("value", show=_figure), _text("unit")),
+            *(_number("numerator", "of", _figure), _number("denominator", "per", _figure)),
+        ),
+        "nothing was used",
     ),
     "costs": Section(
         "cost_by_model",
@@ -148,6 +165,16 @@ ON_REQUEST: Final[Mapping[str, Section]] = {
         (
             *(_text("agent", style="bold"), _text("decision"), _N, _share("error_rate", "failed"), _number("tokens")),
             *(_number("mean_s", "mean", seconds), _number("cost_usd", "USD", _usd)),
+            *(_number("cost_per_success_usd", "USD a success", _usd), _number("efficiency_rank", "rank")),
+        ),
+        "no operation names an agent or a decision (voicebot.agent, voicebot.decision)",
+    ),
+    "agent_costs": Section(
+        "agent_costs",
+        "Agents, and types of decision",
+        (
+            *(_text("kind"), _text("name", style="bold"), _N, _share("error_rate", "failed"), _number("tokens")),
+            *(_number("mean_s", "mean", seconds), _P[1], _number("cost_usd", "USD", _usd)),
             *(_number("cost_per_success_usd", "USD a success", _usd), _number("efficiency_rank", "rank")),
         ),
         "no operation names an agent or a decision (voicebot.agent, voicebot.decision)",
@@ -182,6 +209,15 @@ ON_REQUEST: Final[Mapping[str, Section]] = {
             *(_share("hit_rate", "hit rate"), _share("target"), Column("met", "target is", _held), _P[0]),
         ),
         "no cache was looked into",
+    ),
+    "cache_entries": Section(
+        "cache_entries",
+        "Cache entries, and the turns and calls that they served",
+        (
+            *(_text("cache"), _text("entry", style="bold"), _number("lookups"), _number("hits")),
+            *_SERVED,
+        ),
+        "no lookup names an entry (voicebot.cache.entry)",
     ),
     "intents": Section(
         "intents",
@@ -326,6 +362,16 @@ ON_REQUEST: Final[Mapping[str, Section]] = {
             *(_number("mean_confidence", "confidence"), _number("fallbacks"), *_P[:2]),
         ),
         "no operation names an adapter or an intent schema (voicebot.adapter, voicebot.intent.schema)",
+    ),
+    "intent_schemas": Section(
+        "intent_schemas",
+        "Versions of the intent schema, and the turns and calls that used them",
+        (
+            *(_text("intent_schema", style="bold"), _number("classifications", "n"), _number("intents")),
+            *(_number("mean_confidence", "confidence"), _share("low_confidence_rate", "low confidence")),
+            *(_share("fallback_rate", "fallbacks"), *_SERVED),
+        ),
+        "no classification names its schema (voicebot.intent.schema)",
     ),
     "bots": Section(
         "bots",

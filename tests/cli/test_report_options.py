@@ -1,4 +1,4 @@
-"""`report --section`, `--prices`, `--targets`: what is asked for, and what is wrong with it."""
+"""`report --section`, `--prices`, `--targets`, `--quotas`, `export --prices`: what is asked for, and what is wrong."""
 
 import json
 from pathlib import Path
@@ -46,6 +46,58 @@ def test_a_price_file_may_be_a_setting(run: Run, calls: str, monkeypatch: pytest
     assert (found["cost_usd"]["value"], found["cost_savings_usd"]["value"]) == (0.1509, 25)
 
 
+QUOTAS = """
+quotas:
+  - {service: deepgram, period: month, seconds: 25}
+  - {service: telephony, period: month, calls: 11}
+budgets: [{period: month, usd: 1}]
+"""
+
+
+@pytest.mark.parametrize("by_setting", [True, False])
+def test_quotas_and_budgets_of_a_file(run: Run, calls: str, monkeypatch: pytest.MonkeyPatch, by_setting: bool) -> None:
+    """B2: what is used up or nearly is said in words, of the month that ends with --until; the exit code stays 0."""
+    Path("quotas.yaml").write_text(QUOTAS)
+    words = ("--section", "quotas", "--until", "2026-03-09", "--prices", str(HERE / "prices.yaml"), "--data", calls)
+    if by_setting:
+        monkeypatch.setenv("OTEL_VOICEBOT_QUOTAS", "quotas.yaml")
+    else:
+        words = (*words, "--quotas", "quotas.yaml")
+    done = run("report", *words)
+    assert done.returncode == 0
+    lines = [line.split() for line in done.stdout.splitlines() if "month" in line]
+    told = [(line[0], *line[3:5], line[6]) for line in lines if "%" in line]
+    assert told == [
+        ("deepgram", "26", "25", "104.0"),
+        ("telephony", "10", "11", "90.9"),
+        ("everything", "0.1417", "1", "14.2"),
+    ]
+    assert "used up" in done.stdout
+    assert "warning" in done.stdout
+    rows = json.loads(run("report", *words, "--json").stdout)["sections"]["quotas"]
+    assert [(row["state"], row["used_up_at"]) for row in rows] == [
+        ("used_up", None),
+        ("warning", "2026-03-09T19:12:00.000000Z"),
+        ("ok", None),
+    ]
+    some = json.loads(run("report", *words, "--channel", "phone", "--json").stdout)["sections"]["quotas"]
+    assert [(row["whole"], row["projected_share"]) for row in some] == [(False, None)] * 3
+
+
+def test_an_export_says_what_calls_cost_and_by_which_prices(run: Run, calls: str) -> None:
+    """C2: the rows' sum is the report's cost; the note names the prices. Without a file only known models cost."""
+    words = ("export", "sessions", "--format", "jsonl", "--data", calls)
+    done = run(*words, "--prices", str(HERE / "prices.yaml"))
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert sum(row["cost_usd"] for row in rows) == pytest.approx(0.1509)
+    assert done.stderr == "12 sessions; prices from a price file of 2026-03-01\n"
+    listed = run(*words)
+    rows = {row["session_id"]: row for row in map(json.loads, listed.stdout.splitlines())}
+    assert listed.stderr.startswith("12 sessions; prices from genai-prices ")
+    assert (rows["s09"]["cost_usd"], rows["s09"]["priced_share"]) == (None, 0.0)
+    assert rows["s11"]["cost_usd"] == pytest.approx(1000 * 0.15e-6 + 100 * 0.6e-6)
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -55,6 +107,7 @@ def test_a_price_file_may_be_a_setting(run: Run, calls: str, monkeypatch: pytest
             ("--targets", "wrong.yaml"),
             "targets file wrong.yaml: date: datetime.date(2026, 3, 1): Extra inputs are not permitted",
         ),
+        (("--quotas", "wrong.yaml"), "quotas file wrong.yaml: date: datetime.date(2026, 3, 1): Extra inputs are not"),
         (("--section", "nothing"), "nothing"),
     ],
 )

@@ -94,6 +94,21 @@ def test_what_senders_make_up_is_forgotten_again(monkeypatch: pytest.MonkeyPatch
     assert counted(aggregator, s.COST_OPERATIONS) == {("bank", "llm", "false"): 8, ("bank", "stt", "true"): 8}
 
 
+def test_a_list_of_prices_that_fails_costs_no_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the library would have priced is counted as unpriced, the failure is counted, and the file's prices hold."""
+
+    def broken() -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr("genai_prices.data_snapshot.get_snapshot", broken)
+    metrics, aggregator = SelfMetrics(), Aggregator()
+    costing = Costing(Prices(FILE), metrics)
+    rows = [span("llm", 1, 2, 1, **LISTED), span("stt", 1, 2, 1, provider="deepgram", audio_s=2.0)]
+    costing.record_operations(aggregator, operations_of(pa.Table.from_batches([batch(rows)]), pa.array([])))
+    assert counted(aggregator, s.COST_OPERATIONS) == {("bank", "llm", "false"): 1, ("bank", "stt", "true"): 1}
+    assert metrics.get(s.SELF_FAILURES, "prices") == 1
+
+
 @pytest.fixture(scope="module")
 def twelve(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with the twelve calls."""

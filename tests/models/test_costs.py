@@ -4,11 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from otel_voicebot.models.price_file import PriceFile
+from otel_voicebot.models.pricing import Prices
 from otel_voicebot.reports import export
 from otel_voicebot.reports.scope import Scope
 from otel_voicebot.reports.source import Opened
 from otel_voicebot.spans.schema import PUBLISHED, TABLES
 from otel_voicebot.store.reader import snapshot
+from tests.models.calls import engine, span
 from tests.models.twelve import AS_OF, opened
 
 TURN = 0.002 + 0.001 + 0.0012
@@ -61,3 +64,97 @@ def test_an_export_has_the_published_columns_and_files_hold_no_cost(twelve: Path
     assert rows.schema.equals(PUBLISHED[table])
     assert rows["cost_usd"].null_count < rows.num_rows
     assert {"cost_usd", "priced_share"}.isdisjoint(TABLES[table].names)
+
+
+def test_agents_and_decisions_are_ranked_by_themselves(twelve: Path) -> None:
+    """C5: what each agent and each decision cost in all; what has no price makes nobody look cheap."""
+    with opened(twelve, brief=True) as models:
+        rows = models.table("agent_costs").to_pylist()
+    names = ("kind", "name", "operations", "priced", "tokens", "cost_usd", "cost_per_success_usd", "efficiency_rank")
+    assert [tuple(row[name] for name in names) for row in rows] == [
+        ("agent", "lender", 3, 2, 3300, 0.0024, 0.0012, 1),  # as cheap as router, and quicker
+        ("agent", "router", 2, 2, 2200, 0.0024, 0.0012, 2),
+        ("decision", "approve", 2, 2, 2200, 0.0024, 0.0012, 1),
+        ("decision", "escalate", 2, 2, 2200, 0.0024, 0.0012, 2),
+        ("decision", "reject", 1, 0, 1100, None, None, None),
+    ]
+
+
+def test_what_failed_is_paid_for_by_what_did_not(tmp_path: Path) -> None:
+    """C5: a success costs what it took, with the failed tries; free and unpriced operations are no successes of it."""
+    one = {"agent": "a", "provider": "p", "model": "m", "input_tokens": 1_000_000, "output_tokens": 0}
+    rows = [
+        *(span("llm", 1, 2, 1, id=1, **one), span("llm", 2, 3, 1, id=2, status="error", **one)),
+        span("llm", 3, 4, 1, id=3, **{**one, "model": "of unknown price"}),
+        span("tool", 4, 5, 1, id=4, agent="a"),
+    ]
+    listed = {"date": "2026-03-01", "llm": [{"model": "m", "per_million_input": 3, "per_million_output": 1}]}
+    with engine(tmp_path, *rows) as models:
+        Prices(PriceFile.model_validate(listed)).give(models)
+        found = [models.table(name).to_pylist()[0] for name in ("agent_costs", "agents")]
+    assert [(row["cost_usd"], row["cost_per_success_usd"]) for row in found] == [(6.0, 6.0)] * 2
+    assert [(row["operations"], row["errors"], row["priced"]) for row in found] == [(4, 1, 2)] * 2
+
+
+def test_one_call_sums_up_use_and_cost(twelve: Path) -> None:
+    """C2: cost per request, requests per minute, cache hit rate, cost of a model call, with what they are of."""
+    with opened(twelve, brief=True) as models:
+        rows = {row["name"]: row for row in models.table("summary").to_pylist()}
+    minutes = (34 * 24 + 8) * 60 + 1  # from 1 March 10:00 to 4 April 18:00, both counted
+    expected = {
+        "sessions": (12, 12, None),
+        "cost_per_request_usd": (0.1509 / 14, 0.1509, 14),
+        "model_calls": (14, 14, None),
+        "cost_per_model_call_usd": (0.0012, 0.0144, 12),
+        "requests_per_minute": (14 / minutes, 14, minutes),
+        "cache_hit_rate": (0.5, 2, 4),
+        "priced_share": (50 / 52, 50, 52),
+    }
+    found = {name: tuple(rows[name][part] for part in ("value", "numerator", "denominator")) for name in expected}
+    assert found == {name: (pytest.approx(value, rel=1e-12), *of) for name, (value, *of) in expected.items()}
+
+
+def served(session: str, entry: str | None, hit: bool, gap: float | None, outcome: str) -> list[dict[str, object]]:
+    """A call of one exchange in which a cache was looked into; without a gap it was hung up on."""
+    named = [("voicebot.cache.entry", entry)] if entry else []
+    trace = {"trace": sum(session.encode()), "session_id": session}
+    heard = {"user_end": 2.0, "bot_start": None if gap is None else 2.0 + gap}
+    return [
+        span("session", 0, 30, **trace, outcome=outcome),
+        span("turn", 1, 9, 1, **trace, **heard, end_reason=None if gap else "hung_up"),
+        span("cache", 2, 2.1, 1, **trace, cache_name="semantic", cache_hit=hit, attributes=named),
+        span("nlu", 2.1, 2.2, 1, **trace, intent="loan", confidence=0.9 if hit else 0.5, intent_fallback=not hit,
+             attributes=[("voicebot.intent.schema", "v2" if hit else "v3")]),
+    ]  # fmt: skip
+
+
+SERVED = [
+    *served("a", "faq-7", True, 1.0, "resolved"),
+    *served("b", "faq-7", True, 2.0, "unresolved"),
+    *served("c", "faq-9", True, None, "abandoned"),
+    *served("d", "faq-9", False, 4.0, "resolved"),
+    *served("e", None, False, 8.0, "resolved"),
+]
+
+
+def test_cache_entries_have_the_turns_and_calls_they_served(tmp_path: Path) -> None:
+    """A19: an entry's lookups, the waits of its turns, what was given up, and how its calls ended."""
+    with engine(tmp_path, *SERVED) as models:
+        rows = models.table("cache_entries").to_pylist()
+    names = ("cache", "entry", "lookups", "hits", "turns", "p50_s", "abandoned_rate", "sessions", "resolved_share")
+    assert [tuple(row[name] for name in names) for row in rows] == [
+        ("semantic", "faq-7", 2, 2, 2, 1.5, 0, 2, 0.5),
+        ("semantic", "faq-9", 2, 1, 2, 4.0, 0.5, 2, 0.5),
+    ]
+
+
+def test_intent_schemas_have_the_turns_and_calls_that_used_them(tmp_path: Path) -> None:
+    """A19: how sure each version is, and what became of its turns and calls."""
+    with engine(tmp_path, *SERVED) as models:
+        rows = models.table("intent_schemas").to_pylist()
+    names = ("intent_schema", "classifications", "low_confidence_rate", "fallback_rate", "turns", "p50_s", "sessions")
+    assert [tuple(row[name] for name in names) for row in rows] == [
+        ("v2", 3, 0, 0, 3, 1.5, 3),
+        ("v3", 2, 1, 1, 2, 6.0, 2),
+    ]
+    assert [row["resolved_share"] for row in rows] == [pytest.approx(1 / 3), 1]

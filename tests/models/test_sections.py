@@ -72,6 +72,7 @@ def test_external_services(twelve: Path) -> None:
             ("deepgram", "stt", 14, 1.0, 0, 28.0, None, 0.028),
             ("elevenlabs", "tts", 13, 1.0, 0, None, 1300, 0.013),
             ("openai", "llm", 13, 1.0, 13_200, None, None, 0.0144),
+            ("telephony", "telephony", 11, None, None, 573.0, None, 0.0955),
             ("acme", "llm", 1, 1.0, 1_100, None, None, None),
         ]
     )

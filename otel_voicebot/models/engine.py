@@ -92,6 +92,7 @@ class Engine:
         cut: say what waits were spent on: ``segments``, ``breakdowns`` and these columns of ``turns``. It takes longer
             than all the rest; a brief engine never does.
         terms: what KPIs depend on beside the spans.
+        memory: what DuckDB may take before it writes to disk; exact percentiles of many values have to fit in.
     """
 
     def __init__(
@@ -102,12 +103,13 @@ class Engine:
         brief: bool = False,
         cut: bool = True,
         terms: Terms | None = None,
+        memory: str = "700MB",
     ) -> None:
         # By itself DuckDB would put what does not fit into memory beside the user: in the working directory.
         self._overflow = _private_directory()
         overflow = self._overflow.name if self._overflow else ""
         self._connection = duckdb.connect(
-            config={"memory_limit": "700MB", "preserve_insertion_order": False, "temp_directory": overflow}
+            config={"memory_limit": memory, "preserve_insertion_order": False, "temp_directory": overflow}
         )
         try:
             self._connection.execute("SET TimeZone = 'UTC'")

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from otel_voicebot.errors import NoDataError, TooSlowError, UnreadableDataError
 from otel_voicebot.models import Engine, Selection, Terms
-from otel_voicebot.reports.kept import Kept
+from otel_voicebot.reports.kept import Kept, memory_for
 from otel_voicebot.reports.scope import Scope, Unreadable
 from otel_voicebot.store.contents import is_trace
 from otel_voicebot.store.lookup import Lookup
@@ -238,7 +238,11 @@ def _answer(  # noqa: PLR0913 - as ``ask``
     kept: bool = False,
 ) -> Answer:
     full = terms or Terms(as_of=now)
-    make = Kept(source, selection, full) if kept else Engine(source, selection, brief=brief, cut=cut, terms=full)
+    make = (
+        Kept(source, selection, full)
+        if kept
+        else Engine(source, selection, brief=brief, cut=cut, terms=full, memory=memory_for(source))
+    )
     with make as engine:
         return compute(Opened(source, engine, scope_of(source, selection, now)))
 

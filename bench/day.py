@@ -1,4 +1,4 @@
-"""A day of calls as stored rows, made column by column: spans and the turn rows that the service would have written.
+"""A day of calls as stored rows, made column by column: spans, and the rows that the service would write of them.
 
 Eight turns a call, seven spans a turn (turn, endpointing, stt, nlu, llm, tts, tool) and the session's. Waits are
 lognormal and cut into the segments that those spans mean. Calls lie in the hour in which they came in; closed hours are
@@ -38,6 +38,11 @@ _OWNERS: Final = (
     *(("bot code", "bot", None, None),) * 5,
 )
 """Models, voices, then the owners of the other segments by their place."""
+_OUTCOMES: Final = ("resolved", "unresolved", "escalated", "abandoned", "failed")
+_INTENTS: Final = ("balance", "loan", "payment_plan", "complaint", "card_lost", "opening_hours")
+_CALLERS: Final = 50_000
+_OPERATIONS: Final = 5
+"""Of a turn's stages those that are operations."""
 _SLOW_TTS: Final = 2.0
 """How much longer the second voice takes than the first."""
 
@@ -58,6 +63,7 @@ def fill(directory: Path, spans: int, hours: int = 24, seed: int = 0) -> int:
         drawn = _Calls(random, calls, now)
         store.commit(drawn.spans().to_batches())
         store.write_rows("turns", drawn.turns())
+        store.write_rows("sessions", drawn.sessions())
     with take(directory) as lease:
         _, failed = compact(lease, closed_hours(directory, START + (hours - 1) * HOUR_NS + 1))
     if failed:
@@ -71,7 +77,7 @@ class _Calls:
     def __init__(self, random: np.random.Generator, calls: int, hour: int) -> None:
         self.calls, self.turns_ = calls, calls * TURNS
         self.ids = np.frombuffer(random.bytes(16 * calls), np.uint8).reshape(calls, 16)
-        self.sessions = pa.array([row.tobytes().hex() for row in self.ids])
+        self.names = pa.array([row.tobytes().hex() for row in self.ids])
         start = hour + random.integers(0, HOUR_NS - 200_000_000_000, calls)
         self.begin = (start[:, None] + np.arange(TURNS) * 20_000_000_000).ravel()
         self.llm = np.repeat(random.integers(0, len(_LLMS), calls), TURNS)
@@ -87,6 +93,13 @@ class _Calls:
             [np.zeros((self.turns_, 1), np.int64), np.cumsum(parts, axis=1)], axis=1
         )
         self.error = random.random(self.turns_) < 0.02
+        self.began = self.begin[::TURNS] - 10**8
+        self.ended = self.at[TURNS - 1 :: TURNS, -1] + 4_100_000_000
+        self.outcome = random.choice(len(_OUTCOMES), calls, p=(0.7, 0.12, 0.1, 0.06, 0.02))
+        self.intent = random.integers(0, len(_INTENTS), calls)
+        self.caller = random.integers(0, _CALLERS, calls)
+        self.csat = random.integers(-15, 6, calls)
+        self.tokens = random.integers(300, 2000, self.turns_)
         self.hour = hour
         self.random = random
 
@@ -100,12 +113,12 @@ class _Calls:
         ends = np.stack([end, at[:, 1], at[:, 2], at[:, 3], at[:, 4], at[:, 6] + 10**9, at[:, 7] + 10**9], axis=1)
         rows, width = self.turns_ * len(STAGES), len(STAGES)
         call = np.repeat(np.arange(self.calls), TURNS * width)
-        first, last = self.begin[::TURNS] - 10**8, end[TURNS - 1 :: TURNS] + 10**8
-        start, stop = np.concatenate([starts.ravel(), first]), np.concatenate([ends.ravel(), last])
+        start, stop = np.concatenate([starts.ravel(), self.began]), np.concatenate([ends.ravel(), self.ended])
         call = np.concatenate([call, np.arange(self.calls)])
         total = rows + self.calls
         stage = np.concatenate([np.tile(np.arange(width), self.turns_), np.full(self.calls, width)])
         llm, tts = (np.repeat(one, width) for one in (self.llm, self.tts))
+        failed = np.concatenate([(stage[:rows] == 4) & np.repeat(self.error, width), np.zeros(self.calls, np.bool_)])
         turn = np.concatenate([np.repeat(np.arange(self.turns_) % TURNS + 1, width), np.zeros(self.calls, np.int64)])
         known: dict[str, Any] = {
             "trace_id": pa.FixedSizeBinaryArray.from_buffers(
@@ -117,16 +130,23 @@ class _Calls:
             "name": pa.array([*STAGES, "session"]).take(pa.array(stage)),
             "component": pa.array([*STAGES, "session"]).take(pa.array(stage)),
             "dialect": pa.repeat("native", total),
-            "status": pa.repeat("unset", total),
+            "status": pa.array(["unset", "error"]).take(pa.array(failed.astype(np.int8))),
+            "error_type": pa.array(["timeout"]).take(pa.array(np.zeros(total, np.int8), mask=~failed)),
             "start_unix_nano": pa.array(start),
             "end_unix_nano": pa.array(stop),
             "start_time": pa.array(start // 1000).cast(pa.timestamp("us", tz="UTC")),
             "duration_ns": pa.array(stop - start),
-            "session_id": self.sessions.take(pa.array(call)),
+            "session_id": self.names.take(pa.array(call)),
             "turn_index": pa.array(turn, mask=turn == 0),
             "bot": pa.repeat("bank", total),
             "provider": _service(stage, llm, tts, 0),
             "model": _service(stage, llm, tts, 1),
+            "input_tokens": _of(stage, 5, self.tokens, total),
+            "output_tokens": _of(stage, 5, self.tokens // 8, total),
+            "audio_s": _of(stage, 2, np.full(self.turns_, 3.0), total),
+            "characters": _of(stage, 6, self.tokens // 5, total),
+            "confidence": _of(stage, 3, self.tokens % 50 / 100 + 0.5, total),
+            **{name: pa.concat_arrays([pa.nulls(rows, column.type), column]) for name, column in self._told().items()},
             "user_speech_end_unix_nano": _mark(stage, np.repeat(self.heard, width), total),
             "bot_speech_start_unix_nano": _mark(stage, np.repeat(at[:, -1], width), total),
             "ingest_time": pa.array(stop // 1000).cast(pa.timestamp("us", tz="UTC")),
@@ -140,7 +160,7 @@ class _Calls:
         total, width = self.turns_, len(_SEGMENTS)
         start, waited = self.begin, self.parts.sum(axis=1)
         end = self.at[:, -1] + 4_000_000_000
-        session = self.sessions.take(pa.array(np.repeat(np.arange(self.calls), TURNS)))
+        session = self.names.take(pa.array(np.repeat(np.arange(self.calls), TURNS)))
         known: dict[str, Any] = {
             "session_id": session,
             "trace_id": session,
@@ -152,6 +172,9 @@ class _Calls:
             "kind": pa.repeat("exchange", total),
             "outcome": pa.repeat("answered", total),
             "response_gap_s": pa.array(waited / 1e9),
+            "interrupted": pa.repeat(False, total),  # noqa: FBT003 - Arrow's signature
+            "operations": pa.repeat(_OPERATIONS, total),
+            "errors": pa.array(self.error.astype(np.int64)),
             "gap_source": pa.repeat("derived", total),
             "error_type": pa.array(["timeout"]).take(pa.array(np.zeros(total, np.int64), mask=~self.error)),
             "segments": pa.ListArray.from_arrays(
@@ -168,6 +191,42 @@ class _Calls:
             "writer": pa.repeat("bench", total),
         }
         return _table(known, TABLES["turns"], total)
+
+    def sessions(self) -> pa.Table:
+        """In schema SESSIONS, as they were computed six seconds after each call."""
+        from otel_voicebot.spans import TABLES
+
+        total = self.calls
+        known: dict[str, Any] = {
+            "session_id": self.names,
+            "session_source": pa.repeat("explicit", total),
+            "trace_id": self.names,
+            "bot": pa.repeat("bank", total),
+            **self._told(),
+            "start_time": pa.array(self.began // 1000).cast(pa.timestamp("us", tz="UTC")),
+            "end_time": pa.array(self.ended // 1000).cast(pa.timestamp("us", tz="UTC")),
+            "duration_s": pa.array((self.ended - self.began) / 1e9),
+            "turns": pa.repeat(TURNS, total),
+            "answered": pa.repeat(TURNS, total),
+            "planned_handoff": pa.repeat(False, total),  # noqa: FBT003 - Arrow's signature
+            "operations": pa.repeat(TURNS * _OPERATIONS, total),
+            "errors": pa.array(self.error.reshape(total, TURNS).sum(axis=1)),
+            "complete": pa.repeat(True, total),  # noqa: FBT003 - Arrow's signature
+            "revision": pa.repeat(1, total),
+            "computed_at": pa.array((self.ended + 6_000_000_000) // 1000).cast(pa.timestamp("us", tz="UTC")),
+            "writer": pa.repeat("bench", total),
+        }
+        return _table(known, TABLES["sessions"], total)
+
+    def _told(self) -> dict[str, pa.Array]:
+        """What stands on the calls' own spans, and in their rows."""
+        callers = pa.array([f"{number:064x}" for number in range(_CALLERS)])
+        return {
+            "user_hash": callers.take(pa.array(self.caller)),
+            "intent": pa.array(_INTENTS).take(pa.array(self.intent)),
+            "outcome": pa.array(_OUTCOMES).take(pa.array(self.outcome)),
+            "csat": pa.array(self.csat, mask=self.csat < 1),
+        }
 
     def _owners(self, place: Ints) -> Ints:
         """The owners' numbers in ``_OWNERS`` of the segments, turn after turn, at these places in their turns."""
@@ -227,6 +286,12 @@ def _mark(stage: Ints, times: Ints, total: int) -> pa.Array:
     return pa.array(np.concatenate([times, np.zeros(total - len(times), np.int64)]), mask=stage != 0)
 
 
+def _of(stage: Ints, wanted: int, values: NDArray[Any], total: int) -> pa.Array:
+    """A value a turn, which stands on one of its stages only."""
+    spread = np.concatenate([np.repeat(values, len(STAGES)), np.zeros(total - len(values) * len(STAGES), values.dtype)])
+    return pa.array(spread, mask=stage != wanted)
+
+
 def _table(known: dict[str, Any], schema: pa.Schema, rows: int) -> pa.Table:
     columns = [
         known[field.name].cast(field.type) if field.name in known else pa.nulls(rows, field.type) for field in schema
@@ -235,8 +300,8 @@ def _table(known: dict[str, Any], schema: pa.Schema, rows: int) -> pa.Table:
 
 
 def main() -> None:
-    """``python -m bench.day SPANS DIRECTORY``: store a day; prints what it holds."""
-    calls = fill(Path(sys.argv[2]), int(sys.argv[1]))
+    """``python -m bench.day SPANS DIRECTORY [HOURS]``: store a day, or so many hours; prints what it holds."""
+    calls = fill(Path(sys.argv[2]), int(sys.argv[1]), *map(int, sys.argv[3:]))
     json.dump({"calls": calls, "turns": calls * TURNS, "spans": calls * SPANS_A_CALL}, sys.stdout)
 
 

@@ -26,8 +26,15 @@ from tests.test_three_counts import SHARED, exact, total
 CALLS: Final = 10_000
 UNDER_WAY: Final = 4_000
 """Calls of which the service has the end and hasn't counted them yet: a session stays open for five seconds."""
-SETTINGS: Final = {"OTEL_VOICEBOT_SHORT_SESSION_S": "40"}
+SHORT_SESSION_S: Final = 40
 """Generated calls have four turns and more: some that were abandoned are shorter than this."""
+PRICES: Final = {
+    "date": "2026-01-01",
+    "stt": [{"provider": "deepgram", "per_second": 0.001}],
+    "tts": [{"provider": "elevenlabs", "per_character": 0.0003}],
+    "telephony": [{"channel": "phone", "per_minute": 0.01}],
+}
+"""Of other speech services no price is known; those of models are genai-prices', which doesn't know the local one."""
 LIMITS: Final = {"p50": 0.0067, "p95": 0.0095, "p99": 0.0098}
 """What linear interpolation in the buckets of the response gap may be off, as a share: DESIGN 7."""
 
@@ -51,8 +58,10 @@ class Volume:
 @contextmanager
 def volume(directory: Path) -> Iterator[Volume]:
     """Calls sent to a service over OTLP, and counted as their sessions end; then the report in its own process."""
-    data = directory / "data"
-    with Served(data, env=SETTINGS) as served:
+    data, prices = directory / "data", directory / "prices.json"
+    prices.write_text(json.dumps(PRICES))
+    settings = {"OTEL_VOICEBOT_SHORT_SESSION_S": str(SHORT_SESSION_S), "OTEL_VOICEBOT_PRICES": str(prices)}
+    with Served(data, env=settings) as served:
         # it says a line about each call, and would wait for somebody to read them
         threading.Thread(target=deque, args=(served.process.stderr, 0), daemon=True).start()
         sent, counted = 0, 0.0
@@ -65,7 +74,7 @@ def volume(directory: Path) -> Iterator[Volume]:
                     counted = _counted(served)
         until(lambda: _counted(served) == sent)
         command = [sys.executable, "-c", _MAIN, "report", "--json", "--data", str(data)]
-        report = subprocess.run(command, capture_output=True, check=True, env={**os.environ, **SETTINGS})
+        report = subprocess.run(command, capture_output=True, check=True, env={**os.environ, **settings})
         samples = {(name, frozenset(labels)): value for (name, labels), value in served.metrics().items()}
         yield Volume(sent, served, samples, json.loads(report.stdout)["kpis"])
 
@@ -100,7 +109,7 @@ def every_call_is_counted_once(found: Volume) -> None:
 
 
 def numerators_and_denominators_are_the_same(found: Volume) -> None:
-    """Sessions, turns, error rate, handle time, containment, CSAT, WER, cache hits and more: sums over all series."""
+    """Sessions, turns, error rate, handle time, containment, WER, cache hits, cost and more: sums over all series."""
     for kpi, (numerator, denominator) in SHARED.items():
         reported = found.kpis[kpi]
         assert reported["numerator"] > 0, kpi
@@ -108,6 +117,7 @@ def numerators_and_denominators_are_the_same(found: Volume) -> None:
         if denominator is not None:
             assert total(found.samples, denominator) == exact(reported["denominator"]), kpi
     assert found.kpis["containment"]["excluded"] > 0
+    assert 0 < found.kpis["priced_share"]["value"] < 1
     assert found.kpis["abandonment_rate"]["excluded"] > 0, "no short call: containment excludes none"
 
 
@@ -139,6 +149,7 @@ _ASKED: Final = {
     "containment": 'sum(voicebot_sessions_eligible_total{contained="true"}) / sum(voicebot_sessions_eligible_total)',
     "csat_mean": " + ".join(f'{n} * sum(voicebot_csat_total{{score="{n}"}})' for n in range(1, 6)),
     "wer": "sum(voicebot_wer_errors_total) / sum(voicebot_wer_words_total)",
+    "cost_usd": "sum(voicebot_cost_total)",
     "cache_hit_rate": 'sum(voicebot_cache_lookups_total{result="hit"}) / sum(voicebot_cache_lookups_total)',
 }
 """KPIs as a dashboard asks for them."""

@@ -29,15 +29,16 @@ def ask(
     brief: bool = False,
     cut: bool = True,
     kpis: bool = False,
+    kept: bool = False,
 ) -> Answer:
-    """The answer from the question's data; ``kpis``: it is about KPIs. Raises what ``reports.source.ask`` raises."""
+    """The answer from the question's data; ``kpis``: it is about KPIs. The rest, and errors, as of ``source.ask``."""
     from otel_voicebot.models import Terms  # noqa: PLC0415 - not for --help
     from otel_voicebot.reports import source  # noqa: PLC0415
 
     asked = question.settings()
     limits = Terms(short_session_s=asked.short_session_s, human_interaction_usd=asked.human_interaction_usd, as_of=now)
     terms = limits if kpis else None
-    return source.ask(asked.data, question.selection(now), now, compute, brief=brief, cut=cut, terms=terms)
+    return source.ask(asked.data, question.selection(now), now, compute, brief=brief, cut=cut, terms=terms, kept=kept)
 
 
 def listed(question: Question, prices: Path | None) -> "Prices":

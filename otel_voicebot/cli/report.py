@@ -169,7 +169,9 @@ def _computed(question: Question, now: datetime, section: str, files: Files) -> 
         return replace(found, asked=asked_for(section, opened.engine)) if section in ON_REQUEST else found
 
     brief = not (section in ON_REQUEST and ON_REQUEST[section].whole)
-    return ask(question, now, answer, brief=brief, cut=section == "breakdowns", kpis=True)
+    return ask(
+        question, now, answer, brief=brief, cut=section == "breakdowns", kpis=True, kept=section not in ON_REQUEST
+    )
 
 
 def write_report(found: "Report", kind: str, section: str | None, output: Output) -> None:

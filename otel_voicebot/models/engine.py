@@ -17,7 +17,7 @@ from otel_voicebot.models.terms import Source, Terms, define
 __all__ = ["Engine", "Selection", "Source"]
 
 # What the KPIs and sections of a report read; the rest is left null. Full turns cost a second a million spans more.
-_BRIEF: Final = {
+BRIEF: Final = {
     "turns": """session_id, turn_index, {labels}, start_nano, end_nano, kind, outcome, abandon_reason, response_gap_s,
         wait_s, interrupted, NULL::BIGINT AS words, NULL AS trace_id, NULL AS session_source, intent,
         NULL::BIGINT AS operations, NULL::BIGINT AS errors, NULL::BIGINT AS wer_errors, NULL::BIGINT AS wer_words""",
@@ -92,6 +92,7 @@ class Engine:
         cut: say what waits were spent on: ``segments``, ``breakdowns`` and these columns of ``turns``. It takes longer
             than all the rest; a brief engine never does.
         terms: what KPIs depend on beside the spans.
+        memory: what DuckDB may take before it writes to disk; exact percentiles of many values have to fit in.
     """
 
     def __init__(
@@ -102,12 +103,13 @@ class Engine:
         brief: bool = False,
         cut: bool = True,
         terms: Terms | None = None,
+        memory: str = "700MB",
     ) -> None:
         # By itself DuckDB would put what does not fit into memory beside the user: in the working directory.
         self._overflow = _private_directory()
         overflow = self._overflow.name if self._overflow else ""
         self._connection = duckdb.connect(
-            config={"memory_limit": "700MB", "preserve_insertion_order": False, "temp_directory": overflow}
+            config={"memory_limit": memory, "preserve_insertion_order": False, "temp_directory": overflow}
         )
         try:
             self._connection.execute("SET TimeZone = 'UTC'")
@@ -124,7 +126,7 @@ class Engine:
 
     def _define(self, source: Source, selection: Selection, *, brief: bool, cut: bool) -> None:
         run = self._connection.execute
-        run(f"CREATE VIEW spans AS {source.sql(SPAN_COLUMNS, raw_ids=True)}")
+        run(f"CREATE VIEW spans AS {self._spans(source)}")
         run(f"CREATE TEMP TABLE links AS {MODELS['links'].text}")
         repeated, nests, loose, framed = self._connection.sql(_SUSPECTED).fetchall()[0]
         self._framed = framed
@@ -155,10 +157,11 @@ class Engine:
         )
         # Each model reads the one before as a table, so that it is computed once.
         for name in ("turns", "sessions"):
-            columns = _BRIEF[name].format(labels=labels) if brief else "*"
+            columns = BRIEF[name].format(labels=labels) if brief else "*"
             run(f"CREATE TEMP TABLE {name}_all AS SELECT {columns} FROM ({MODELS[name].text})")
             run(f"CREATE VIEW {name} AS SELECT * FROM {name}_all")
         run(f"CREATE VIEW operations_all AS {MODELS['operations'].text}")
+        self._complete(labels)
         run("CREATE VIEW operations AS SELECT * FROM operations_all")
         where, parameters = selection.where()
         if where:
@@ -167,6 +170,17 @@ class Engine:
                 run(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM {name}_all SEMI JOIN selected USING (session_id)")
         run(f"CREATE {'TEMP TABLE' if brief else 'VIEW'} components AS {MODELS['components'].text}")
         self._there = set(_COMPUTED)
+
+    def _spans(self, source: Source) -> str:
+        """A query for the spans that turns and sessions are computed from."""
+        return source.sql(SPAN_COLUMNS, raw_ids=True)
+
+    def _complete(self, labels: str) -> None:
+        """Called when turns, sessions and operations are computed, for rows that don't have to be.
+
+        Args:
+            labels: those of ``BRIEF``.
+        """
 
     def _have(self, name: str) -> None:
         """Define a model's view, those that it reads first; one that nobody asks for would cost its text's binding."""

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from otel_voicebot.errors import NoDataError, UnreadableDataError
 from otel_voicebot.models import Engine, Selection
+from otel_voicebot.reports.parts import InParts, parts
 from otel_voicebot.reports.scope import Scope, Unreadable
 from otel_voicebot.reports.source import scope_of
 from otel_voicebot.reports.stored import RowsError, Stored, of_calls, sampled
@@ -107,6 +108,8 @@ def _answer(source: Snapshot, selection: Selection, now: datetime, compute: Call
                     return compute(_OnDisk(_without(scope, damaged), stored, engine))
         except RowsError as error:
             turns, damaged = (None, damaged) if error.too_large else _again(turns)
+    if several := parts(source):
+        return compute(InParts(_without(scope, damaged), source, several, selection))
     with Engine(source, selection) as engine:
         return compute(_OnDisk(_without(scope, damaged), None, engine))
 

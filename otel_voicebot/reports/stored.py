@@ -22,7 +22,7 @@ from otel_voicebot.reports.waits import equals, indices, truths, with_longest
 from otel_voicebot.spans.schema import TURNS
 from otel_voicebot.store.reader import Snapshot
 
-__all__ = ["PartOf", "RowsError", "Stored", "of_calls", "sampled"]
+__all__ = ["WHOLE", "PartOf", "RowsError", "Stored", "of_calls", "quoted", "sampled"]
 
 _LABELS: Final = ("bot", "channel", "variant", "environment")
 _MOST_STALE: Final = 5000
@@ -44,11 +44,11 @@ class PartOf:
         """As ``Snapshot.sql``."""
         names = list(columns or self.whole.schema.names)
         asked = list(dict.fromkeys([*names, "session_id", "trace_id"]))
-        quoted = ", ".join(f'"{name}"' for name in names)
+        listed = ", ".join(f'"{name}"' for name in names)
         traces = ", ".join(f"unhex('{trace}')" if raw_ids else f"'{trace}'" for trace in self.traces) or "NULL"
         return (
-            f"SELECT {quoted} FROM ({self.whole.sql(asked, raw_ids=raw_ids)}) "
-            f"WHERE session_id IN ({_quoted(self.sessions)}) OR trace_id IN ({traces})"
+            f"SELECT {listed} FROM ({self.whole.sql(asked, raw_ids=raw_ids)}) "
+            f"WHERE session_id IN ({quoted(self.sessions)}) OR trace_id IN ({traces})"
         )
 
 
@@ -59,11 +59,20 @@ def sampled(one_in: int) -> str:
 
 def of_calls(sessions: Sequence[str]) -> str:
     """The same for these calls."""
-    return f"session_id IN ({_quoted(sessions)})"
+    return f"session_id IN ({quoted(sessions)})"
 
 
-def _quoted(names: Sequence[str]) -> str:
+def quoted(names: Sequence[str]) -> str:
+    """The names as a list of SQL texts."""
     return ", ".join("'" + name.replace("'", "''") + "'" for name in names) or "NULL"
+
+
+WHOLE: Final = """(count(*) = max(turn_index) AND min(turn_index) = 1
+    AND sum(turn_index) = count(*) * (count(*) + 1) // 2
+    -- a bit a turn, of the first 62: counting distinct ones takes five times as long
+    AND bit_count(bit_or(CASE WHEN turn_index BETWEEN 1 AND 62 THEN 1::BIGINT << (turn_index - 1) ELSE 0 END))
+        = least(count(*), 62))"""
+"""Of the rows of a call's turns, whether they number them from 1 without a hole, one row each; an aggregate."""
 
 
 class RowsError(Exception):
@@ -164,12 +173,7 @@ class Stored:
             f"""CREATE TEMP TABLE counted AS
             SELECT session_id, max(computed_at) AS computed_at, max(turn_index) AS numbered,
                 max(epoch_us(end_time)) * 1000 AS last_ended,
-                count(*) = max(turn_index) AND min(turn_index) = 1
-                    AND sum(turn_index) = count(*) * (count(*) + 1) // 2
-                    -- a bit a turn, of the first 62: counting distinct ones takes five times as long
-                    AND bit_count(bit_or(
-                        CASE WHEN turn_index BETWEEN 1 AND 62 THEN 1::BIGINT << (turn_index - 1) ELSE 0 END
-                    )) = least(count(*), 62) AS whole,
+                {WHOLE} AS whole,
                 {given_up} AS given_up
             FROM latest GROUP BY session_id"""
         )
@@ -283,14 +287,14 @@ class Stored:
         if len(sessions) > _FEW or "longest_segment" in columns:
             return self.rows(columns, of_calls(sessions))
         # A file's segments are decoded in full for a list of names, and hardly for one name. Where are they?
-        listed = _quoted([str(path) for path in self._turns.files])
+        listed = quoted([str(path) for path in self._turns.files])
         found = self._sql(
             f"""SELECT DISTINCT session_id, filename FROM read_parquet([{listed}], filename = true,
                 schema = MAP {{'session_id': {{name: 'session_id', type: 'VARCHAR', default_value: NULL}}}},
                 hive_partitioning = false) WHERE {of_calls(sessions)}"""
         ).to_pylist()
         queries = [
-            self._select(columns, f"session_id = {_quoted([name])}", self._turns_in(files, columns))
+            self._select(columns, f"session_id = {quoted([name])}", self._turns_in(files, columns))
             for name in sessions
             if (files := {row["filename"] for row in found if row["session_id"] == name})
         ]

@@ -189,6 +189,13 @@ def test_panels_say_what_the_command_line_says(good: Rig) -> None:
     assert shown(good, "business", "Net promoter score") == pytest.approx(kpis["nps"], abs=0.5)
 
 
+def test_numbers_count_what_series_begin_with(good: Rig) -> None:
+    """Over a range from before the service began a number is the counter's whole value, exactly."""
+    [one] = [one for one in asked() if (one.dashboard, one.panel) == ("voicebot-overview", "Calls")]
+    [value] = finite(found(good, one, Range(good.began - 1800, good.ended)))
+    assert value == good.served.total("voicebot_sessions_total") > 0
+
+
 def test_panels_of_stored_calls_say_exactly_what_the_command_line_says(good: Rig) -> None:
     """First call resolution of 14 days and dead air of 24 hours: the same models, the same numbers."""
     fcr = report(good, "14d")["fcr_7d"]

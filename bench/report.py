@@ -36,7 +36,7 @@ def command(arguments: tuple[str, ...], data: Path) -> Run:
     """Run the command line; its own peak of resident memory, not that of other children."""
     environment = {**os.environ, "OTEL_VOICEBOT_DATA": str(data)}
     start = time.perf_counter()
-    words = [sys.executable, "-c", "from otel_voicebot.cli import main; main()", *arguments]
+    words = [sys.executable, "-c", "import sys; from otel_voicebot.cli import main; sys.exit(main())", *arguments]
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(words, env=environment, stdout=output)
         _, status, usage = os.wait4(process.pid, 0)

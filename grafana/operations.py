@@ -3,7 +3,7 @@
 from typing import Final
 
 from grafana.panels import Query, Sheet, lines, number, rows
-from grafana.promql import ALERTS, RANGE, increase, level, quantile, rate, share
+from grafana.promql import ALERTS, RANGE, increase, latest, quantile, rate, share
 from otel_voicebot import semconv as s
 
 __all__ = ["BOTS", "COST"]
@@ -34,11 +34,11 @@ _COSTS: Final = (
         "Age of the prices",
         "s",
         "Since the day that the prices in use are of, by source.",
-        Query(f"time() - max by (source) ({level(s.PRICES_DATE, 'source')})", "{{source}}"),
+        Query(f"time() - {latest(s.PRICES_DATE, 'source')}", "{{source}}"),
         width=6,
     ),
     lines(
-        "By component",
+        "Cost by component",
         "currencyUSD",
         f"{_COST} An hour, by component; telephony is the line.",
         Query(f"3600 * {rate(s.COST, 'component')}", "{{component}}"),
@@ -126,14 +126,14 @@ COST: Final = Sheet(
                     stacked=True,
                 ),
                 lines(
-                    "By model",
+                    "Tokens by model",
                     "short",
                     f"{_TOKENS} A minute, by provider and model.",
                     Query(f"60 * {rate(s.TOKENS, 'provider', 'model')}", "{{provider}} {{model}}"),
                     stacked=True,
                 ),
                 lines(
-                    "By bot",
+                    "Tokens by bot",
                     "short",
                     f"{_TOKENS} A minute, by bot.",
                     Query(f"60 * {rate(s.TOKENS, 'bot')}", "{{bot}}"),

@@ -140,7 +140,12 @@ def _lines(axes: Axes, panel: dict[str, Any], answers: list[tuple[Asked, Series]
     else:
         for name, values in columns.items():
             axes.plot(times, factor * values, marker=".", markersize=2, label=name)
-    axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
+    axes.set_xlim(times[0], times[-1])
+    shown = np.concatenate([factor * one[~np.isnan(one)] for one in columns.values()])
+    if len(shown) and shown.any():
+        axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
+    else:
+        axes.set_ylim(-0.05, 1)
     axes.set_ylabel({"percentunit": "%", "currencyUSD": "$"}.get(unit, unit), labelpad=1)
     axes.xaxis.set_major_formatter(DateFormatter("%H:%M", tz=UTC))
     axes.tick_params(length=2, pad=1)

@@ -3,7 +3,7 @@
 from typing import Final
 
 from grafana.panels import Query, Sheet, lines, rows
-from grafana.promql import increase, level, rate
+from grafana.promql import increase, latest, level, rate
 from otel_voicebot import semconv as s
 
 __all__ = ["PIPELINE"]
@@ -168,7 +168,7 @@ PIPELINE: Final = Sheet(
                     "Age of KPIs from stored calls",
                     "s",
                     "Since first call resolution and speech were computed last.",
-                    Query(f"time() - max({level(s.KPIS_COMPUTED)})", "age"),
+                    Query(f"time() - {latest(s.KPIS_COMPUTED)}", "age"),
                     width=24,
                 ),
             ),

@@ -21,6 +21,7 @@ __all__ = [
     "filters_of",
     "heights",
     "increase",
+    "latest",
     "level",
     "mean",
     "metrics_of",
@@ -154,6 +155,13 @@ def level(metric: Metric, *by: str, before: bool = False, **where: Where) -> str
     """A gauge's value, summed by labels; ``before``: one time range ago."""
     _known(metric, by)
     return _sum(by, _selector(metric, "", FILTERS, where) + (f" offset {RANGE}" if before else ""))
+
+
+def latest(metric: Metric, *by: str) -> str:
+    """The largest value of a gauge: of a time, which can't be summed over services."""
+    _known(metric, by)
+    selector = _selector(metric, "", FILTERS, {})
+    return f"max by ({', '.join(by)}) ({selector})" if by else f"max({selector})"
 
 
 def filters_of(metric: Metric) -> tuple[str, ...]:

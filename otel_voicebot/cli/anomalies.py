@@ -16,6 +16,7 @@ from otel_voicebot.cli.options import (
     Data,
     Environment,
     Format,
+    Intent,
     Json,
     Output,
     Question,
@@ -76,6 +77,7 @@ def anomalies(
     channel: Channel = None,
     variant: Variant = None,
     environment: Environment = None,
+    intent: Intent = None,
     format_: Format = None,
     json: Json = False,
     csv: Csv = False,
@@ -88,7 +90,7 @@ def anomalies(
     when there are anomalies, with 0 when there are none.
     """
     kind = chosen_format(format_, "table", json=json, csv=csv)
-    question = Question(data, since, until, bot, channel, variant, environment)
+    question = Question(data, since, until, bot, channel, variant, environment, intent)
     now = datetime.now(UTC)
     from otel_voicebot.reports.detector import Rule  # noqa: PLC0415 - not for --help
 

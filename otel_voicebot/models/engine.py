@@ -100,6 +100,7 @@ class Engine:
         terms: what KPIs depend on beside the spans.
         given_up: asked ten times a second while there is the engine: True breaks off what it does, which raises
             TooSlowError then. None: nobody gives up.
+        memory: what DuckDB may take before it writes to disk; exact percentiles of many values have to fit in.
     """
 
     def __init__(
@@ -111,6 +112,7 @@ class Engine:
         cut: bool = True,
         terms: Terms | None = None,
         given_up: Callable[[], bool] | None = None,
+        memory: str = "700MB",
     ) -> None:
         if given_up is not None and given_up():
             raise TooSlowError(_GIVEN_UP)
@@ -119,7 +121,7 @@ class Engine:
         overflow = self._overflow.name if self._overflow else ""
         self._grouping = False
         self._connection = duckdb.connect(
-            config={"memory_limit": "700MB", "preserve_insertion_order": False, "temp_directory": overflow}
+            config={"memory_limit": memory, "preserve_insertion_order": False, "temp_directory": overflow}
         )
         self._watch = None if given_up is None else _Watch(self._connection, given_up)
         try:

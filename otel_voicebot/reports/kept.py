@@ -6,6 +6,7 @@ taken as they are; which those are is asked of the spans each time, in one pass 
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import fields
 from typing import Final
 
@@ -20,7 +21,7 @@ from otel_voicebot.models.terms import Source
 from otel_voicebot.reports.stored import WHOLE
 from otel_voicebot.store.reader import Snapshot, snapshot
 
-__all__ = ["Kept"]
+__all__ = ["Kept", "memory_for"]
 
 _MOST_STALE: Final = 5000
 """Calls, and traces of spans without a session's id, that are computed beside stored rows; of more, all are."""
@@ -34,6 +35,7 @@ _SESSIONS: Final = (
     *("duration_s", "turns", "answered", "outcome", "end_reason", "escalated_by", "planned_handoff", "csat", "nps"),
     *("operations", "computed_at", "revision"),
 )
+_MANY_BYTES: Final = 600_000_000
 _SELECTS: Final = frozenset(("since", "until", "bot", "channel", "variant", "environment", "intent"))
 """What of a selection asks about calls. Any other, as a moment that the answer is as of, is a question to the spans."""
 _NOWHERE: Final = {"start_nano": "NULL::BIGINT AS start_nano", "end_nano": "NULL::BIGINT AS end_nano"}
@@ -61,7 +63,8 @@ class Kept(Engine):
         self._stale = ""
         asked = {field.name for field in fields(selection) if getattr(selection, field.name) is not None}
         self._rows = _rows_beside(source) if asked <= _SELECTS else None
-        super().__init__(source, selection, brief=True, cut=False, terms=terms, given_up=given_up)
+        memory = memory_for(source)
+        super().__init__(source, selection, brief=True, cut=False, terms=terms, given_up=given_up, memory=memory)
 
     def _spans(self, source: Source) -> str:
         """The spans that the models compute turns and sessions from: those of calls without rows that count."""
@@ -168,6 +171,13 @@ class Kept(Engine):
             run(f"CREATE VIEW operations_all AS SELECT * FROM operations_computed UNION ALL ({of_kept})")
         else:
             run(f"CREATE OR REPLACE VIEW operations_all AS {of_kept}")
+
+
+def memory_for(spans: Snapshot) -> str:
+    """What an engine may take for these spans, by the size of their files: 3 GB from about 15 M spans on."""
+    with suppress(FileNotFoundError):  # it has moved: the query will say so
+        return "700MB" if sum(path.stat().st_size for path in spans.files) < _MANY_BYTES else "3GB"
+    return "700MB"
 
 
 def _rows_beside(spans: Snapshot) -> tuple[Snapshot, Snapshot] | None:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from otel_voicebot.errors import NoDataError, TooSlowError, UnreadableDataError
 from otel_voicebot.models import Engine, Selection, Terms
-from otel_voicebot.reports.kept import Kept
+from otel_voicebot.reports.kept import Kept, memory_for
 from otel_voicebot.reports.scope import Scope, Unreadable
 from otel_voicebot.store.contents import is_trace
 from otel_voicebot.store.lookup import Lookup
@@ -242,10 +242,11 @@ def _answer(  # noqa: PLR0913 - as ``ask``
     given_up: Callable[[], bool] | None = None,
 ) -> Answer:
     full = terms or Terms(as_of=now)
+    memory = memory_for(source)
     engine = (
         Kept(source, selection, full, given_up)
         if kept
-        else Engine(source, selection, brief=brief, cut=cut, terms=full, given_up=given_up)
+        else Engine(source, selection, brief=brief, cut=cut, terms=full, given_up=given_up, memory=memory)
     )
     with engine:
         return compute(Opened(source, engine, scope_of(source, selection, now)))

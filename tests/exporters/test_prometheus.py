@@ -139,7 +139,9 @@ def test_both_formats_name_every_metric_and_say_the_same() -> None:
         labels = dict.fromkeys(metric.labels, 'quote " backslash \\ newline \n and é')
         if metric.kind == "histogram":
             aggregator.observe(metric, labels, pa.chunked_array([[0.3, 4.0]]))
-        elif metric.name.startswith(("voicebot.spans.", "voicebot.pipeline.", "voicebot.values.", "voicebot.queue.")):
+        elif metric.name.startswith(
+            ("voicebot.spans.", "voicebot.pipeline.", "voicebot.values.", "voicebot.queue.", "voicebot.prices.")
+        ):
             metrics.add(metric, 3, "why" if metric.labels else "")
         elif metric.kind == "counter" or metric in s.STORED_KPIS:
             aggregator.count(metric, labels, rows=3)

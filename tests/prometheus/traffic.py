@@ -43,23 +43,26 @@ def everything(spans: int, seed: int) -> Iterator[list[wire.Span]]:
     """
     chance = random.Random(seed)
     for call in calls(spans, seed=seed):
-        yield [*(_more(one, chance) for one in call.spans), *_handoffs(call.spans[-1], chance)]
+        variant = "AB"[call.number % 2]
+        yield [*(_more(one, variant, chance) for one in call.spans), *_handoffs(call.spans[-1], chance)]
 
 
-def _more(one: wire.Span, chance: random.Random) -> wire.Span:
-    more: dict[str, wire.Value] = {}
+def _more(one: wire.Span, variant: str, chance: random.Random) -> wire.Span:
+    more: dict[str, wire.Value] = {s.VARIANT: variant}
     if one.name == s.SPAN_STT:
-        more = {s.WER_ERRORS: chance.randrange(3), s.WER_WORDS: 10}
+        more |= {s.WER_ERRORS: chance.randrange(3), s.WER_WORDS: 10}
     elif one.name == s.SPAN_TTS:
-        more = {s.MOS: chance.uniform(2.5, 4.8), s.MOS_KIND: "dnsmos"}
+        more |= {s.MOS: chance.uniform(2.5, 4.8), s.MOS_KIND: "dnsmos"}
     elif one.name == s.SPAN_CACHE:
-        more = {s.CACHE_LEVEL: chance.choice(("L1", "L2"))}
+        more |= {s.CACHE_LEVEL: chance.choice(("L1", "L2"))}
     elif one.name == s.SPAN_NLU:
-        more = {s.INTENT_FALLBACK: chance.random() < 0.1}
+        more |= {s.INTENT_FALLBACK: chance.random() < 0.1}
     if one.attributes[s.BOT] == "clinic":
         more[s.BOT] = AWKWARD
     events = one.events
-    if one.name == s.SPAN_TURN and chance.random() < 0.02:  # a bot's clock that is an hour ahead: no such gap
+    if one.name == s.SPAN_SESSION:  # each caller answers
+        events = [(one.end, s.FEEDBACK, {s.CSAT: chance.randint(1, 5), s.NPS: chance.randint(0, 10)})]
+    elif one.name == s.SPAN_TURN and chance.random() < 0.02:  # a bot's clock that is an hour ahead: no such gap
         late = (s.BOT_SPEECH_START, s.BOT_SPEECH_END)
         events = [(at + (3600 * 10**9 if name in late else 0), name, rest) for at, name, rest in events]
     return one._replace(attributes={**one.attributes, **more}, events=events)
@@ -75,7 +78,7 @@ def _handoffs(root: wire.Span, chance: random.Random) -> Iterator[wire.Span]:
         yield wire.Span(*head, attributes, (), error)
 
 
-def planned(seconds: int, seed: int = 7, spans: int = 400) -> list[list[list[wire.Span]]]:
+def planned(seconds: int, seed: int = 7, spans: int = 250) -> list[list[list[wire.Span]]]:
     """Calls by the second in which they are sent."""
     return [list(everything(spans, 1000 * seed + second)) for second in range(seconds)]
 
@@ -136,6 +139,9 @@ def accidents(served: Served, data: Path) -> None:
     lookups = [_lookup(good, number) for number in range(2100)]
     served.export([*lookups, *(_open(good, number) for number in range(60))])
     post(served, "/v1/logs", json.dumps(_LOG).encode(), "application/json")
+    damaged = data / "hot" / "spans" / "date=2026-01-01" / "hour=00" / "x-1.parquet"
+    damaged.parent.mkdir(parents=True)
+    damaged.write_bytes(b"no Parquet")  # it can't be merged
 
 
 def _lookup(call: Sequence[wire.Span], number: int) -> wire.Span:
@@ -146,8 +152,9 @@ def _lookup(call: Sequence[wire.Span], number: int) -> wire.Span:
 
 
 def _open(call: Sequence[wire.Span], number: int) -> wire.Span:
-    """A span of a session that never ends."""
-    attributes = {s.SESSION_ID: f"open-{number}", s.BOT: "bank", s.TURN_INDEX: 1, "own.text": "x" * 1000}
+    """A span of a session that never ends, with too many attributes."""
+    many = {f"own.{index}": index for index in range(30)}
+    attributes = {s.SESSION_ID: f"open-{number}", s.BOT: "bank", s.TURN_INDEX: 1, **many}
     return call[0]._replace(trace_id=b"o" * 8 + number.to_bytes(8), parent_id=b"", attributes=attributes)
 
 

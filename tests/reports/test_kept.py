@@ -177,3 +177,13 @@ def test_calls_of_frameworks(tmp_path: Path, name: str) -> None:
     number, with_rows, without = both(tmp_path)
     assert number >= 1
     assert with_rows == without
+
+
+def test_many_spans_get_more_memory(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exact percentiles of very many values have to fit in; a usual question stays below a gigabyte."""
+    limits = []
+    for most in (10**9, 1):
+        monkeypatch.setattr(kept, "_MANY_BYTES", most)
+        with Kept(snapshot(data), ALL, Terms(as_of=LATER)) as engine:
+            limits += engine.sql("SELECT current_setting('memory_limit') AS limit").column(0).to_pylist()
+    assert limits == ["667.5 MiB", "2.7 GiB"]

@@ -262,6 +262,51 @@ def _clickhouse_joined(node: exp.Expression) -> exp.Expression:
     return exp.Nullif(this=joined, expression=_text(""))
 
 
+_COUNTS: Final = (exp.Count, exp.RowNumber, exp.Rank)
+
+
+def _clickhouse_counts(node: exp.Expression) -> exp.Expression:
+    """Counts have no sign there, and nothing holds both such a number and one with a sign."""
+    if isinstance(node, exp.Window) and isinstance(node.this, _COUNTS):
+        return _call("toInt64", node)
+    if isinstance(node, exp.Count) and not isinstance(node.parent, exp.Window):
+        return _call("toInt64", node)
+    return node
+
+
+_MEASURES: Final = frozenset({"numerator", "denominator", "factor"})
+
+
+def _clickhouse_branches(node: exp.Expression) -> exp.Expression:
+    """Whole numbers and others in one column of a union would be of two types there, at once."""
+    in_union = isinstance(node.parent, exp.Select) and isinstance(node.parent.parent, exp.Union)
+    if isinstance(node, exp.Alias) and in_union and node.alias in _MEASURES:
+        return exp.alias_(_cast(node.this, "DOUBLE"), node.alias)
+    return node
+
+
+def _clickhouse_lists(node: exp.Expression) -> exp.Expression:
+    """``list(x ORDER BY x) FILTER (c)``: a list of nothing is empty there, as no list can be null."""
+    if not isinstance(node, exp.Filter) or not isinstance(node.this, exp.ArrayAgg):
+        return node
+    what, condition = node.this.this, node.expression.this
+    if isinstance(what, exp.Order):
+        return _call("arraySort", _call("groupArrayIf", what.this, condition))
+    return _call("groupArrayIf", what, condition)
+
+
+def _spark_lists(node: exp.Expression) -> exp.Expression:
+    """The same; a list of nothing is null, as it is elsewhere."""
+    if not isinstance(node, exp.Filter) or not isinstance(node.this, exp.ArrayAgg):
+        return node
+    what, condition = node.this.this, node.expression.copy()
+    plain = what.this if isinstance(what, exp.Order) else what
+    several = exp.Filter(this=_call("COLLECT_LIST", plain), expression=condition)
+    if not isinstance(what, exp.Order):
+        return several
+    return exp.Nullif(this=_call("ARRAY_SORT", several), expression=_call("ARRAY"))
+
+
 def _clickhouse_quantile(value: exp.Expression, share: exp.Expression) -> exp.Expression:
     return exp.ParameterizedAgg(
         this="quantileExactInclusive", expressions=[share.copy()], params=[value.copy()]
@@ -349,6 +394,7 @@ DIALECT_RULES: Final[Mapping[str, tuple[Rule, ...]]] = {
         _quantiles(lambda value, share: _call("PERCENTILE", value, share)),
         _at_extremes,
         _json(lambda text, key: _call("GET_JSON_OBJECT", text, _text(f"$['{key}']"))),
+        _spark_lists,
         DIALECT_EVENTS["spark"],
     ),
     "clickhouse": (
@@ -363,7 +409,10 @@ DIALECT_RULES: Final[Mapping[str, tuple[Rule, ...]]] = {
         _clickhouse_at_extremes,
         _clickhouse_casts,
         _clickhouse_joined,
-        _simple({exp.LogicalOr: "max", exp.LogicalAnd: "min"}),
+        _clickhouse_counts,
+        _clickhouse_branches,
+        _clickhouse_lists,
+        _simple({exp.LogicalOr: "max", exp.LogicalAnd: "min", exp.ArraySort: "arraySort", exp.Flatten: "arrayFlatten"}),
         _json(lambda text, key: _call("JSONExtract", text, _text(key), _text("Nullable(String)"))),
         _members(lambda held, key: exp.Nullif(this=exp.Bracket(this=held.copy(), expressions=[key.copy()]), expression=_text(""))),
         DIALECT_EVENTS["clickhouse"],

@@ -40,9 +40,25 @@ def untied(tree: exp.Expression) -> exp.Expression:
     """The tree without what only DuckDB has, in words that all engines have: before any dialect's own rules."""
     for with_ in tree.find_all(exp.CTE):
         with_.set("materialized", None)
+    _name_branches(tree)
     _inline_windows(tree)
     _split_quantiles(tree)
     return tree.transform(_values_as_selects).transform(_whole)
+
+
+def _name_branches(tree: exp.Expression) -> None:
+    """Every branch of a union calls its columns as the first one does; unnamed constants would share names."""
+    for union in tree.find_all(exp.Union):
+        first: exp.Query = union
+        while isinstance(first, exp.Union):
+            first = first.left
+        names, other = first.named_selects, union.right
+        if not isinstance(other, exp.Select) or other.is_star or "*" in names:
+            continue
+        named = [
+            exp.alias_(one.unalias(), name) for one, name in zip(other.expressions, names, strict=True)
+        ]
+        other.set("expressions", named)
 
 
 def _inline_windows(tree: exp.Expression) -> None:

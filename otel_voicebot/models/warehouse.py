@@ -37,6 +37,12 @@ UNPORTABLE: Final = {
 }
 """Models that stay at home, and why."""
 
+_UNPORTABLE_IN: Final = {
+    ("sla", "clickhouse"): "ClickHouse has no outer join by anything but equality",
+    ("per_call", "bigquery"): "BigQuery keeps no list that is null apart from one that is empty",
+}
+"""Models that stay at home from one dialect."""
+
 _CUT: Final = frozenset({"turns", "cuts", "longest", "segments", "breakdowns", "breakdown_shares"})
 """Models that are about what waits were spent on. For others turns are computed without it: it takes longer than the rest."""
 
@@ -47,7 +53,7 @@ _BEFORE_SELECTION: Final = {"sessions": ("turns",), "turns": ("longest",), "long
 """Models that read these of all sessions: what is selected is only known from them."""
 
 _SETTINGS: Final = {
-    "clickhouse": "SETTINGS join_use_nulls = 1, prefer_column_name_to_alias = 1, enable_analyzer = 1",
+    "clickhouse": "SETTINGS join_use_nulls = 1",
 }
 """What ends a query: without it an outer join gives 0 and empty texts there, not null."""
 
@@ -94,11 +100,11 @@ def render(model: str, dialect: str, asked: Asked | None = None, *, only: bool =
         raise UsageError(f"no model {model!r}: `otel-voicebot sql --list` names them")
     if model in UNPORTABLE:
         raise UsageError(f"the model {model} isn't for a warehouse: {UNPORTABLE[model]}")
+    if reason := _UNPORTABLE_IN.get((model, dialect)):
+        raise UsageError(f"the model {model} can't be said in the SQL of {dialect}: {reason}")
     asked = asked or Asked()
     try:
-        tree = _tree(model, dialect, asked, pruned=not only)
-        if only:
-            tree = _alone(tree, model)
+        tree = _alone(model, dialect, asked) if only else _tree(model, dialect, asked)
         tree = translated(tree, dialect)
         _name_spans(tree, asked.spans, dialect)
         text = tree.sql(dialect, pretty=True, unsupported_level=sqlglot.ErrorLevel.RAISE)
@@ -115,25 +121,43 @@ def statement(model: str, dialect: str, terms: Terms) -> str:
     return render(model, dialect, Asked(terms=terms), only=True).sql
 
 
-def _tree(model: str, dialect: str, asked: Asked, *, pruned: bool) -> exp.Query:
-    """The query of a model over the spans: every star written out, each column with its table."""
+def _tree(model: str, dialect: str, asked: Asked) -> exp.Query:
+    """The query of a model over the spans: every star written out, each column with its table, none that nobody reads."""
     parts = _Parts(asked, dialect, cut=model in _CUT)
     parts.visit(model)
-    final = parts.ctes.pop()
+    return pushdown_projections(_whole(parts, dialect, asked.terms, _schema()))
+
+
+def _alone(model: str, dialect: str, asked: Asked) -> exp.Query:
+    """A model's own query: its inputs are tables."""
+    parts = _Parts(asked, dialect, cut=True)
+    tree, inputs = parts.definition(model)
+    parts.add(model, tree)
+    there = _schema()
+    schema = {**there, **{name: dict.fromkeys(_columns(name, dialect), "VARCHAR") for name in inputs if name in MODELS}}
+    for name in _OF_SPANS.keys() & set(inputs):
+        schema[name] = {column: there["spans_whole"][column] for column in _parsed(_OF_SPANS[name]).named_selects}
+    return _whole(parts, dialect, asked.terms, schema)
+
+
+@functools.cache
+def _columns(model: str, dialect: str) -> tuple[str, ...]:
+    """The columns of a model."""
+    return tuple(_alone(model, dialect, Asked()).named_selects)
+
+
+def _whole(parts: "_Parts", dialect: str, terms: Terms, schema: Mapping[str, Mapping[str, str]]) -> exp.Query:
+    """One query of its parts; the last is the one asked for."""
+    *ctes, final = parts.ctes
     tree = final.this
-    if parts.ctes:
-        recursive = any(one.meta.get("recursive") for one in parts.ctes)
-        tree.set("with_", exp.With(expressions=parts.ctes, recursive=recursive))
-    values = {
-        "as_of": asked.terms.as_of,
-        "short_session_s": asked.terms.short_session_s,
-        "human_interaction_usd": asked.terms.human_interaction_usd,
-    }
+    if ctes:
+        recursive = any(one.meta.get("recursive") for one in ctes)
+        tree.set("with_", exp.With(expressions=ctes, recursive=recursive))
+    values = {name: getattr(terms, name) for name in ("as_of", "short_session_s", "human_interaction_usd")}
     tree = with_values(tree, values)
     if dialect != "duckdb":
         tree = untied(tree)
-    tree = qualify(tree, dialect="duckdb", schema=_schema(), quote_identifiers=False, identify=False)
-    return pushdown_projections(tree) if pruned else tree
+    return qualify(tree, dialect="duckdb", schema=dict(schema), quote_identifiers=False, identify=False)
 
 
 class _Parts:
@@ -150,12 +174,13 @@ class _Parts:
         if name in self._there or name == "spans" or name in GIVEN:
             return
         self._there.add(name)
-        tree, inputs = self._definition(name)
+        tree, inputs = self.definition(name)
         for needed in inputs:
             self.visit(needed)
-        self._add(name, tree)
+        self.add(name, tree)
 
-    def _definition(self, name: str) -> tuple[exp.Query, tuple[str, ...]]:
+    def definition(self, name: str) -> tuple[exp.Query, tuple[str, ...]]:
+        """The tree of a relation, and the relations that it reads."""
         if name in _OF_SPANS:
             return _parsed(_OF_SPANS[name]), ("spans",)
         if name.removesuffix("_all") == "longest" and not self._cut:
@@ -191,7 +216,7 @@ class _Parts:
         tree.set("expressions", [one for one in tree.selects if one.alias_or_name not in left_out])
         tree.set("joins", [one for one in tree.args["joins"] if one.this.name != "cuts"])
 
-    def _add(self, name: str, tree: exp.Query) -> None:
+    def add(self, name: str, tree: exp.Query) -> None:
         """A model's own common tables come before it, under names that no other has."""
         with_ = tree.args.get("with_")
         own = with_.expressions if with_ is not None else []
@@ -269,17 +294,6 @@ def _in_order(condition: exp.Expression, values: list[object]) -> list[exp.Expre
         for value in values
     ]
     return [made[ranked.index(order[id(place)])] for place in condition.find_all(exp.Placeholder)]
-
-
-def _alone(tree: exp.Query, model: str) -> exp.Query:
-    """Of a query over the spans what is the model's own: its inputs are tables."""
-    with_ = tree.args.get("with_")
-    if with_ is None:
-        return tree
-    own = [one for one in with_.expressions if one.alias.startswith(f"{model}_") and one.alias not in MODELS]
-    own = [one for one in own if not one.alias.endswith("_all")]
-    tree.set("with_", exp.With(expressions=own, recursive=with_.args.get("recursive")) if own else None)
-    return tree
 
 
 def _name_spans(tree: exp.Expression, name: str, dialect: str) -> None:

@@ -26,6 +26,7 @@ from otel_voicebot.cli import (
     schema,
     serve,
     slow,
+    sql,
     trace,
     verify,
     why,
@@ -49,6 +50,7 @@ VERBS: Final[tuple[tuple[str, Callable[..., object]], ...]] = (
     ("retain", retain.retain),
     ("verify", verify.verify),
     ("schema", schema.schema),
+    ("sql", sql.sql),
 )
 
 NAME: Final = "otel-voicebot"

@@ -24,7 +24,7 @@ from otel_voicebot.models.portable import translated, untied, with_values
 from otel_voicebot.models.terms import BEFORE_COLUMNS, GIVEN, WIDE_COLUMNS, Terms
 from otel_voicebot.spans.schema import SPANS_READ
 
-__all__ = ["DIALECTS", "EXECUTED", "UNPORTABLE", "Asked", "Rendered", "render", "statement"]
+__all__ = ["DIALECTS", "EXECUTED", "UNPORTABLE", "Asked", "Rendered", "refusal", "render", "statement"]
 
 DIALECTS: Final = ("duckdb", "spark", "clickhouse", "bigquery", "snowflake", "trino")
 EXECUTED: Final = frozenset({"duckdb", "spark", "clickhouse"})
@@ -82,6 +82,11 @@ class Rendered:
     """Tables that the query reads, which the warehouse must have."""
 
 
+def refusal(model: str, dialect: str) -> str | None:
+    """Why a model can't be said in a dialect; None when it can."""
+    return UNPORTABLE.get(model) or _UNPORTABLE_IN.get((model, dialect))
+
+
 def render(model: str, dialect: str, asked: Asked | None = None, *, only: bool = False) -> Rendered:
     """A model in a dialect.
 
@@ -98,10 +103,8 @@ def render(model: str, dialect: str, asked: Asked | None = None, *, only: bool =
         raise UsageError(f"no dialect {dialect!r}: there are {', '.join(DIALECTS)}")
     if model not in MODELS:
         raise UsageError(f"no model {model!r}: `otel-voicebot sql --list` names them")
-    if model in UNPORTABLE:
-        raise UsageError(f"the model {model} isn't for a warehouse: {UNPORTABLE[model]}")
-    if reason := _UNPORTABLE_IN.get((model, dialect)):
-        raise UsageError(f"the model {model} can't be said in the SQL of {dialect}: {reason}")
+    if reason := refusal(model, dialect):
+        raise UsageError(f"the model {model} isn't for {dialect}: {reason}")
     asked = asked or Asked()
     try:
         tree = _alone(model, dialect, asked) if only else _tree(model, dialect, asked)
@@ -116,9 +119,22 @@ def render(model: str, dialect: str, asked: Asked | None = None, *, only: bool =
     return Rendered(model, dialect, "\n".join(part for part in parts if part), _sources(tree))
 
 
-def statement(model: str, dialect: str, terms: Terms) -> str:
-    """A model that reads its inputs as tables or views of those names; raises as ``render``."""
-    return render(model, dialect, Asked(terms=terms), only=True).sql
+def statement(name: str, dialect: str, asked: Asked, *, cut: bool = True) -> tuple[str, tuple[str, ...]]:
+    """A relation of the models (a model, or ``sessions_all``: sessions before a selection) from tables or views.
+
+    Args:
+        name: which.
+        dialect: one of ``DIALECTS``.
+        asked: as for ``render``.
+        cut: say what waits were spent on.
+
+    Returns:
+        The query, and the relations that it reads, which are to be there under their names.
+    """
+    parts = _Parts(asked, dialect, cut=cut)
+    _, inputs = parts.definition(name)
+    text = translated(_alone(name, dialect, asked, cut=cut), dialect).sql(dialect)
+    return f"{text.replace('spans_whole', 'spans')} {_SETTINGS.get(dialect, '')}".strip(), inputs
 
 
 def _tree(model: str, dialect: str, asked: Asked) -> exp.Query:
@@ -128,13 +144,14 @@ def _tree(model: str, dialect: str, asked: Asked) -> exp.Query:
     return pushdown_projections(_whole(parts, dialect, asked.terms, _schema()))
 
 
-def _alone(model: str, dialect: str, asked: Asked) -> exp.Query:
+def _alone(model: str, dialect: str, asked: Asked, *, cut: bool = True) -> exp.Query:
     """A model's own query: its inputs are tables."""
-    parts = _Parts(asked, dialect, cut=True)
+    parts = _Parts(asked, dialect, cut=cut)
     tree, inputs = parts.definition(model)
     parts.add(model, tree)
     there = _schema()
-    schema = {**there, **{name: dict.fromkeys(_columns(name, dialect), "VARCHAR") for name in inputs if name in MODELS}}
+    models = {name: name.removesuffix("_all") for name in inputs if name.removesuffix("_all") in MODELS}
+    schema = {**there, **{name: dict.fromkeys(_columns(one, dialect), "VARCHAR") for name, one in models.items()}}
     for name in _OF_SPANS.keys() & set(inputs):
         schema[name] = {column: there["spans_whole"][column] for column in _parsed(_OF_SPANS[name]).named_selects}
     return _whole(parts, dialect, asked.terms, schema)

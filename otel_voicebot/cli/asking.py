@@ -27,15 +27,25 @@ def ask(
     brief: bool = False,
     cut: bool = True,
     kpis: bool = False,
+    spark: bool = False,
 ) -> Answer:
-    """The answer from the question's data; ``kpis``: it is about KPIs. Raises what ``reports.source.ask`` raises."""
+    """The answer from the question's data; ``kpis``: it is about KPIs; ``spark``: computed there.
+
+    Raises what ``reports.source.ask`` raises, and what Spark does that can't start.
+    """
     from otel_voicebot.models import Terms  # noqa: PLC0415 - not for --help
     from otel_voicebot.reports import source  # noqa: PLC0415
 
     asked = question.settings()
     limits = Terms(short_session_s=asked.short_session_s, human_interaction_usd=asked.human_interaction_usd, as_of=now)
     terms = limits if kpis else None
-    return source.ask(asked.data, question.selection(now), now, compute, brief=brief, cut=cut, terms=terms)
+    on = None
+    if spark:
+        from otel_voicebot.models.spark import SparkEngine, start  # noqa: PLC0415 - an extra
+
+        session = start()
+        on = lambda found, chosen, told: SparkEngine(found, chosen, terms=told, session=session)  # noqa: E731
+    return source.ask(asked.data, question.selection(now), now, compute, brief=brief, cut=cut, terms=terms, on=on)
 
 
 def exchanges(question: Question, now: datetime, compute: "Callable[[Exchanges], Answer]") -> Answer:

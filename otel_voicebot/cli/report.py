@@ -4,7 +4,7 @@ import threading
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
@@ -25,6 +25,7 @@ from otel_voicebot.cli.options import (
     Variant,
     chosen_format,
 )
+from otel_voicebot.errors import UsageError
 
 if TYPE_CHECKING:
     from otel_voicebot.reports.report import Report
@@ -90,6 +91,12 @@ TargetsFile = Annotated[
 ]
 
 
+Engine = Annotated[
+    Literal["duckdb", "spark"],
+    typer.Option("--engine", help="What runs the models; spark: PySpark in this process (extra spark, Java 17)."),
+]
+
+
 def report(
     *,
     data: Data = None,
@@ -102,6 +109,7 @@ def report(
     section: Section = None,
     prices: PriceFile = None,
     targets: TargetsFile = None,
+    engine: Engine = "duckdb",
     format_: Format = None,
     json: Json = False,
     csv: Csv = False,
@@ -114,7 +122,9 @@ def report(
     kind = chosen_format(format_, "table", json=json, csv=csv)
     question = Question(data, since, until, bot, channel, variant, environment)
     now = datetime.now(UTC)
-    found = _computed(question, now, section or "kpis", prices, targets)
+    if engine == "spark" and section in _DUCKDB_ONLY:
+        raise UsageError(f"the section {section} cuts waits, which only DuckDB does: leave --engine spark out")
+    found = _computed(question, now, section or "kpis", (prices, targets), spark=engine == "spark")
     if not found.value("sessions"):
         raise nothing(found.scope, "sessions")
     if section == "segments":
@@ -126,8 +136,15 @@ def report(
     return finish(found.scope)
 
 
-def _computed(question: Question, now: datetime, section: str, prices: Path | None, targets: Path | None) -> "Report":
-    """The report with the section that was asked for."""
+_DUCKDB_ONLY: Final = ("segments", "breakdowns")
+"""Sections for which waits have to be cut."""
+
+
+def _computed(
+    question: Question, now: datetime, section: str, files: tuple[Path | None, Path | None], *, spark: bool
+) -> "Report":
+    """The report with the section that was asked for; ``files``: those of prices and of targets."""
+    prices, targets = files
     from otel_voicebot.models.price_file import read_prices  # noqa: PLC0415 - not for --help
     from otel_voicebot.models.pricing import Prices, preload  # noqa: PLC0415
     from otel_voicebot.models.targets import DEFAULTS, as_rows, cache_rows, read_targets  # noqa: PLC0415
@@ -149,7 +166,7 @@ def _computed(question: Question, now: datetime, section: str, prices: Path | No
         return replace(found, asked=asked_for(section, opened.engine)) if section in ON_REQUEST else found
 
     brief = not (section in ON_REQUEST and ON_REQUEST[section].whole)
-    return ask(question, now, answer, brief=brief, cut=section == "breakdowns", kpis=True)
+    return ask(question, now, answer, brief=brief, cut=section == "breakdowns", kpis=True, spark=spark)
 
 
 def write_report(found: "Report", kind: str, section: str | None, output: Output) -> None:

@@ -28,7 +28,9 @@ def sql(
     ] = "spans",
     as_of: Annotated[
         str | None,
-        typer.Option("--as-of", metavar="WHEN", help="The moment that windows end at. Default: now.", show_default=False),
+        typer.Option(
+            "--as-of", metavar="WHEN", help="The moment that windows end at. Default: now.", show_default=False
+        ),
     ] = None,
     since: Since = None,
     until: Until = None,

@@ -76,9 +76,7 @@ def _snowflake(node: exp.Expression) -> exp.Expression:
 def _trino(node: exp.Expression) -> exp.Expression:
     select = _unfolding(node)
     # rows would be unfolded into their columns: each is put into a row of one
-    unnest = (
-        "CROSS JOIN UNNEST(TRANSFORM(events, one -> ROW(one))) WITH ORDINALITY AS told_events(event, position)"
-    )
+    unnest = "CROSS JOIN UNNEST(TRANSFORM(events, one -> ROW(one))) WITH ORDINALITY AS told_events(event, position)"
     return _joined(select, unnest, "event", "position", dialect="trino") if select else node
 
 

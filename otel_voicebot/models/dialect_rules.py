@@ -308,9 +308,7 @@ def _spark_lists(node: exp.Expression) -> exp.Expression:
 
 
 def _clickhouse_quantile(value: exp.Expression, share: exp.Expression) -> exp.Expression:
-    return exp.ParameterizedAgg(
-        this="quantileExactInclusive", expressions=[share.copy()], params=[value.copy()]
-    )
+    return exp.ParameterizedAgg(this="quantileExactInclusive", expressions=[share.copy()], params=[value.copy()])
 
 
 # --- Snowflake, Trino, BigQuery -----------------------------------------------------------------------------------
@@ -366,6 +364,22 @@ def _bigquery_order(node: exp.Expression) -> exp.Expression:
     return node
 
 
+def _bigquery_windows(node: exp.Expression) -> exp.Expression:
+    """A window has no NULLS LAST there: whether a value is null is sorted by first."""
+    if not isinstance(node, exp.Window) or not isinstance(order := node.args.get("order"), exp.Order):
+        return node
+    spec = node.args.get("spec")
+    # an offset of a range wants one key; what is counted by minutes is never null
+    ranged = spec is not None and spec.args.get("kind") == "RANGE"
+    keys: list[exp.Expression] = []
+    for one in order.expressions:
+        if not (one.args.get("desc") or ranged):
+            keys.append(exp.Ordered(this=one.this.copy().is_(exp.null()), nulls_first=True))
+        keys.append(exp.Ordered(this=one.this.copy(), desc=one.args.get("desc"), nulls_first=not one.args.get("desc")))
+    order.set("expressions", keys)
+    return node
+
+
 def _snowflake_joined(node: exp.Expression) -> exp.Expression:
     """LISTAGG of nothing is an empty text there, not null."""
     if isinstance(node, exp.GroupConcat) and not isinstance(node.parent, exp.Nullif):
@@ -414,13 +428,20 @@ DIALECT_RULES: Final[Mapping[str, tuple[Rule, ...]]] = {
         _clickhouse_lists,
         _simple({exp.LogicalOr: "max", exp.LogicalAnd: "min", exp.ArraySort: "arraySort", exp.Flatten: "arrayFlatten"}),
         _json(lambda text, key: _call("JSONExtract", text, _text(key), _text("Nullable(String)"))),
-        _members(lambda held, key: exp.Nullif(this=exp.Bracket(this=held.copy(), expressions=[key.copy()]), expression=_text(""))),
+        _members(
+            lambda held, key: exp.Nullif(
+                this=exp.Bracket(this=held.copy(), expressions=[key.copy()]), expression=_text("")
+            )
+        ),
         DIALECT_EVENTS["clickhouse"],
     ),
     "bigquery": (
         _moments(lambda micros: _call("TIMESTAMP_MICROS", micros)),
         _microseconds(lambda moment: _call("UNIX_MICROS", moment)),
-        _shifted("TIMESTAMP_ADD", lambda at, number, unit: [at, exp.Interval(this=exp.Paren(this=number.copy()), unit=_unit(unit))]),
+        _shifted(
+            "TIMESTAMP_ADD",
+            lambda at, number, unit: [at, exp.Interval(this=exp.Paren(this=number.copy()), unit=_unit(unit))],
+        ),
         _wide_sums("BIGDECIMAL"),
         _hugeints("BIGDECIMAL"),
         _quotients(double=False),
@@ -429,6 +450,7 @@ DIALECT_RULES: Final[Mapping[str, tuple[Rule, ...]]] = {
         _at_extremes,
         _bigquery_decimals,
         _bigquery_order,
+        _bigquery_windows,
         _json(lambda text, key: _call("JSON_VALUE", text, _text(f'$."{key}"'))),
         DIALECT_EVENTS["bigquery"],
     ),
@@ -446,11 +468,13 @@ DIALECT_RULES: Final[Mapping[str, tuple[Rule, ...]]] = {
         DIALECT_EVENTS["snowflake"],
     ),
     "trino": (
-        _moments(lambda micros: _call("FROM_UNIXTIME_NANOS", exp.Mul(this=exp.Paren(this=micros.copy()), expression=_number(1000)))),
-        _microseconds(
-            lambda moment: _cast(
-                exp.Mul(this=_call("TO_UNIXTIME", moment), expression=_number(1000000)), "BIGINT"
+        _moments(
+            lambda micros: _call(
+                "FROM_UNIXTIME_NANOS", exp.Mul(this=exp.Paren(this=micros.copy()), expression=_number(1000))
             )
+        ),
+        _microseconds(
+            lambda moment: _cast(exp.Mul(this=_call("TO_UNIXTIME", moment), expression=_number(1000000)), "BIGINT")
         ),
         _wide_sums("DECIMAL(38, 0)"),
         _hugeints("DECIMAL(38, 0)"),

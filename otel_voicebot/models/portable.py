@@ -7,7 +7,6 @@ something else.
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Final
 
 from sqlglot import exp
 
@@ -55,9 +54,7 @@ def _name_branches(tree: exp.Expression) -> None:
         names, other = first.named_selects, union.right
         if not isinstance(other, exp.Select) or other.is_star or "*" in names:
             continue
-        named = [
-            exp.alias_(one.unalias(), name) for one, name in zip(other.expressions, names, strict=True)
-        ]
+        named = [exp.alias_(one.unalias(), name) for one, name in zip(other.expressions, names, strict=True)]
         other.set("expressions", named)
 
 
@@ -147,5 +144,3 @@ def _bottom_up(tree: exp.Expression, change: Callable[[exp.Expression], exp.Expr
                 return new
             node.replace(new)
     return tree
-
-

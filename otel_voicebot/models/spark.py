@@ -24,7 +24,12 @@ if TYPE_CHECKING:
 
 __all__ = ["SparkEngine", "SparkSource", "start"]
 
-_KEPT: Final = frozenset({"steps", "turns", "sessions", "components", "contacts", "waits_km", "costs", "segments"})
+_KEPT: Final = frozenset(
+    (
+        *("nested", "framed", "placed", "exchanges", "steps", "judged", "turns", "sessions", "operations"),
+        *("components", "contacts", "waits_km", "costs"),
+    )
+)
 """Models that several others read: computed once. Spark would put their plans into each of those, and compute them there."""
 
 _PLACED: Final = ("placed", "exchanges")
@@ -52,7 +57,9 @@ def start() -> "SparkSession":
         raise MissingExtraError("the engine spark", "spark") from None
     java = shutil.which("java", path=f"{os.environ.get('JAVA_HOME', '')}/bin{os.pathsep}{os.environ.get('PATH', '')}")
     if java is None:
-        raise CannotStartError("Spark needs Java 17 or later, and no `java` is on the PATH: install one or set JAVA_HOME")
+        raise CannotStartError(
+            "Spark needs Java 17 or later, and no `java` is on the PATH: install one or set JAVA_HOME"
+        )
     settings = {
         "spark.ui.enabled": "false",
         "spark.driver.bindAddress": "127.0.0.1",

@@ -12,12 +12,12 @@ from typing import Final
 import pyarrow as pa
 import sqlglot
 from sqlglot import exp
-from sqlglot.errors import SqlglotError, UnsupportedError
+from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.pushdown_projections import pushdown_projections
 from sqlglot.optimizer.qualify import qualify
 
 from otel_voicebot.errors import UsageError
-from otel_voicebot.models.catalog import EMPTY, MODELS, NO_CUTS, SPAN_COLUMNS
+from otel_voicebot.models.catalog import MODELS, NO_CUTS, SPAN_COLUMNS
 from otel_voicebot.models.dialect_rules import PREFIXES
 from otel_voicebot.models.engine import Selection
 from otel_voicebot.models.portable import translated, untied, with_values
@@ -243,7 +243,9 @@ class _Parts:
         _rename(tree, renamed)
         for one in own:
             columns = one.this.named_selects if one.meta["recursive"] else []  # Trino wants them named
-            alias = exp.TableAlias(this=exp.to_identifier(renamed[one.alias]), columns=[*map(exp.to_identifier, columns)])
+            alias = exp.TableAlias(
+                this=exp.to_identifier(renamed[one.alias]), columns=[*map(exp.to_identifier, columns)]
+            )
             part = exp.CTE(this=one.this, alias=alias)
             part.meta["recursive"] = one.meta["recursive"]
             self.ctes.append(part)

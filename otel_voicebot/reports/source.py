@@ -1,6 +1,7 @@
 """Opens a data directory for a question: the files that can be read, the models over them, and what was left out."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +20,9 @@ from otel_voicebot.store.reader import Snapshot, reading, snapshot
 __all__ = ["Opened", "ask", "ask_about", "names", "scope_of"]
 
 Answer = TypeVar("Answer")
+
+Opener = Callable[[Snapshot, Selection, Terms], AbstractContextManager[Any]]
+"""Makes an engine over a source: ``reports.spark.opened``."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -76,6 +80,7 @@ def ask(  # noqa: PLR0913 - how much is read is part of the question
     brief: bool = False,
     cut: bool = True,
     terms: Terms | None = None,
+    on: Opener | None = None,
 ) -> Answer:
     """The answer to ``compute`` from what can be read in ``data``.
 
@@ -92,6 +97,7 @@ def ask(  # noqa: PLR0913 - how much is read is part of the question
         cut: it is about segments of waits (slower by far, where it isn't brief).
         terms: what KPIs depend on beside the spans; those of a window are told of the days before it. None: the
             question is about no KPI.
+        on: another engine than DuckDB; ``brief`` and ``cut`` are DuckDB's.
 
     Raises:
         NoDataError: there is no data.
@@ -105,6 +111,9 @@ def ask(  # noqa: PLR0913 - how much is read is part of the question
             before = _before(source, selection, again=bool(tried))
             full = replace(terms, as_of=now, before=before)
         tried.append(source)
+        if on is not None:
+            with on(source, selection, full or Terms(as_of=now)) as engine:
+                return compute(Opened(source, engine, scope_of(source, selection, now)))
         return _answer(source, selection, now, compute, brief=brief, cut=cut, terms=full)
 
     return reading(data, answer, since=selection.since)

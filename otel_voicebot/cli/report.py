@@ -1,9 +1,9 @@
 """``otel-voicebot report``."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
@@ -31,6 +31,7 @@ from otel_voicebot.errors import UsageError
 
 if TYPE_CHECKING:
     from otel_voicebot.reports.report import Report
+    from otel_voicebot.reports.source import Opener
 
 __all__ = ["report", "write_report"]
 
@@ -97,6 +98,12 @@ QuotasFile = Annotated[
 ]
 
 
+Engine = Annotated[
+    Literal["duckdb", "spark"],
+    typer.Option("--engine", help="What runs the models; spark: PySpark in this process (extra spark, Java 17)."),
+]
+
+
 def report(
     *,
     data: Data = None,
@@ -115,6 +122,7 @@ def report(
     prices: PriceFile = None,
     targets: TargetsFile = None,
     quotas: QuotasFile = None,
+    engine: Engine = "duckdb",
     format_: Format = None,
     json: Json = False,
     csv: Csv = False,
@@ -127,6 +135,10 @@ def report(
     kind = chosen_format(format_, "table", json=json, csv=csv)
     question = Question(data, since, until, bot, channel, variant, environment, intent, as_of=as_of)
     _check(kind, section or (), group_by or ())
+    if engine == "spark":
+        _check_spark(
+            question, section or (), {"--group-by": group_by, "--charts": charts, "--format html": kind == "html"}
+        )
     if change and since is None:
         raise UsageError("--change compares with the period before: say with --since when this one begins")
     from otel_voicebot.reports.answer import Wanted, answer  # noqa: PLC0415 - not for --help
@@ -140,6 +152,7 @@ def report(
         prices=prices or settings.prices,
         targets=targets or settings.targets,
         quotas=quotas or settings.quotas,
+        on=_spark() if engine == "spark" else None,
     )
     found = answer(settings.data, question.selection(now), terms_of(settings, question.base(now)), wanted)
     if not found.value("sessions"):
@@ -162,6 +175,30 @@ def _check(kind: str, section: Sequence[str], group_by: Sequence[str]) -> None:
             f"{kind} holds one part, not {' and '.join(dict.fromkeys(parts))}: ask for one, or choose json, md or html"
         )
         raise UsageError(msg)
+
+
+_CUT: Final = ("segments", "breakdowns")
+"""Sections for which waits have to be cut."""
+
+
+def _check_spark(question: Question, sections: Sequence[str], asked: Mapping[str, object]) -> None:
+    """Raises UsageError where something is asked for that only DuckDB does."""
+    cut = next((name for name in sections if name in _CUT), None)
+    if cut is not None:
+        msg = f"the section {cut} cuts waits, which only DuckDB does: leave --engine spark out"
+        raise UsageError(msg)
+    asked = {**asked, "--as-of": question.as_of}
+    only = next((option for option, given in asked.items() if given), None)
+    if only is not None:
+        msg = f"{only} is something that only DuckDB does: leave it out, or --engine spark"
+        raise UsageError(msg)
+
+
+def _spark() -> "Opener":
+    from otel_voicebot.models.spark import SparkEngine, start  # noqa: PLC0415 - an extra
+
+    session = start()
+    return lambda found, chosen, told: SparkEngine(found, chosen, terms=told, session=session)
 
 
 def _draw(found: "Report", directory: Path) -> None:

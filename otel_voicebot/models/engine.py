@@ -103,7 +103,7 @@ class Engine:
         memory: what DuckDB may take before it writes to disk; exact percentiles of many values have to fit in.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a question needs of it
         self,
         source: Source,
         selection: Selection | None = None,

@@ -47,7 +47,7 @@ SELECT
     count(CASE WHEN component = 'llm' AND operates AND failed THEN 1 END) AS llm_errors,
     min(CASE WHEN component IN ('llm', 'tts', 'nlu', 'rag', 'tool') THEN start_unix_nano END) AS stage_nano,
     bool_or(duration_ns IS NULL AND end_unix_nano - start_unix_nano > 60000000000) AS too_long,
-    list(quality) FILTER (len(quality) > 0) AS span_rules,
+    list(quality) FILTER (array_length(quality) > 0) AS span_rules,
     count(CASE WHEN component = 'tts' AND operates AND NOT failed THEN 1 END) > 0 AS spoken,
     -- Pipecat has no spans of tools: a model call tells that one ran before it
     count(CASE WHEN operates AND (component = 'tool' OR (component = 'llm' AND after_tool AND dialect = 'pipecat')) THEN 1 END) AS tool_calls,

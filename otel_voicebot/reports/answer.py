@@ -21,7 +21,7 @@ from otel_voicebot.reports.report import Before, Report, compute
 from otel_voicebot.reports.scope import Scope
 from otel_voicebot.reports.sections import ON_REQUEST, section
 from otel_voicebot.reports.shares import shares
-from otel_voicebot.reports.source import Opened
+from otel_voicebot.reports.source import Opened, Opener
 
 __all__ = ["GROUPINGS", "Wanted", "against", "answer"]
 
@@ -38,6 +38,7 @@ class Wanted:
         prices: a price file.
         targets: a file of targets; None: the usual ones.
         quotas: a file of quotas and budgets; None: none are known.
+        on: another engine than DuckDB. It groups nothing, draws nothing and cuts no waits.
     """
 
     sections: Sequence[str] = ()
@@ -47,6 +48,7 @@ class Wanted:
     prices: Path | None = None
     targets: Path | None = None
     quotas: Path | None = None
+    on: Opener | None = None
 
     @property
     def brief(self) -> bool:
@@ -124,7 +126,16 @@ def answer(
     try:
         brief, kept = groups.brief(wanted.group_by), not wanted.group_by
         old = source.ask(
-            data, before, terms.as_of, compute_old, brief=brief, cut=False, terms=terms, kept=kept, given_up=given_up
+            data,
+            before,
+            terms.as_of,
+            compute_old,
+            brief=brief,
+            cut=False,
+            terms=terms,
+            kept=kept,
+            given_up=given_up,
+            on=wanted.on,
         )
     except NoDataError:
         return _compared(found, earlier, None)

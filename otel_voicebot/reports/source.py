@@ -1,6 +1,7 @@
 """Opens a data directory for a question: the files that can be read, the models over them, and what was left out."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,9 +18,12 @@ from otel_voicebot.store.contents import is_trace
 from otel_voicebot.store.lookup import Lookup
 from otel_voicebot.store.reader import Snapshot, reading, snapshot
 
-__all__ = ["Opened", "ask", "ask_about", "names", "scope_of"]
+__all__ = ["Opened", "Opener", "ask", "ask_about", "names", "scope_of"]
 
 Answer = TypeVar("Answer")
+
+Opener = Callable[[Snapshot, Selection, Terms], AbstractContextManager[Any]]
+"""Makes an engine over a source: ``reports.spark.opened``."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -79,6 +83,7 @@ def ask(  # noqa: PLR0913 - how much is read is part of the question
     terms: Terms | None = None,
     kept: bool = False,
     given_up: Callable[[], bool] | None = None,
+    on: Opener | None = None,
 ) -> Answer:
     """The answer to ``compute`` from what can be read in ``data``.
 
@@ -98,6 +103,7 @@ def ask(  # noqa: PLR0913 - how much is read is part of the question
         kept: it is about the usual sections of a report and no other, so rows of turns and sessions may be taken as
             they were stored where they are up to date (faster still; with ``brief`` and ``terms``).
         given_up: as of ``Engine``.
+        on: another engine than DuckDB; ``brief`` and ``cut`` are DuckDB's.
 
     Raises:
         NoDataError: there is no data.
@@ -112,6 +118,9 @@ def ask(  # noqa: PLR0913 - how much is read is part of the question
             before = _before(source, selection, again=bool(tried))
             full = replace(terms, as_of=now, before=before)
         tried.append(source)
+        if on is not None:
+            with on(source, selection, full or Terms(as_of=now)) as engine:
+                return compute(Opened(source, engine, scope_of(source, selection, now)))
         return _answer(source, selection, now, compute, brief=brief, cut=cut, terms=full, kept=kept, given_up=given_up)
 
     return reading(data, answer, since=selection.since)

@@ -95,6 +95,13 @@ class Snapshot:
             _select(wanted, schema, files, self._condition(schema)) for schema, files in stored if files
         )
 
+    def parts(self) -> list[tuple[pa.Schema, tuple[Path, ...], str]]:
+        """For engines that read files themselves: files, the schema they are stored in, and the condition (SQL as
+        DuckDB has it, "" for none) that holds for the rows that count.
+        """
+        stored = ((self.schema, self.history), (TABLES[self.table], self.hot))
+        return [(schema, files, self._condition(schema)) for schema, files in stored if files]
+
     def of_traces(self, traces: Iterable[str]) -> "Snapshot":
         """The same files, of which only the rows of these traces (ids as 32 lowercase hex digits) are shown."""
         return replace(self, traces=frozenset(traces))

@@ -1,5 +1,6 @@
 """Files that a user writes by hand (prices, targets): YAML or JSON, checked field by field."""
 
+import json
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,7 +27,7 @@ def read_checked(path: Path, form: type[Form], what: str, needs: str) -> Form:
         UsageError: it can't be read, or a field is missing, unknown or wrong; the message names field and value.
     """
     try:
-        told = yaml.safe_load(path.read_text(encoding="utf-8"))
+        told = _parsed(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         msg = f"{what} {path}: can't be read: {getattr(error, 'strerror', None) or 'it is no UTF-8 text'}"
         raise UsageError(msg) from None
@@ -40,6 +41,14 @@ def read_checked(path: Path, form: type[Form], what: str, needs: str) -> Form:
         return form.model_validate(told)
     except ValidationError as error:
         raise UsageError(f"{what} {path}: {_first(error)}") from None
+
+
+def _parsed(text: str) -> object:
+    """What a file says. YAML takes nearly all JSON, but reads its ``3e-05`` as a text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return yaml.safe_load(text)
 
 
 def _first(error: ValidationError) -> str:

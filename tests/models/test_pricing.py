@@ -166,16 +166,16 @@ def test_what_has_no_price_or_no_usage_is_null_and_counted(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("name", ["prices.yaml", "prices.json"])
 def test_a_price_file_is_yaml_or_json(tmp_path: Path, name: str) -> None:
-    """Both forms give the same prices."""
+    """Both forms give the same prices, also where JSON writes 3e-05, which YAML would take for a text."""
     path = tmp_path / name
-    told = {"date": "2026-03-01", "telephony": [{"channel": "phone", "per_minute": 0.5}]}
+    told = {"date": "2026-03-01", "telephony": [{"channel": "phone", "per_minute": 3e-05}]}
     path.write_text(
         json.dumps(told)
         if name.endswith("json")
-        else "date: 2026-03-01\ntelephony:\n  - {channel: phone, per_minute: 0.5}\n"
+        else "date: 2026-03-01\ntelephony:\n  - {channel: phone, per_minute: 0.00003}\n"
     )
     found = read_prices(path)
-    assert (str(found.date), found.telephony[0].per_minute) == ("2026-03-01", 0.5)
+    assert (str(found.date), found.telephony[0].per_minute) == ("2026-03-01", 3e-05)
 
 
 @pytest.mark.parametrize(

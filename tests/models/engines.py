@@ -1,8 +1,7 @@
 """One store for three engines, and how their answers are held against each other."""
 
-import datetime
+import datetime as dt
 import decimal
-import glob
 import math
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,7 +21,7 @@ from tests.models.twelve import PRICES, tables, take_in
 
 __all__ = ["AS_OF", "COMPARED", "differences", "give", "store"]
 
-AS_OF = datetime.datetime(2026, 1, 5, 20, tzinfo=datetime.UTC)
+AS_OF = dt.datetime(2026, 1, 5, 20, tzinfo=dt.UTC)
 
 CAPTURES = Path(__file__).parents[1] / "data" / "captures"
 
@@ -37,8 +36,8 @@ COMPARED = (
 def store(directory: Path) -> Path:
     """The twelve calls, 3,000 generated spans, some of them twice, and the captures of frameworks."""
     data = take_in(directory, tables.lines())
-    for capture in sorted(glob.glob(f"{CAPTURES}/*.otlp.pb")):
-        ingest(payloads(Path(capture)), Settings(data=data))
+    for capture in sorted(CAPTURES.glob("*.otlp.pb")):
+        ingest(payloads(capture), Settings(data=data))
     requests = list(generate.requests(3000, seed=3))
     writer = SpanStore(data)
     for payload in [*requests, requests[0]]:
@@ -58,9 +57,9 @@ def _plain(value: Any) -> Any:
         return int(value)
     if isinstance(value, decimal.Decimal):
         return float(value)
-    if isinstance(value, datetime.datetime):
-        aware = value if value.tzinfo else value.replace(tzinfo=datetime.UTC)
-        return (aware - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)) // datetime.timedelta(microseconds=1)
+    if isinstance(value, dt.datetime):
+        aware = value if value.tzinfo else value.replace(tzinfo=dt.UTC)
+        return (aware - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
     return value.hex() if isinstance(value, bytes) else value
 
 

@@ -25,11 +25,12 @@ BENCHMARKS: Final = {
     "lookup": "a trace by its id in a store of 100 M spans, over the web port; what the index takes and costs",
     "segments": "waits cut into segments a second, at once and tick by tick",
     "compare": "simulated experiments: how often `compare` finds what is not there, and what is",
+    "engines": "a report's sections by DuckDB, Spark and ClickHouse: the time of each, and values that differ",
     "report": "time and memory of `otel-voicebot report` over 1 M spans",
 }
 
-LONG: Final = frozenset({"faults", "lookup", "loop"})
-"""Run only when named: 20 minutes each; `lookup` 10, and 5 GB of disk."""
+LONG: Final = frozenset({"engines", "faults", "lookup", "loop"})
+"""Run only when named: 20 minutes each; `lookup` 10, and 5 GB of disk; `engines` needs Java, pyspark and chdb."""
 
 
 def main() -> int:
@@ -44,7 +45,7 @@ def main() -> int:
         "names",
         nargs="*",
         metavar="NAME",
-        help="which: " + ", ".join(BENCHMARKS) + " (all but faults, lookup and loop)",
+        help="which: " + ", ".join(BENCHMARKS) + " (all but engines, faults, lookup and loop)",
     )
     parser.add_argument("--quick", action="store_true", help="fewer and shorter repetitions, for a first look")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")

@@ -43,7 +43,7 @@ def run(*, quick: bool, tell: Callable[[str], None]) -> Section:
     kpis = answers["DuckDB"]["all_kpis"].to_pylist()
     sessions = next(row["value"] for row in kpis if row["name"] == "sessions")
     notes = [
-        f"{sessions:,.0f} sessions, {len(kpis)} KPIs; Spark with its start, ClickHouse with loading the files. No prices.",
+        f"{sessions:,.0f} sessions, {len(kpis)} KPIs; Spark with its start, ClickHouse with loading. No prices.",
         "Equal: whole numbers, texts; others to 1e-9.",
     ]
     return Section(

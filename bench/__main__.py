@@ -25,14 +25,15 @@ BENCHMARKS: Final = {
     "lookup": "a trace by its id in a store of 100 M spans, over the web port; what the index takes and costs",
     "segments": "waits cut into segments a second, at once and tick by tick",
     "compare": "simulated experiments: how often `compare` finds what is not there, and what is",
+    "engines": "a report's sections by DuckDB, Spark and ClickHouse: the time of each, and values that differ",
     "anomalies": "simulated days: how often `anomalies` finds what is not there, and how soon what is",
     "kpis": "time and memory of the full report over a day of 10 M spans, from stored rows and from spans alone",
     "month": "time and memory of the report over 100 M spans",
     "report": "time and memory of `otel-voicebot report` over 1 M spans",
 }
 
-LONG: Final = frozenset({"faults", "lookup", "loop", "month"})
-"""Run only when named: 20 minutes each; `lookup` 10, and 5 GB of disk; `month` 25, and 11 GB."""
+LONG: Final = frozenset({"engines", "faults", "lookup", "loop", "month"})
+"""Run only when named: 20 minutes each; `lookup` 10, and 5 GB of disk; `month` 25, and 11 GB; `engines` needs Java, pyspark and chdb."""
 
 
 def main() -> int:
@@ -47,7 +48,7 @@ def main() -> int:
         "names",
         nargs="*",
         metavar="NAME",
-        help="which: " + ", ".join(BENCHMARKS) + " (all but faults, lookup, loop and month)",
+        help="which: " + ", ".join(BENCHMARKS) + " (all but engines, faults, lookup, loop and month)",
     )
     parser.add_argument("--quick", action="store_true", help="fewer and shorter repetitions, for a first look")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")

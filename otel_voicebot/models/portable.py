@@ -17,10 +17,10 @@ __all__ = ["translated", "untied", "with_values"]
 Values = Mapping[str, object]
 
 
-def with_values(tree: exp.Expression, values: Values) -> exp.Expression:
+def with_values(tree: exp.Expr, values: Values) -> exp.Expr:
     """The tree with variables (``getvariable('as_of')``) replaced by their values, and ids as the hex they are."""
 
-    def change(node: exp.Expression) -> exp.Expression:
+    def change(node: exp.Expr) -> exp.Expr:
         if isinstance(node, exp.Anonymous) and node.name.lower() == "getvariable":
             return _literal(values[node.expressions[0].name])
         # a warehouse reads the store's history, where ids are lowercase hex already
@@ -29,13 +29,13 @@ def with_values(tree: exp.Expression, values: Values) -> exp.Expression:
     return tree.transform(change)
 
 
-def _literal(value: object) -> exp.Expression:
+def _literal(value: object) -> exp.Expr:
     if isinstance(value, datetime):
         return exp.cast(exp.Literal.string(value.isoformat(" ", "microseconds")), "TIMESTAMPTZ")
     return exp.cast(exp.Literal.number(repr(value)), "DOUBLE")
 
 
-def untied(tree: exp.Expression) -> exp.Expression:
+def untied(tree: exp.Expr) -> exp.Expr:
     """The tree without what only DuckDB has, in words that all engines have: before any dialect's own rules."""
     for with_ in tree.find_all(exp.CTE):
         with_.set("materialized", None)
@@ -45,7 +45,7 @@ def untied(tree: exp.Expression) -> exp.Expression:
     return tree.transform(_values_as_selects).transform(_whole)
 
 
-def _name_branches(tree: exp.Expression) -> None:
+def _name_branches(tree: exp.Expr) -> None:
     """Every branch of a union calls its columns as the first one does; unnamed constants would share names."""
     for union in tree.find_all(exp.Union):
         first: exp.Query = union
@@ -58,7 +58,7 @@ def _name_branches(tree: exp.Expression) -> None:
         other.set("expressions", named)
 
 
-def _inline_windows(tree: exp.Expression) -> None:
+def _inline_windows(tree: exp.Expr) -> None:
     """Named windows are written out: Snowflake has none."""
     for select in tree.find_all(exp.Select):
         named = {window.name: window for window in select.args.get("windows") or ()}
@@ -74,14 +74,13 @@ def _inline_windows(tree: exp.Expression) -> None:
         select.set("windows", None)
 
 
-def _split_quantiles(tree: exp.Expression) -> None:
+def _split_quantiles(tree: exp.Expr) -> None:
     """``quantile_cont(x, [a, b]) AS q`` becomes a column for each: few engines have lists of them."""
     split: dict[str, int] = {}
     for quantile in list(tree.find_all(exp.PercentileCont)):
         wanted, alias = quantile.expression, quantile.parent
-        if not isinstance(wanted, exp.Array):
+        if not isinstance(wanted, exp.Array) or alias is None or (select := alias.parent) is None:
             continue
-        select = alias.parent
         new = [
             exp.alias_(exp.PercentileCont(this=quantile.this.copy(), expression=part.copy()), f"{alias.alias}_{number}")
             for number, part in enumerate(wanted.expressions, 1)
@@ -97,7 +96,7 @@ def _split_quantiles(tree: exp.Expression) -> None:
             bracket.replace(exp.column(f"{column.name}_{number}", column.table or None))
 
 
-def _values_as_selects(node: exp.Expression) -> exp.Expression:
+def _values_as_selects(node: exp.Expr) -> exp.Expr:
     """``(VALUES (1), (2)) n(x)`` becomes a union: each engine has its own words for a table of constants."""
     if not (isinstance(node, exp.Values) and node.alias):
         return node
@@ -112,14 +111,14 @@ def _values_as_selects(node: exp.Expression) -> exp.Expression:
     return exp.Subquery(this=whole, alias=exp.TableAlias(this=exp.to_identifier(node.alias)))
 
 
-def _whole(node: exp.Expression) -> exp.Expression:
+def _whole(node: exp.Expr) -> exp.Expr:
     """Any of a group's values that differ in nothing: the largest. Not each engine leaves nulls out of ANY_VALUE."""
     if isinstance(node, exp.IgnoreNulls) and isinstance(node.this, exp.AnyValue):
         return exp.Max(this=node.this.this)
     return exp.Max(this=node.this) if isinstance(node, exp.AnyValue) else node
 
 
-def translated(tree: exp.Expression, dialect: str) -> exp.Expression:
+def translated(tree: exp.Expr, dialect: str) -> exp.Expr:
     """The tree in the words of a dialect, for SQLGlot's generator of it.
 
     Raises:
@@ -127,7 +126,7 @@ def translated(tree: exp.Expression, dialect: str) -> exp.Expression:
     """
     rules: tuple[Rule, ...] = DIALECT_RULES[dialect]
 
-    def change(node: exp.Expression) -> exp.Expression:
+    def change(node: exp.Expr) -> exp.Expr:
         for rule in rules:
             node = rule(node)
         return node
@@ -136,7 +135,7 @@ def translated(tree: exp.Expression, dialect: str) -> exp.Expression:
     return _bottom_up(tree, change)
 
 
-def _bottom_up(tree: exp.Expression, change: Callable[[exp.Expression], exp.Expression]) -> exp.Expression:
+def _bottom_up(tree: exp.Expr, change: Callable[[exp.Expr], exp.Expr]) -> exp.Expr:
     for node in reversed(list(tree.walk())):
         new = change(node)
         if new is not node:

@@ -30,7 +30,8 @@ _KEPT: Final = frozenset(
         *("components", "contacts", "waits_km", "costs"),
     )
 )
-"""Models that several others read: computed once. Spark would put their plans into each of those, and compute them there."""
+"""Models that several others read: computed once. Spark would put their plans into each, and
+compute them there."""
 
 _PLACED: Final = ("placed", "exchanges")
 """Empty where no framework's spans have to be put together, which saves a recursion."""
@@ -62,6 +63,7 @@ def start() -> "SparkSession":
         )
     settings = {
         "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.memory": "2g",

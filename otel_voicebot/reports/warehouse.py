@@ -15,12 +15,11 @@ _RENDERED: Final = "rendered, not executed"
 
 _NOTES: Final[Mapping[str, tuple[str, ...]]] = {
     "clickhouse": (
-        "common tables are computed wherever they are read: for much data make tables of steps, turns, sessions and "
-        "operations (--only)",
+        "common tables are computed wherever they are read: of much data make tables by --only (steps, turns)",
     ),
     "spark": (
-        "needs Spark 4.1 or later, and: SET spark.sql.session.timeZone = UTC; "
-        "SET spark.sql.optimizer.excludedRules = org.apache.spark.sql.catalyst.optimizer.RemoveRedundantAliases",
+        "needs Spark 4.1 or later, and: SET spark.sql.session.timeZone = UTC",
+        "and: SET spark.sql.optimizer.excludedRules = org.apache.spark.sql.catalyst.optimizer.RemoveRedundantAliases",
     ),
     "snowflake": ("needs: ALTER SESSION SET TIMEZONE = 'UTC'",),
 }

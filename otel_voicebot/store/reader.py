@@ -96,8 +96,10 @@ class Snapshot:
         )
 
     def parts(self) -> list[tuple[pa.Schema, tuple[Path, ...], str]]:
-        """For engines that read files themselves: files, the schema they are stored in, and the condition (SQL as
-        DuckDB has it, "" for none) that holds for the rows that count.
+        """What engines need that read files themselves.
+
+        Returns:
+            The schema that files are stored in, the files, and the condition of rows that count (DuckDB's SQL; or "").
         """
         stored = ((self.schema, self.history), (TABLES[self.table], self.hot))
         return [(schema, files, self._condition(schema)) for schema, files in stored if files]

@@ -1,4 +1,4 @@
-"""The models in a warehouse's SQL (issue 7, part 6): DuckDB's and ClickHouse's is run, and counts what the models count."""
+"""The models in a warehouse's SQL (issue 7, part 6): DuckDB's and ClickHouse's is run, and counts the same."""
 
 import json
 from collections.abc import Iterator

@@ -33,7 +33,8 @@ BENCHMARKS: Final = {
 }
 
 LONG: Final = frozenset({"engines", "faults", "lookup", "loop", "month"})
-"""Run only when named: 20 minutes each; `lookup` 10, and 5 GB of disk; `month` 25, and 11 GB; `engines` needs Java, pyspark and chdb."""
+"""Run only when named: 20 minutes each; `lookup` 10, and 5 GB of disk; `month` 25, and 11 GB; `engines`
+needs Java, pyspark and chdb."""
 
 
 def main() -> int:

@@ -47,6 +47,8 @@ _UNPORTABLE_IN: Final = {
 _CUT: Final = frozenset({"turns", "cuts", "longest", "segments", "breakdowns", "breakdown_shares"})
 """Models that are about what waits were spent on. For others turns are computed without, which is quicker by far."""
 
+_VARIABLES: Final = ("as_of", "short_session_s", "human_interaction_usd", "idle_timeout_s")
+"""What models ask of ``Terms``, by getvariable."""
 _SELECTED: Final = ("turns", "sessions", "operations", "segments", "longest")
 """What a selection of sessions narrows."""
 
@@ -171,7 +173,7 @@ def _whole(parts: "_Parts", dialect: str, terms: Terms, schema: Mapping[str, Map
     if ctes:
         recursive = any(one.meta.get("recursive") for one in ctes)
         tree.set("with_", exp.With(expressions=ctes, recursive=recursive))
-    values = {name: getattr(terms, name) for name in ("as_of", "short_session_s", "human_interaction_usd")}
+    values = {name: getattr(terms, name) for name in _VARIABLES}
     said = with_values(tree, values)
     if dialect != "duckdb":
         said = untied(said)

@@ -35,6 +35,7 @@ _SESSIONS: Final = (
     *("duration_s", "turns", "answered", "outcome", "end_reason", "escalated_by", "planned_handoff", "csat", "nps"),
     *("operations", "computed_at", "revision"),
 )
+_TRANSFER: Final = ("status", "handoff_target", "handoff_planned", "handoff_blocked")
 _MANY_BYTES: Final = 600_000_000
 _SELECTS: Final = frozenset(("since", "until", "bot", "channel", "variant", "environment", "intent"))
 """What of a selection asks about calls. Any other, as a moment that the answer is as of, is a question to the spans."""
@@ -116,6 +117,7 @@ class Kept(Engine):
             SELECT session_id, max(ingest_time) AS came, count(CASE WHEN {_OPERATES} THEN 1 END) AS operations
             FROM ({source.sql(["session_id", "ingest_time", "component"])}) GROUP BY session_id"""
         )
+        self._contradict(source)
         run("CREATE TEMP TABLE loose (trace_id BLOB)")
         run("CREATE TEMP TABLE mixed (session_id VARCHAR)")
         if run("SELECT count(*) > 0 FROM seen WHERE session_id IS NULL").fetchall()[0][0]:
@@ -140,7 +142,8 @@ class Kept(Engine):
             LEFT JOIN told t ON t.session_id = s.session_id
             WHERE s.computed_at >= c.came AND s.operations = c.operations
                 AND coalesce(t.turns, 0) = s.turns AND coalesce(t.answered, 0) = s.answered AND coalesce(t.whole, true)
-                AND s.session_id NOT IN (SELECT session_id FROM mixed)"""
+                AND s.session_id NOT IN (SELECT session_id FROM mixed)
+                AND s.session_id NOT IN (SELECT session_id FROM contradicted)"""
         )
         run(
             """CREATE TEMP TABLE stale AS
@@ -148,6 +151,25 @@ class Kept(Engine):
         )
         most = "SELECT greatest((SELECT count(*) FROM stale), (SELECT count(*) FROM loose))"
         return bool(run(most).fetchall()[0][0] <= _MOST_STALE)
+
+    def _contradict(self, source: Source) -> None:
+        """Find the calls of which a survey, a correction or a transfer says what their row doesn't.
+
+        An import beside a service may tell it before the service computes the row, which then lacks it.
+        """
+        facts = source.sql(["session_id", "component", "outcome", "csat", "nps", *_TRANSFER])
+        self._connection.execute(
+            f"""CREATE TEMP TABLE contradicted AS
+            SELECT DISTINCT session_id FROM ({facts}) f JOIN kept_sessions s USING (session_id)
+            WHERE (f.csat IS NOT NULL OR f.nps IS NOT NULL OR f.component = 'handoff'
+                    OR f.component = 'other' AND f.outcome IS NOT NULL)
+                AND (f.csat <> coalesce(s.csat, 0) OR f.nps <> coalesce(s.nps, -1)
+                    OR f.component = 'other' AND f.outcome <> coalesce(s.outcome, '')
+                    OR f.component = 'handoff' AND f.handoff_planned AND NOT coalesce(s.planned_handoff, false)
+                    OR f.component = 'handoff' AND f.handoff_target = 'human' AND f.status <> 'error'
+                        AND NOT coalesce(f.handoff_planned, false) AND NOT coalesce(f.handoff_blocked, false)
+                        AND s.escalated_by IS NULL)"""
+        )
 
     def _complete(self, labels: str) -> None:
         """Put the stored rows beside the computed ones, and the operations of their calls."""

@@ -22,6 +22,7 @@ __all__ = [
     "HISTORY",
     "HOT",
     "HOUR_NS",
+    "OURS",
     "Names",
     "horizon_path",
     "hour_of",
@@ -35,6 +36,14 @@ __all__ = [
 HOT = "hot"
 HISTORY = "history"
 HOUR_NS: Final = 3_600_000_000_000
+OURS: Final = {
+    "spans": ("trace_id", "span_id"),
+    "turns": ("session_id", "turn_index"),
+    "sessions": ("session_id", "duration_s"),
+    "logs": ("observed_unix_nano", "body"),
+}
+"""Columns of which every file of a table has some. A column that is missing is read as null, so without them the rows
+of another program would count."""
 
 
 def hour_of(unix_nano: int) -> str:

@@ -23,6 +23,7 @@ from otel_voicebot.store import disk
 from otel_voicebot.store.contents import Gathered
 from otel_voicebot.store.encoding import ROW_GROUP, open_writer, readable
 from otel_voicebot.store.keys import PART_BYTES, Plan, batches, filled, order_of, plan, schema_of, whole
+from otel_voicebot.store.layout import OURS
 from otel_voicebot.store.marks import Erased
 
 __all__ = ["Merged", "merge"]
@@ -67,6 +68,7 @@ def merge(
     """
     try:
         stored = {path: schema_of(path) for path in inputs}
+        _check_ours(table, stored)
         planned = plan(table, stored, target.parent, step)
         step()
         done = _Run(table, planned, erased, target.parent, step).divide(inputs).write(target, _metadata(table, note))
@@ -75,6 +77,14 @@ def merge(
         raise UnreadableDataError(f"{target} can't be made: {first_line}") from error
     disk.sync_file(target)
     return done
+
+
+def _check_ours(table: str, stored: Mapping[Path, pa.Schema]) -> None:
+    """Raises UnreadableDataError where a file is another program's: of its rows nothing would be left."""
+    for path, schema in stored.items():
+        if not any(name in schema.names for name in OURS[table]):
+            msg = f"{path} is no file of otel_voicebot: it has none of the columns of one; move it away"
+            raise UnreadableDataError(msg, (str(path),))
 
 
 def _metadata(table: str, note: Mapping[str, str]) -> dict[str, str]:

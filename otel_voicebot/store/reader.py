@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from otel_voicebot.errors import NoDataError, UnreadableDataError
 from otel_voicebot.spans.schema import TABLES, TABLES_READ
 from otel_voicebot.store import disk
-from otel_voicebot.store.layout import HISTORY, HOT, hour_of, table_directory
+from otel_voicebot.store.layout import HISTORY, HOT, OURS, hour_of, table_directory
 from otel_voicebot.store.marks import Erased, erased, horizon, is_dropped
 
 __all__ = ["Snapshot", "reading", "snapshot"]
@@ -301,20 +301,12 @@ def _check_ends(path: Path) -> str | None:
 
 
 def _ours(path: Path, columns: bytes) -> bool:
-    """Whether any column is ours: one that isn't there is read as null, so another program's rows would count."""
-    names = _OURS.get(path.parent.parent.parent.name)  # <table>/<date>/<hour>/<file>
-    return names is None or any(name in columns for name in names)
+    names = OURS.get(path.parent.parent.parent.name)  # <table>/<date>/<hour>/<file>
+    return names is None or any(name.encode() in columns for name in names)
 
 
 _FOOTER_BYTES: Final = 1 << 14
 """The columns' names stand at its beginning."""
-_OURS: Final = {
-    "spans": (b"trace_id", b"span_id"),
-    "turns": (b"session_id", b"turn_index"),
-    "sessions": (b"session_id", b"duration_s"),
-    "logs": (b"observed_unix_nano", b"body"),
-}
-"""Columns of which every file of a table has some."""
 
 
 def _check_pages(path: Path) -> str | None:

@@ -15,7 +15,7 @@ from otel_voicebot.store import disk, marks
 from otel_voicebot.store.compact import Hour, hours_of, parquet_files
 from otel_voicebot.store.encoding import readable
 from otel_voicebot.store.keys import RULES, order_of, repeats, version_of
-from otel_voicebot.store.layout import HISTORY, HOT, tmp_directory
+from otel_voicebot.store.layout import HISTORY, HOT, OURS, tmp_directory
 from otel_voicebot.store.lease import WORK, holder
 
 __all__ = ["Finding", "Verified", "verify"]
@@ -28,8 +28,8 @@ class Finding:
     """One thing that was found."""
 
     kind: str
-    """damaged, newer, schema, repeated, unsorted, parts, unsealed, marks: trouble. hidden, leftover, erased, dropped:
-    the next maintenance sees to it."""
+    """damaged, foreign, newer, schema, repeated, unsorted, parts, unsealed, marks: trouble. hidden, leftover, erased,
+    dropped: the next maintenance sees to it."""
     path: str
     detail: str
 
@@ -121,7 +121,7 @@ class _Look:
         try:
             size = disk.size(path)
             with pq.ParquetFile(path, page_checksum_verification=True) as file:
-                if not self._fits(path, file, (TABLES_READ if merged else TABLES)[table]):
+                if not self._fits(path, file, table, merged=merged):
                     return False
                 last, sorted_ = None, True
                 erased = 0
@@ -146,12 +146,16 @@ class _Look:
             self._found("erased", path, f"{erased} rows of somebody erased, which readers hide")
         return True
 
-    def _fits(self, path: Path, file: pq.ParquetFile, wanted: pa.Schema) -> bool:
+    def _fits(self, path: Path, file: pq.ParquetFile, table: str, *, merged: bool) -> bool:
+        wanted = (TABLES_READ if merged else TABLES)[table]
         version = version_of(file.metadata.metadata)
         if version > SCHEMA_VERSION:
             self._found("newer", path, f"schema version {version}, this program knows {SCHEMA_VERSION}")
             return False
         stored = file.schema_arrow
+        if not any(name in stored.names for name in OURS[table]):
+            self._found("foreign", path, "another program's: it has none of the columns of a file of otel_voicebot")
+            return False
         other = [name for name in wanted.names if not _same(stored, wanted, name)]
         if other:
             more = f" and {len(other) - _SHOWN} more" if len(other) > _SHOWN else ""

@@ -114,6 +114,28 @@ def test_a_span_that_came_late(data: Path) -> None:
     assert {row["name"]: row["value"] for row in with_rows["all_kpis"]}["csat_mean"] == 2
 
 
+FACTS: Mapping[str, dict[str, object]] = {
+    "survey": {"csat": 2},
+    "nps": {"nps": 0},
+    "correction": {"outcome": "unresolved"},
+    "transfer": {"component": "handoff", "name": "voicebot.handoff", "handoff_target": "human", "status": "unset"},
+    "planned transfer": {"component": "handoff", "name": "voicebot.handoff", "handoff_planned": True},
+}
+
+
+@pytest.mark.parametrize("kind", FACTS)
+def test_a_fact_that_the_row_does_not_hold(data: Path, kind: str) -> None:
+    """An import beside a service tells it before the service, which doesn't know, computes the row: it counts."""
+    store(data, LATER)
+    assert both(data)[0] == 2
+    fact = {"name": "voicebot.feedback", "component": "other", "span_id": "00000000000000fe", **FACTS[kind]}
+    own = call("call-1", "a", 1.0, bot="bank")[0]
+    commit(data, own | {"turn_index": None, "end_unix_nano": own["end_unix_nano"] + 10**9} | fact)
+    number, with_rows, without = both(data)
+    assert number == 1
+    assert with_rows == without
+
+
 @pytest.mark.parametrize("parent", [None, "llm"])
 def test_a_repeated_or_nested_operation(data: Path, parent: str | None) -> None:
     """A call with more operations among its spans than in its row is computed: some may not count."""

@@ -64,6 +64,23 @@ def rewrite(path: Path, rows: pa.Table) -> None:
     pq.write_table(rows, path, store_schema=False)
 
 
+def test_another_programs_file_is_found_and_left_alone(tmp_path: Path) -> None:
+    """It is named; compaction leaves its hour as it is, as nothing of its rows would be in history."""
+    fill(tmp_path)
+    path = Hour(HOUR, "spans").directory(tmp_path, HOT) / "theirs.parquet"
+    rewrite(path, pa.table({"a": [1, 2]}))
+    before = path.read_bytes()
+    assert kinds(tmp_path) == [("foreign", True)]
+    assert [str(one.error) for one in maintain(tmp_path)[1]] == [
+        f"{path} is no file of otel_voicebot: it has none of the columns of one; move it away"
+    ]
+    assert path.read_bytes() == before
+    path.unlink()
+    maintain(tmp_path)
+    assert verify(tmp_path).findings == ()
+    assert verify(tmp_path).rows == FILES * ROWS
+
+
 def test_history_that_is_unsorted_or_repeats_a_key_is_found(merged: Path) -> None:
     """Both are what compaction promises."""
     rows = pq.read_table(part(merged), partitioning=None)

@@ -161,7 +161,7 @@ DEPLOYED: dict[str, Callable[[], str]] = {
     "prometheus-waits.rules.yaml": rules_file,
     _RULES: lambda: _COMPILED + slo.rules_file(_objectives()),
     "prometheus-slo.tests.yaml": lambda: _COMPILED + slo.unit_tests_file(_objectives(), _RULES),
-    "alertmanager.yml": lambda: _COMPILED + slo.alertmanager_file(_objectives().repeats),
+    "alertmanager.yml": lambda: _COMPILED + slo.alertmanager_file(_objectives()),
 }
 PAGES: dict[str, Callable[[], str]] = {"semconv.md": semconv_page, "tables.md": tables_page, "cli.md": cli_page}
 

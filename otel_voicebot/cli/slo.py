@@ -56,7 +56,7 @@ def compile_(
         beside = os.path.relpath(output, tests.parent) if output is not None else "rules.yaml"
         out.write(slo.unit_tests_file(compiled, beside), tests)
     if alertmanager is not None:
-        out.write(slo.alertmanager_file(compiled.repeats), alertmanager)
+        out.write(slo.alertmanager_file(compiled), alertmanager)
     for line in compiled.left_out:
         out.note(f"left out: {line}")
     if json:

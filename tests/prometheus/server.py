@@ -31,12 +31,19 @@ class Prometheus:
     Args:
         directory: where it keeps its files.
         target: HOST:PORT that it scrapes, every second.
-        rules: files of rules, evaluated every second.
+        rules: files of rules.
+        every: how often they are evaluated.
         alertmanager: HOST:PORT that alerts are sent to.
     """
 
     def __init__(
-        self, directory: Path, target: str, *, rules: Sequence[Path] = (), alertmanager: str | None = None
+        self,
+        directory: Path,
+        target: str,
+        *,
+        rules: Sequence[Path] = (),
+        every: str = "1s",
+        alertmanager: str | None = None,
     ) -> None:
         scrape = {"job_name": "voicebot", "scrape_interval": "1s", "static_configs": [{"targets": [target]}]}
         managers = [{"static_configs": [{"targets": [alertmanager]}]}] if alertmanager else []
@@ -44,7 +51,7 @@ class Prometheus:
         config.write_text(
             yaml.safe_dump(
                 {
-                    "global": {"evaluation_interval": "1s"},
+                    "global": {"evaluation_interval": every},
                     "rule_files": [str(path.absolute()) for path in rules],
                     "alerting": {"alertmanagers": managers},
                     "scrape_configs": [scrape],

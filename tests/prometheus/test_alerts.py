@@ -169,7 +169,7 @@ def test_slow_answers_fire_the_right_alert_and_reach_a_webhook(tmp_path: Path) -
     compiled = slo.compile_objectives(slo.read_objectives(tmp_path / "slo.yaml"), DEFAULTS)
     (tmp_path / "rules.yaml").write_text(slo.rules_file(compiled))
     inbox = Inbox()
-    config = yaml.safe_load(slo.alertmanager_file(compiled.repeats))
+    config = yaml.safe_load(slo.alertmanager_file(compiled))
     config["route"] |= {"group_wait": "0s", "group_interval": "1s"}
     for receiver in config["receivers"]:
         for hook in receiver.get("webhook_configs", ()):

@@ -167,7 +167,7 @@ def post(served: Served, path: str, body: bytes, kind: str = _PROTOBUF, encoding
     headers = {"Content-Type": kind, "Content-Encoding": encoding}
     request = urllib.request.Request(f"http://{served.where['http']}{path}", body, headers)
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=120) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code

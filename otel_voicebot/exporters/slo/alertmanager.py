@@ -4,6 +4,7 @@ from typing import Final
 
 import yaml
 
+from otel_voicebot.exporters.slo.compiled import Compiled
 from otel_voicebot.exporters.slo.forms import CHANNELS, Channel
 
 __all__ = ["alertmanager_file"]
@@ -50,13 +51,15 @@ _RECEIVERS: Final[dict[Channel, dict[str, object]]] = {
 }
 
 
-def alertmanager_file(repeats: tuple[str, ...]) -> str:
+def alertmanager_file(compiled: Compiled) -> str:
     """An example for all channels (YAML): names, addresses and the files of secrets are to be put in.
 
     Args:
-        repeats: how often alerts are sent again, as their label says; each needs a route of its own.
+        compiled: the alerts. Each of their labels ``repeat`` needs a route of its own, and by what is judged apart
+            alerts are: one model's critical one doesn't silence another's warning.
     """
-    routes = [_route(channel, repeat) for channel in CHANNELS for repeat in repeats]
+    routes = [_route(channel, repeat) for channel in CHANNELS for repeat in compiled.repeats]
+    apart = list(dict.fromkeys(["bot", *(name for alert in compiled.alerts for name in alert.about.by)]))
     whole = {
         "global": {
             "resolve_timeout": "5m",
@@ -68,7 +71,7 @@ def alertmanager_file(repeats: tuple[str, ...]) -> str:
         },
         "route": {
             "receiver": "nobody",
-            "group_by": ["alertname", "slo", "target", "bot"],
+            "group_by": ["alertname", "slo", "target", *apart],
             "group_wait": "10s",
             "group_interval": "1m",
             "routes": routes,
@@ -77,7 +80,7 @@ def alertmanager_file(repeats: tuple[str, ...]) -> str:
             {
                 "source_matchers": ['alertname="slo_burn"', 'severity="critical"'],
                 "target_matchers": ['alertname="slo_burn"', 'severity="warning"'],
-                "equal": ["slo", "bot"],
+                "equal": ["slo", *apart],
             }
         ],
         "receivers": [{"name": "nobody"}, *({"name": name, **told} for name, told in _RECEIVERS.items())],

@@ -118,6 +118,7 @@ class _Judged:
             choices = ", ".join([*INDICATORS, *([SILENCE, TARGETS] if isinstance(self.one, Rule) else [])])
             raise self.wrong(f"indicator {self.one.indicator!r} is unknown; there are {choices}")
         self.have(indicator.labels)
+        self.leaves(indicator)
         component = self.one.where.get("component")
         if component is not None and component not in semconv.OPERATIONS:
             there = ", ".join(semconv.OPERATIONS)
@@ -136,6 +137,13 @@ class _Judged:
         missing = next((name for name in (*self.one.where, *self.one.by) if name not in labels), None)
         if missing is not None:
             raise self.wrong(f"{self.one.indicator} has no label {missing!r}; it has {', '.join(labels)}")
+
+    def leaves(self, indicator: Indicator) -> None:
+        """Whether the labels that tell bad from good are left to the indicator: apart, each is all bad or never."""
+        own = {**indicator.bad_labels, **indicator.all_labels} if isinstance(indicator, Counted) else {}
+        taken = next((name for name in (*self.one.where, *self.one.by) if name in own), None)
+        if taken is not None:
+            raise self.wrong(f"{taken} tells what {self.one.indicator} counts as bad: it can't stand in where or by")
 
     def where(self) -> dict[str, str]:
         return dict(self.one.where)
@@ -182,7 +190,8 @@ class _Judged:
         return f"{expr} and on ({', '.join(by)}) {calls} >= {self.minimum}"
 
     def labels(self, severity: Severity, **more: str) -> dict[str, str]:
-        channels: tuple[Channel, ...] = self.one.channels or self.told.channels.get(severity, ())
+        usual: tuple[Channel, ...] = self.told.channels.get(severity, ())
+        channels = usual if self.one.channels is None else self.one.channels
         repeat = self.one.repeat or self.told.repeat
         return {"severity": severity, "channels": ",".join(channels), "repeat": repeat, **more}
 

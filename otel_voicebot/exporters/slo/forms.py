@@ -24,6 +24,8 @@ Channel = Literal["mail", "slack", "webhook", "pagerduty", "opsgenie"]
 Severity = Literal["critical", "warning"]
 CHANNELS: Final[tuple[Channel, ...]] = ("mail", "slack", "webhook", "pagerduty", "opsgenie")
 
+_SHORTEST_S: Final = 60
+"""Four scrapes of the usual 15 s."""
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -46,7 +48,15 @@ def _name(text: str) -> str:
     return text
 
 
+def _window(text: str) -> str:
+    if seconds(_duration(text)) < _SHORTEST_S:
+        msg = "is too short: it has to hold a few scrapes, or there is no rate in it; the shortest is 1m"
+        raise ValueError(msg)
+    return text
+
+
 Duration = Annotated[str, AfterValidator(_duration)]
+Window = Annotated[str, AfterValidator(_window)]
 Name = Annotated[str, AfterValidator(_name)]
 Share = Annotated[float, Field(gt=0, lt=1, strict=True)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
@@ -61,8 +71,8 @@ class Policy(_Form):
     """When to alert: the share of the period's budget that went in the long window, and goes on in the short one."""
 
     severity: Severity
-    long: Duration
-    short: Duration
+    long: Window
+    short: Window
     budget: Share
 
 
@@ -98,7 +108,7 @@ class Rule(_Told):
     """An alert on what a window holds: a share, a quantile of a time, a count, or silence."""
 
     severity: Severity
-    over: Duration = "5m"
+    over: Window = "5m"
     above: Annotated[float, Field(gt=0, strict=True)] | None = None
     quantile: Share | None = None
     above_s: Seconds | None = None

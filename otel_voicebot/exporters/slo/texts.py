@@ -5,7 +5,7 @@ from typing import Final
 
 from otel_voicebot import semconv
 from otel_voicebot.conventions import Metric
-from otel_voicebot.exporters.slo.indicators import Indicator, Labels, selector, summed
+from otel_voicebot.exporters.slo.indicators import Indicator, Labels, matchers, selector, summed
 
 __all__ = ["SEGMENT_MEAN", "About", "annotations", "segment_mean"]
 
@@ -46,6 +46,11 @@ def annotations(said: str, about: "About", look: str, url: str | None) -> dict[s
     return found
 
 
+def _literal(text: str) -> str:
+    """The text as ``printf`` writes it: a model may have ``%`` in its name."""
+    return text.replace("%", "%%")
+
+
 @dataclass(frozen=True)
 class About:
     """What an alert judges."""
@@ -80,7 +85,9 @@ class About:
 
     def _largest_segment(self) -> str:
         """The largest segment, and the one that is largest above what it was a day before."""
-        here = SEGMENT_MEAN + ("{bot=%q}" if "bot" in self.by else "")
+        bot = {name: value for name, value in self.where.items() if name == "bot"}
+        chosen = "bot=%q" if "bot" in self.by else _literal(matchers(bot))
+        here = SEGMENT_MEAN + (f"{{{chosen}}}" if chosen else "")
         named = "{{ .Labels.segment }}{{ with .Labels.owner }} ({{ . }}){{ end }}"
         largest = self._topmost(here, f"{named}, {_LENGTH} of an answer", "no wait could be cut in the last hour")
         grown = self._topmost(f"{here} - {here} offset 1d > 0", f"; most above the day before: {named}, by {_LENGTH}")
@@ -89,7 +96,8 @@ class About:
     def _of_bot(self, metric: Metric, suffix: str, labels: Labels) -> str:
         """The series of the alert's bot: ``%q`` is put in when it is sent."""
         head, _, rest = selector(metric, suffix, {**self.where, **labels}).rstrip("}").partition("{")
-        chosen = [*(["bot=%q"] if "bot" in self.by and "bot" not in self.where else []), *([rest] if rest else [])]
+        alone = "bot" in self.by and "bot" not in self.where
+        chosen = [*(["bot=%q"] if alone else []), *([_literal(rest)] if rest else [])]
         return f"{head}{{{','.join(chosen)}}}" if chosen else head
 
     @staticmethod

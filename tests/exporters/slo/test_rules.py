@@ -166,6 +166,19 @@ WRONG = {
         {"rules": [rule(indicator="calls", outcomes=["lost"], above=0.1)]},
         "outcome 'lost' is unknown; there are resolved",
     ),
+    "apart by what is bad": (
+        {"rules": [rule(indicator="cache_misses", above=0.5, by=["bot", "result"])]},
+        "result tells what cache_misses counts as bad",
+    ),
+    "of what is not bad": (
+        {"rules": [rule(indicator="abandoned", above=0.5, where={"outcome": "answered"})]},
+        "outcome tells what abandoned counts as bad",
+    ),
+    "a window without a rate": ({"rules": [rule(above=0.1, over="10s")]}, "rules[0].over: '10s': is too short"),
+    "a short window without a rate": (
+        {"slos": [objective(alerts=[{"severity": "warning", "long": "1h", "short": "15s", "budget": 0.01}])]},
+        "slos[0].alerts[0].short: '15s': is too short",
+    ),
     "nothing": ({"period": "30d"}, "it names neither slos nor rules"),
     "an unknown field": ({"slos": [objective(threshold=3)]}, "slos[0].threshold"),
     "no duration": ({"period": "a month"}, "period: 'a month': is no duration"),
@@ -263,6 +276,20 @@ def test_what_is_shipped_passes_promtool() -> None:
     ):
         done = subprocess.run(["promtool", *command], capture_output=True, text=True, cwd=DEPLOY, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_rule_of_no_channel_goes_nowhere(compiled: Compile) -> None:
+    """An empty list of channels is kept: only a rule that says nothing of them has the usual ones."""
+    found = compiled(rules=[rule(name="quiet", above=0.1, channels=[]), rule(above=0.1)])
+    assert [one.labels["channels"] for one in found.alerts] == ["", "mail,slack,webhook"]
+
+
+def test_alerts_that_are_judged_apart_are_grouped_and_inhibited_apart(compiled: Compile) -> None:
+    """One model's critical alert doesn't hide another model's warning."""
+    slos = [{"name": "works", "indicator": "errors", "objective": 0.99, "by": ["bot", "model"]}]
+    config = yaml.safe_load(slo.alertmanager_file(compiled(slos=slos)))
+    assert config["inhibit_rules"][0]["equal"] == ["slo", "bot", "model"]
+    assert config["route"]["group_by"] == ["alertname", "slo", "target", "bot", "model"]
 
 
 @pytest.mark.skipif(shutil.which("amtool") is None, reason="amtool is not installed (Debian's prometheus-alertmanager)")

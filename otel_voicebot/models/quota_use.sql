@@ -21,22 +21,24 @@ paid AS (
     SELECT CASE WHEN component = 'telephony' THEN component ELSE provider END AS service, component, start_time, cost_usd
     FROM costs
 ),
-counted AS (
-    SELECT q.position, count(*) AS operations,
-        sum(CASE q.unit
-            WHEN 'calls' THEN 1
+measured AS (
+    SELECT q.position,
+        CASE q.unit
+            WHEN 'calls' THEN 1::DOUBLE
             WHEN 'tokens' THEN CASE WHEN u.input_tokens IS NOT NULL OR u.output_tokens IS NOT NULL
-                THEN coalesce(u.input_tokens, 0) + coalesce(u.output_tokens, 0) END
-            WHEN 'characters' THEN u.characters
+                THEN (coalesce(u.input_tokens, 0) + coalesce(u.output_tokens, 0))::DOUBLE END
+            WHEN 'characters' THEN u.characters::DOUBLE
             ELSE u.seconds
-        END::DOUBLE) AS used,
-        count(CASE q.unit WHEN 'calls' THEN 1 WHEN 'tokens' THEN coalesce(u.input_tokens, u.output_tokens)
-            WHEN 'characters' THEN u.characters ELSE u.seconds END) AS told
+        END AS amount
     FROM quotas q
     JOIN used u ON (q.service IS NULL OR u.service = q.service) AND (q.component IS NULL OR u.component = q.component)
         AND u.start_time >= q.begin_time AND u.start_time < q.at_time
     WHERE q.unit <> 'usd'
-    GROUP BY q.position
+),
+counted AS (
+    SELECT position, count(*) AS operations, sum(amount) AS used, count(amount) AS told
+    FROM measured
+    GROUP BY position
     UNION ALL
     SELECT q.position, count(*), sum(p.cost_usd)::DOUBLE, count(p.cost_usd)
     FROM quotas q

@@ -116,6 +116,7 @@ def answer(
         terms=terms,
         kept=wanted.kept,
         given_up=given_up,
+        on=wanted.on,
     )
     if "segments" in wanted.sections and found.value("sessions"):
         parts, scope = exchanges.ask(data, selection, terms.as_of, lambda waits: (shares(waits.turns()), waits.scope))

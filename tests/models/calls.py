@@ -77,3 +77,26 @@ def rows(data: Path, model: str, *spans: Row, columns: str = "*", selection: Sel
     """A model's rows over these spans."""
     with engine(data, *spans, selection=selection) as models:
         return models.sql(f"SELECT {columns} FROM {model}").to_pylist()
+
+
+def served(session: str, entry: str | None, hit: bool, gap: float | None, outcome: str) -> list[Row]:
+    """A call of one exchange in which a cache was looked into; without a gap it was hung up on."""
+    named = [("voicebot.cache.entry", entry)] if entry else []
+    trace = {"trace": sum(session.encode()), "session_id": session}
+    heard = {"user_end": 2.0, "bot_start": None if gap is None else 2.0 + gap}
+    return [
+        span("session", 0, 30, **trace, outcome=outcome),
+        span("turn", 1, 9, 1, **trace, **heard, end_reason=None if gap else "hung_up"),
+        span("cache", 2, 2.1, 1, **trace, cache_name="semantic", cache_hit=hit, attributes=named),
+        span("nlu", 2.1, 2.2, 1, **trace, intent="loan", confidence=0.9 if hit else 0.5, intent_fallback=not hit,
+             adapter="lora-1", attributes=[("voicebot.intent.schema", "v2" if hit else "v3")]),
+    ]  # fmt: skip
+
+
+SERVED = [
+    *served("a", "faq-7", True, 1.0, "resolved"),
+    *served("b", "faq-7", True, 2.0, "unresolved"),
+    *served("c", "faq-9", True, None, "abandoned"),
+    *served("d", "faq-9", False, 4.0, "resolved"),
+    *served("e", None, False, 8.0, "resolved"),
+]

@@ -11,7 +11,7 @@ from otel_voicebot.reports.scope import Scope
 from otel_voicebot.reports.source import Opened
 from otel_voicebot.spans.schema import PUBLISHED, TABLES
 from otel_voicebot.store.reader import snapshot
-from tests.models.calls import engine, span
+from tests.models.calls import SERVED, engine, span
 from tests.models.twelve import AS_OF, opened
 
 TURN = 0.002 + 0.001 + 0.0012
@@ -112,29 +112,6 @@ def test_one_call_sums_up_use_and_cost(twelve: Path) -> None:
     }
     found = {name: tuple(rows[name][part] for part in ("value", "numerator", "denominator")) for name in expected}
     assert found == {name: (pytest.approx(value, rel=1e-12), *of) for name, (value, *of) in expected.items()}
-
-
-def served(session: str, entry: str | None, hit: bool, gap: float | None, outcome: str) -> list[dict[str, object]]:
-    """A call of one exchange in which a cache was looked into; without a gap it was hung up on."""
-    named = [("voicebot.cache.entry", entry)] if entry else []
-    trace = {"trace": sum(session.encode()), "session_id": session}
-    heard = {"user_end": 2.0, "bot_start": None if gap is None else 2.0 + gap}
-    return [
-        span("session", 0, 30, **trace, outcome=outcome),
-        span("turn", 1, 9, 1, **trace, **heard, end_reason=None if gap else "hung_up"),
-        span("cache", 2, 2.1, 1, **trace, cache_name="semantic", cache_hit=hit, attributes=named),
-        span("nlu", 2.1, 2.2, 1, **trace, intent="loan", confidence=0.9 if hit else 0.5, intent_fallback=not hit,
-             attributes=[("voicebot.intent.schema", "v2" if hit else "v3")]),
-    ]  # fmt: skip
-
-
-SERVED = [
-    *served("a", "faq-7", True, 1.0, "resolved"),
-    *served("b", "faq-7", True, 2.0, "unresolved"),
-    *served("c", "faq-9", True, None, "abandoned"),
-    *served("d", "faq-9", False, 4.0, "resolved"),
-    *served("e", None, False, 8.0, "resolved"),
-]
 
 
 def test_cache_entries_have_the_turns_and_calls_they_served(tmp_path: Path) -> None:

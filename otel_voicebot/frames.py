@@ -50,14 +50,14 @@ class Where(TypedDict, total=False):
     environment: str | None
     intent: str | None
     """Of the call."""
-    as_of: datetime | None
-    """The moment (aware) that the answer is of, and from which "ago" counts; None: now."""
+    as_of: datetime | str | None
+    """The moment that the answer is of, as ``since`` is given, and from which "ago" counts; None: now."""
 
 
 def kpis(
     data: Path | str | None = None,
     *,
-    group_by: Sequence[str] = (),
+    group_by: Sequence[str] | str = (),
     change: bool = False,
     prices: Path | str | None = None,
     **where: Unpack[Where],
@@ -66,7 +66,8 @@ def kpis(
 
     Args:
         data: the data directory; None: that of the settings.
-        group_by: KPIs by group: one row for each group and KPI. Names of ``models.groups.GROUPINGS``.
+        group_by: KPIs by group (one name, or several): one row for each group and KPI. Names of
+            ``models.groups.GROUPINGS``.
         change: with what each was in the period before; ``since`` says when this one begins.
         prices: a price file; None: that of the settings.
         **where: which calls.
@@ -81,7 +82,8 @@ def kpis(
     from otel_voicebot.reports import kpis as found  # noqa: PLC0415
     from otel_voicebot.reports.answer import Wanted  # noqa: PLC0415
 
-    report = _report(data, Wanted(group_by=tuple(group_by), change=change, prices=_path(prices)), where)
+    names = (group_by,) if isinstance(group_by, str) else tuple(group_by)
+    report = _report(data, Wanted(group_by=names, change=change, prices=_path(prices)), where)
     rows: Sequence[Mapping[str, object]]
     if report.grouped is not None:
         rows = groups.rows(report.grouped)
@@ -102,6 +104,7 @@ def section(
     *,
     prices: Path | str | None = None,
     targets: Path | str | None = None,
+    quotas: Path | str | None = None,
     **where: Unpack[Where],
 ) -> "pd.DataFrame":
     """One section of the report, as ``report --section NAME --csv`` has it.
@@ -111,6 +114,7 @@ def section(
         data: the data directory; None: that of the settings.
         prices: a price file; None: that of the settings.
         targets: a file of targets for ``sla`` and ``caches``; None: that of the settings.
+        quotas: a file of quotas and budgets for ``services`` and ``quotas``; None: that of the settings.
         **where: which calls.
 
     Returns:
@@ -122,7 +126,7 @@ def section(
 
     if name not in SECTIONS:
         raise UsageError(f"there is no section {name!r}: choose {', '.join(SECTIONS)}")
-    wanted = Wanted(sections=(name,), prices=_path(prices), targets=_path(targets))
+    wanted = Wanted(sections=(name,), prices=_path(prices), targets=_path(targets), quotas=_path(quotas))
     report = _report(data, wanted, where)
     grid = grids(report)[name]
     return _frame(grid.rows, report.scope, grid.keys())
@@ -289,6 +293,7 @@ def _report(data: Path | str | None, wanted: "Wanted", where: Where) -> "Report"
 
     directory, selection, terms, known = _question(data, where)
     wanted = replace(wanted, prices=wanted.prices or known.prices, targets=wanted.targets or known.targets)
+    wanted = replace(wanted, quotas=wanted.quotas or known.quotas)
     found = answer(directory, selection, terms, wanted)
     if not found.value("sessions"):
         raise nothing(found.scope, "sessions")
@@ -302,13 +307,22 @@ def _question(data: Path | str | None, where: Where) -> "tuple[Path, Selection, 
         msg = f"{sorted(unknown)[0]!r} selects nothing: choose {', '.join(Where.__annotations__)}"
         raise UsageError(msg)
     known = settings.load(**({} if data is None else {"data": Path(data)}))
-    now = where.get("as_of") or datetime.now(UTC)
+    today = datetime.now(UTC)
+    as_of = _moment(where.get("as_of"), today, "as_of")
+    if as_of is not None and as_of > today:
+        raise UsageError(f"as_of {as_of} lies in the future: nobody knows yet what will have happened by then")
+    now = as_of or today
     since, until = (_moment(where.get(end), now, end) for end in ("since", "until"))
     if since and until and since >= until:
         raise UsageError(f"the window is empty: since {since} is not before until {until}")
     labels: dict[str, Any] = {name: where.get(name) for name in ("bot", "channel", "variant", "environment", "intent")}
-    terms = Terms(as_of=now, short_session_s=known.short_session_s, human_interaction_usd=known.human_interaction_usd)
-    return known.data, Selection(since, until, **labels), terms, known
+    terms = Terms(
+        as_of=now,
+        short_session_s=known.short_session_s,
+        human_interaction_usd=known.human_interaction_usd,
+        idle_timeout_s=known.session_idle_timeout,
+    )
+    return known.data, Selection(since, until, **labels, as_of=as_of), terms, known
 
 
 def _moment(value: object, now: datetime, name: str) -> datetime | None:

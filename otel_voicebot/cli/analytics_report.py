@@ -6,6 +6,7 @@ import typer
 
 from otel_voicebot.cli import report
 from otel_voicebot.cli.options import (
+    AsOf,
     Bot,
     Channel,
     Data,
@@ -38,6 +39,10 @@ def analytics_report(
     variant: Variant = None,
     environment: Environment = None,
     intent: Intent = None,
+    as_of: AsOf = None,
+    group_by: report.GroupBy = None,
+    change: report.Change = False,
+    charts: report.Charts = None,
     prices: PriceFile = None,
     targets: report.TargetsFile = None,
     quotas: report.QuotasFile = None,
@@ -56,6 +61,10 @@ def analytics_report(
         variant=variant,
         environment=environment,
         intent=intent,
+        as_of=as_of,
+        group_by=group_by,
+        change=change,
+        charts=charts,
         section=section,
         prices=prices,
         targets=targets,

@@ -118,6 +118,25 @@ def test_analytics_report_is_the_report_as_a_file(run: Run, twelve_calls: str, t
     assert values == {name: one["value"] for name, one in report.items()}
 
 
+def test_analytics_report_has_groups_change_and_as_of(run: Run, twelve_calls: str) -> None:
+    """What `report` is asked by the same options."""
+    options = (
+        "--group-by",
+        "intent",
+        "--since",
+        "2026-03-05",
+        "--until",
+        "2026-03-08",
+        "--change",
+        "--data",
+        twelve_calls,
+    )
+    options = (*options, "--as-of", "2026-03-08T09:00:00Z")
+    done = [run(verb, how, "csv", *options) for verb, how in (("analytics-report", "--export"), ("report", "--format"))]
+    assert (done[0].returncode, done[0].stdout) == (0, done[1].stdout)
+    assert len(done[0].stdout.splitlines()) > 80
+
+
 def test_analytics_report_of_one_section(run: Run, twelve_calls: str) -> None:
     """For BI tools that want the components."""
     done = run("analytics-report", "--export", "csv", "--section", "components", "--data", twelve_calls)

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,26 @@ def test_as_of(twelve: Path) -> None:
     found = frames.kpis(twelve, as_of=AS_OF).set_index("kpi")
     assert found.loc["fcr_1d", "provisional"] == 1
     assert frames.kpis(twelve, as_of=AS_OF, since="24h").set_index("kpi").loc["sessions", "value"] == 1
+
+
+def test_what_came_after_the_moment_is_left_out(twelve: Path) -> None:
+    """As of before s11's survey, as `report --as-of` says: its answer isn't there yet, nor is the call of April."""
+    before, after = (
+        frames.kpis(twelve, as_of=moment).set_index("kpi")
+        for moment in ("2026-03-09T09:59:59Z", datetime(2026, 3, 9, 10, 0, 1, tzinfo=UTC))
+    )
+    assert before.loc["sessions", "value"] == after.loc["sessions", "value"] == 11
+    assert (before.loc["csat_mean", "denominator"], after.loc["csat_mean", "denominator"]) == (3, 4)
+    answers = frames.sessions(twelve, as_of="2026-03-09T09:59:59Z").set_index("session_id")["csat"]
+    assert answers.isna()["s11"]
+    assert "s12" not in answers
+    with pytest.raises(UsageError, match="future"):
+        frames.kpis(twelve, as_of="2999-01-01")
+
+
+def test_one_group_is_named_by_itself(twelve: Path) -> None:
+    """A name is no list of letters."""
+    assert frames.kpis(twelve, group_by="intent").equals(frames.kpis(twelve, group_by=["intent"]))
 
 
 def test_it_is_reached_from_the_package() -> None:

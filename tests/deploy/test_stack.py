@@ -104,6 +104,16 @@ def test_alertmanager_takes_its_configuration() -> None:
     assert manager["static_configs"] == [{"targets": ["127.0.0.1:9093"]}]
 
 
+def test_prometheus_keeps_the_period_of_the_objectives() -> None:
+    """The period and a day: in the compose file, and in the commands of both texts. Its own default is 15 days."""
+    period = yaml.safe_load((DEPLOY / "slo.yaml").read_text())["period"]
+    kept = f"--storage.tsdb.retention.time={int(period.removesuffix('d')) + 1}d"
+    assert kept in compose()["services"]["prometheus"]["command"]
+    for name in ("README.md", "prometheus.yml"):
+        [command] = re.findall(r"prometheus --config.file=deploy/prometheus.yml.*", (DEPLOY / name).read_text())
+        assert kept in command.split(), name
+
+
 def test_grafana_finds_its_data_sources_and_dashboards() -> None:
     """Exemplars lead to the service's Jaeger API; intervals agree; the dashboards are where the variable says."""
     sources = yaml.safe_load((PROVISIONING / "datasources" / "voicebot.yaml").read_text())["datasources"]

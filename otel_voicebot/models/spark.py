@@ -56,11 +56,10 @@ def start() -> "SparkSession":
         from pyspark.sql import SparkSession  # noqa: PLC0415 - an extra
     except ImportError:
         raise MissingExtraError("the engine spark", "spark") from None
-    java = shutil.which("java", path=f"{os.environ.get('JAVA_HOME', '')}/bin{os.pathsep}{os.environ.get('PATH', '')}")
-    if java is None:
-        raise CannotStartError(
-            "Spark needs Java 17 or later, and no `java` is on the PATH: install one or set JAVA_HOME"
-        )
+    home = os.environ.get("JAVA_HOME")  # where it is set, Spark looks nowhere else
+    if shutil.which("java", path=f"{home}/bin" if home else None) is None:
+        place = f"in JAVA_HOME ({home})" if home else "on the PATH"
+        raise CannotStartError(f"Spark needs Java 17 or later, and no `java` is {place}: install one or set JAVA_HOME")
     settings = {
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",

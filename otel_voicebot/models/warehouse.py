@@ -44,7 +44,7 @@ _UNPORTABLE_IN: Final = {
 }
 """Models that stay at home from one dialect."""
 
-_CUT: Final = frozenset({"turns", "cuts", "longest", "segments", "breakdowns", "breakdown_shares"})
+_CUT: Final = frozenset({"turns", "priced_turns", "cuts", "longest", "segments", "breakdowns", "breakdown_shares"})
 """Models that are about what waits were spent on. For others turns are computed without, which is quicker by far."""
 
 _VARIABLES: Final = ("as_of", "short_session_s", "human_interaction_usd", "idle_timeout_s")
@@ -170,6 +170,9 @@ def _whole(parts: "_Parts", dialect: str, terms: Terms, schema: Mapping[str, Map
     """One query of its parts; the last is the one asked for."""
     *ctes, final = parts.ctes
     tree = final.this
+    for one in ctes:  # who reads them sorts; and a union may not be sorted where any is recursive (DuckDB)
+        if one.this.args.get("limit") is None:
+            one.this.set("order", None)
     if ctes:
         recursive = any(one.meta.get("recursive") for one in ctes)
         tree.set("with_", exp.With(expressions=ctes, recursive=recursive))

@@ -46,12 +46,12 @@ _QUOTAS = Quotas.model_validate(
 )
 
 
-def store(directory: Path) -> Path:
-    """The twelve calls, 1,500 generated spans, some twice, calls with cache entries, and captures of frameworks."""
+def store(directory: Path, generated: int = 1500) -> Path:
+    """The twelve calls, generated spans, some twice, calls with cache entries, and captures of frameworks."""
     data = take_in(directory, tables.lines())
     for capture in sorted(CAPTURES.glob("*.otlp.pb")):
         ingest(payloads(capture), Settings(data=data))
-    requests = list(generate.requests(1500, seed=3))
+    requests = list(generate.requests(generated, seed=3))
     writer = SpanStore(data)
     for payload in [*requests, requests[0]]:
         writer.commit([withhold(normalise(decode(payload)), ()).rows(1_767_600_000_000_000)])

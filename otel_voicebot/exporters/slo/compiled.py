@@ -120,8 +120,8 @@ class _Judged:
         self.have(indicator.labels)
         self.leaves(indicator)
         component = self.one.where.get("component")
-        if component is not None and component not in semconv.OPERATIONS:
-            there = ", ".join(semconv.OPERATIONS)
+        if component is not None and component not in indicator.components:
+            there = ", ".join(indicator.components)
             raise self.wrong(f"component {component!r} never occurs, so that it could never fire; there are {there}")
         if (self.one.indicator == "calls") != bool(self.one.outcomes):
             raise self.wrong("outcomes says which ends of calls are bad: the indicator calls needs it, no other has it")
@@ -259,10 +259,12 @@ class _Rule(_Judged):
             limits = limits_of(targets)
             if not limits:
                 raise self.wrong("the targets file names no latency targets")
+            if rule.where:
+                raise self.wrong("where is not for targets: each says itself what it is of")
             return [self._limit(one) for one in limits]
         indicator = self.known()
         if rule.above is not None:
-            if rule.above >= 1:
+            if rule.above >= 1 and not indicator.beyond_one:
                 raise self.wrong(f"above {rule.above:g}: a share is never above 1, so that it could never fire")
             said = f"{{{{ $value | humanizePercentage }}}} {self.bad(indicator)} in {rule.over}"
             return [self._alert(f"{self.share(indicator, rule.over)} > {rule.above:g}", said, indicator)]

@@ -62,6 +62,10 @@ class Indicator:
     """What it is counted from; labels that all of them have may be asked for."""
     look: str = "otel-voicebot report --section errors"
     """The command that shows more."""
+    components: tuple[str, ...] = semconv.OPERATIONS
+    """The components of which it is counted."""
+    beyond_one: bool = False
+    """The share can be above 1."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -155,6 +159,7 @@ INDICATORS: Final[Mapping[str, Indicator]] = {
     "first_chunk": Timed(
         bad="of operations gave nothing for {within_s:g} s",
         metrics=(semconv.TIME_TO_FIRST,),
+        components=("stt", "llm", "tts"),
         look="otel-voicebot report --section components",
     ),
     "handoff_time": Timed(
@@ -192,7 +197,10 @@ INDICATORS: Final[Mapping[str, Indicator]] = {
         look="otel-voicebot report --section intents",
     ),
     "wer": Counted(
-        bad="of words were recognised wrongly", metrics=(semconv.WER_ERROR_COUNT, semconv.WER_WORD_COUNT), of="_total"
+        bad="of words were recognised wrongly",
+        metrics=(semconv.WER_ERROR_COUNT, semconv.WER_WORD_COUNT),
+        of="_total",
+        beyond_one=True,  # words may be inserted
     ),
 }
 """By the name that stands in the file."""

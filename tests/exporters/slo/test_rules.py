@@ -110,6 +110,10 @@ NEVER = {
         {"rules": [rule(above=0.1, where={"component": "sst"})]},
         "component 'sst' never occurs, so that it could never fire; there are stt",
     ),
+    "a component without a first chunk": (
+        {"rules": [rule(indicator="first_chunk", within_s=1, above=0.1, where={"component": "cache"})]},
+        "component 'cache' never occurs, so that it could never fire; there are stt, llm, tts",
+    ),
     "no usual alert": (
         {"period": "3650d", "slos": [objective(objective=0.05)]},
         "no usual alert could ever fire",
@@ -124,6 +128,11 @@ def test_an_alert_that_can_never_fire_is_refused_with_the_reason(compiled: Compi
     with pytest.raises(UsageError) as caught:
         compiled(**told)
     assert reason in str(caught.value)
+
+
+def test_more_words_may_be_wrong_than_there_are(compiled: Compile) -> None:
+    """Inserted words count, so that a word error rate above 1 is a threshold like any other."""
+    assert "> 1.2" in compiled(rules=[rule(indicator="wer", above=1.2)]).alerts[0].expr
 
 
 def test_a_target_beyond_the_histogram_is_refused(compiled: Compile) -> None:
@@ -158,6 +167,7 @@ WRONG = {
     "a threshold of silence": ({"rules": [rule(indicator="silence", above=0.1)]}, "silence takes no threshold"),
     "calls of a count": ({"rules": [rule(more_than=3, minimum_calls=5)]}, "what counts things itself needs none"),
     "a name twice": ({"slos": [objective()], "rules": [rule(name="gap", above=0.1)]}, "'gap' names two things"),
+    "labels of targets": ({"rules": [rule(indicator="targets", where={"bot": "x"})]}, "where is not for targets"),
     "no outcomes": (
         {"slos": [{"name": "calls", "indicator": "calls", "objective": 0.9}]},
         "the indicator calls needs it",

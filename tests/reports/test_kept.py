@@ -27,7 +27,7 @@ HALF = Selection(since=DAY + timedelta(hours=6), until=DAY + timedelta(hours=18)
 
 
 def tables(engine: Engine) -> dict[str, list[dict[str, Any]]]:
-    """What a report is made of; sums of seconds to twelve digits, as they depend on the order of rows."""
+    """What a report is made of; sums of seconds to ten digits, as they depend on the order of rows."""
     found = {name: engine.table(name).to_pylist() for name in SECTIONS}
     return {
         name: [{key: _rounded(value) for key, value in row.items()} for row in rows] for name, rows in found.items()
@@ -35,7 +35,7 @@ def tables(engine: Engine) -> dict[str, list[dict[str, Any]]]:
 
 
 def _rounded(value: object) -> object:
-    return float(f"{value:.12g}") if isinstance(value, float) else value
+    return float(f"{value:.10g}") if isinstance(value, float) else value
 
 
 def both(data: Path, selection: Selection = ALL) -> tuple[int, dict[str, Any], dict[str, Any]]:

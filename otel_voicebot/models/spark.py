@@ -129,7 +129,7 @@ class SparkEngine:
         from pyspark.sql.pandas.types import to_arrow_schema  # noqa: PLC0415 - an extra
         from pyspark.sql.types import StructType  # noqa: PLC0415
 
-        kinds = StructType.fromDDL(", ".join(_spark_column(part) for part in declared.split(",")))
+        kinds: Any = StructType.fromDDL(", ".join(_spark_column(part) for part in declared.split(",")))
         told = [{name: row.get(name) for name in kinds.names} for row in rows]
         return self._spark.createDataFrame(pa.Table.from_pylist(told, to_arrow_schema(kinds, timezone="UTC")), kinds)
 

@@ -70,7 +70,7 @@ def start() -> "SparkSession":
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.shuffle.partitions": str(max(2, os.cpu_count() or 2)),
         "spark.sql.warehouse.dir": tempfile.gettempdir(),
-        # it breaks the plan of a recursion (Spark 4.1 to 4.3): the column that it drops is still asked for
+        # it breaks the plan of a recursion (seen on Spark 4.3): the column that it drops is still asked for
         "spark.sql.optimizer.excludedRules": "org.apache.spark.sql.catalyst.optimizer.RemoveRedundantAliases",
     }
     builder = SparkSession.builder.master("local[*]").appName("otel-voicebot")
@@ -122,8 +122,16 @@ class SparkEngine:
         flat = ", ".join(f"'{name}'" for name in FLAT)
         if spans.where(f"dialect NOT IN ({flat})").isEmpty():
             for name in _PLACED:
-                nothing = [_spark_column(part) for part in EMPTY[name].split(",")]
-                self._put(name, self._spark.createDataFrame([], ", ".join(nothing)))
+                self._put(name, self._local(EMPTY[name], []))
+
+    def _local(self, declared: str, rows: Sequence[Mapping[str, object]]) -> "DataFrame":
+        """A small table as part of the plans that read it: lists of Python would need worker processes."""
+        from pyspark.sql.pandas.types import to_arrow_schema  # noqa: PLC0415 - an extra
+        from pyspark.sql.types import StructType  # noqa: PLC0415
+
+        kinds: Any = StructType.fromDDL(", ".join(_spark_column(part) for part in declared.split(",")))
+        told = [{name: row.get(name) for name in kinds.names} for row in rows]
+        return self._spark.createDataFrame(pa.Table.from_pylist(told, to_arrow_schema(kinds, timezone="UTC")), kinds)
 
     def _frame(self, source: SparkSource, columns: Sequence[str]) -> "DataFrame":
         """The spans with these columns, ids as hex."""
@@ -162,9 +170,7 @@ class SparkEngine:
 
     def give(self, name: str, rows: Sequence[Mapping[str, object]]) -> None:
         """Fill one of the tables ``terms.GIVEN``, which are empty until then."""
-        kinds = [_spark_column(part) for part in GIVEN[name].split(",")]
-        values = [tuple(row.get(kind.split()[0]) for kind in kinds) for row in rows]
-        self._put(name, self._spark.createDataFrame(values, ", ".join(kinds)))
+        self._put(name, self._local(GIVEN[name], rows))
         for model in [model for model in self._there if model in MODELS and _reads(model, name)]:
             del self._there[model]
 

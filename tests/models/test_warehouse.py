@@ -128,8 +128,8 @@ def test_clickhouse_counts_what_duckdb_counts(clickhouse: Any, answers: dict[str
 @pytest.mark.timeout(600)
 def test_clickhouse_runs_one_query_over_the_spans(clickhouse: Any, answers: dict[str, dict[str, pa.Table]]) -> None:
     """A model with all that it is built on, as one query, runs there as printed, settings and all."""
-    text = render("components", "clickhouse", Asked(terms=Terms(as_of=AS_OF))).sql
-    assert differences(answers["all"]["components"], clickhouse.query(text, "ArrowTable")) == []
+    text = render("operations", "clickhouse", Asked(terms=Terms(as_of=AS_OF))).sql
+    assert differences(answers["all"]["operations"], clickhouse.query(text, "ArrowTable")) == []
 
 
 @pytest.mark.slow

@@ -22,6 +22,7 @@ __all__ = [
 ]
 
 Labels = Mapping[str, str]
+_FAILED: Final = "otel-voicebot report --section errors"
 
 
 class Pattern(str):
@@ -60,7 +61,7 @@ class Indicator:
     """What is bad, in words: ``of operations failed``."""
     metrics: tuple[Metric, ...]
     """What it is counted from; labels that all of them have may be asked for."""
-    look: str = "otel-voicebot report --section errors"
+    look: str = _FAILED
     """The command that shows more."""
     components: tuple[str, ...] = semconv.OPERATIONS
     """The components of which it is counted."""
@@ -140,9 +141,8 @@ def _of_operations(bad: str, labels: Labels) -> Counted:
     return Counted(bad=bad, metrics=(semconv.ERRORS, semconv.OPERATION_DURATION), of="_count", bad_labels=labels)
 
 
-def _of(metric: Metric, bad: str, labels: Labels, *, among: Labels | None = None, look: str = "") -> Counted:
-    told = {"look": look} if look else {}
-    return Counted(bad=bad, metrics=(metric,), of="_total", bad_labels=labels, all_labels=among or {}, **told)
+def _of(metric: Metric, bad: str, labels: Labels, *, among: Labels | None = None, look: str = _FAILED) -> Counted:
+    return Counted(bad=bad, metrics=(metric,), of="_total", bad_labels=labels, all_labels=among or {}, look=look)
 
 
 _SLOW: Final = "otel-voicebot slow"

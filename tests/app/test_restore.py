@@ -14,7 +14,15 @@ from otel_voicebot import semconv as s
 from otel_voicebot.store import snapshot
 from tests.app.served import Served
 
-_NOT_SUMMED = ("voicebot_requests", "voicebot_queue", "voicebot_sessions_active")
+_NOT_SUMMED = (
+    "voicebot_requests",
+    "voicebot_queue",
+    "voicebot_sessions_active",
+    "voicebot_kpis_",
+    "voicebot_fcr_",
+    "voicebot_speech_",
+    "voicebot_prices_",
+)
 
 
 @dataclass(frozen=True)

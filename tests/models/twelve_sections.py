@@ -12,10 +12,10 @@ from otel_voicebot.models import Engine
 from otel_voicebot.models.quotas import Moment, read_quotas
 from otel_voicebot.models.quotas import as_rows as quota_rows
 from otel_voicebot.models.targets import as_rows, cache_rows, read_targets
-from otel_voicebot.reports.sections import ON_REQUEST, section
-from tests.models.twelve import HERE, opened, recompute
+from otel_voicebot.reports.sections import ON_REQUEST
+from tests.models.twelve import AS_OF, HERE, opened, recompute
 
-__all__ = ["Key", "asked", "counted", "named", "of_models", "of_rows"]
+__all__ = ["KEYS", "Key", "cells_of", "counted", "of_models"]
 
 Key = tuple[str, str, str]
 
@@ -66,7 +66,7 @@ def plain(value: object) -> object:
     return value.isoformat() if isinstance(value, datetime) else value
 
 
-def of_rows(section: str, rows: Iterable[Mapping[str, Any]]) -> dict[Key, object]:
+def cells_of(section: str, rows: Iterable[Mapping[str, Any]]) -> dict[Key, object]:
     """The measures that are pencilled, of all rows that there are; a journey's is when it happened."""
     wanted = [key for key in recompute.expected_sections() if key[0] == section]
     names, measures = {key[1] for key in wanted}, sorted({key[2] for key in wanted})
@@ -89,25 +89,16 @@ def give(engine: Engine) -> None:
     engine.give("quotas", quota_rows(read_quotas(HERE / "quotas.json"), Moment(recompute.LIMITS_AT)))
 
 
-def asked(store: Path, name: str) -> list[dict[str, Any]]:
-    """Rows of one section; service levels are asked for when the quotas are."""
-    when = {"as_of": recompute.LIMITS_AT} if name == "sla" else {}
-    with opened(store, brief=False, **when) as engine:
-        give(engine)
-        if name == "errors":
-            rows: list[dict[str, Any]] = engine.table("errors").to_pylist()
-            return rows
-        return [dict(row) for row in section(name, engine).rows]
-
-
 def of_models(store: Path) -> dict[Key, object]:
-    """Cells of all sections that are pencilled."""
-    with opened(store, brief=False) as engine:
-        give(engine)
-        found: dict[Key, object] = {}
-        for name in KEYS.keys() - {"sla"}:
-            found |= of_rows(name, engine.table(ON_REQUEST[name].model if name in ON_REQUEST else name).to_pylist())
-    return found | of_rows("sla", asked(store, "sla"))
+    """Cells of all sections that are pencilled; service levels are asked for when quotas are."""
+    found: dict[Key, object] = {}
+    for as_of, names in ((AS_OF, KEYS.keys() - {"sla"}), (recompute.LIMITS_AT, {"sla"})):
+        with opened(store, brief=False, as_of=as_of) as engine:
+            give(engine)
+            for name in names:
+                model = ON_REQUEST[name].model if name in ON_REQUEST else name
+                found |= cells_of(name, engine.table(model).to_pylist())
+    return found
 
 
 def counted(cells: Mapping[Key, tuple[str, list[str]]]) -> dict[Key, Any]:

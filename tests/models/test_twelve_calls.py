@@ -16,7 +16,7 @@ from otel_voicebot.reports.scope import Scope
 from otel_voicebot.store import SpanStore
 from tests.models.calls import batch, span
 from tests.models.twelve import AS_OF, HERE, answers, moved, opened, recompute, tables, take_in
-from tests.models.twelve_sections import counted, of_models
+from tests.models.twelve_sections import KEYS, counted, of_models
 
 
 def as_float(text: str) -> float | None:
@@ -97,6 +97,7 @@ def test_every_kpi_of_a_report_is_pencilled_with_its_sessions(twelve: Path) -> N
 def test_the_models_sections_are_the_pencils(twelve: Path) -> None:
     """Money, limits, parts, speech, intents, and each call's journey: every row there is, cell by cell."""
     found, wanted = of_models(twelve), counted(recompute.expected_sections())
+    assert {section for section, _, _ in wanted} == KEYS.keys()
     assert {key: found.get(key) for key in wanted.keys() | found.keys() if found.get(key) != wanted.get(key)} == {}
 
 

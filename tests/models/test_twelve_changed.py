@@ -41,6 +41,16 @@ def with_text(key: str, text: str) -> Callable[[Span], object]:
     return change
 
 
+def with_turn(number: int) -> Callable[[Span], object]:
+    """It happened in another turn."""
+
+    def change(span: Span) -> None:
+        without("voicebot.turn.index")(span)
+        span["attributes"].append({"key": "voicebot.turn.index", "value": {"intValue": str(number)}})
+
+    return change
+
+
 def fails(span: Span) -> None:
     """It ended in an error that it doesn't name."""
     span["status"] = {"code": 2}
@@ -86,6 +96,26 @@ CHANGES: dict[str, tuple[Callable[[], list[str]], dict[Key, Any]]] = {
             ("drop_off", "balance", "of_intent"): "2/3",
             ("drop_off", "balance", "mean_turns"): "3/2",
             ("bots", "bank", "session_success_rate"): "6/10",
+        },
+    ),
+    # it is no success and no failure of what served it
+    "nobody knows what became of a call that an entry served": (
+        lambda: changed("s02", "voicebot.session", without("voicebot.session.outcome")),
+        {
+            ("cache_entries", "semantic greeting", "sessions"): "2",
+            ("cache_entries", "semantic greeting", "resolved_share"): "1",
+            ("intent_schemas", "v1", "resolved_share"): "1",
+            ("drop_off", "loan", "dropped"): "1",
+            ("outcomes", "unknown completed", "sessions"): "1",
+        },
+    ),
+    # the gap of s08's first turn, 1 s, goes: 2, 2.5 and 0.5 s are left
+    "a schema is used in a turn that the caller gave up": (
+        lambda: changed("s08", "voicebot.nlu", with_turn(2)),
+        {
+            ("intent_schemas", "v2", "abandoned_rate"): "1/4",
+            ("intent_schemas", "v2", "p50_s"): "2",
+            ("intent_schemas", "v2", "turns"): "4",
         },
     ),
     # s10's tool failed at 10:00; s07's four operations begin three minutes later, or five

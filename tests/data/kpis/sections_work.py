@@ -111,6 +111,34 @@ def errors(calls: list[Call]) -> dict[Key, Cell]:
     return {key: cell for row, of in rows for key, cell in cells("errors", row, names(of), errors=len(of)).items()}
 
 
+def components(calls: list[Call]) -> dict[Key, Cell]:
+    """Each part's time and failures, provider by provider and model by model."""
+    found: dict[Key, Cell] = {}
+    for row, of in groups(work(calls), lambda one: f"{one.component} {one.provider or '-'} {one.model or '-'}"):
+        times = [one.seconds for one in of]
+        found |= cells(
+            "components", row, names(of),
+            operations=len(of), errors=failures(of), mean_s=mean(times), max_s=max(times),
+            p50_s=percentile(times, P50), p95_s=percentile(times, P95), p99_s=percentile(times, P99),
+        )  # fmt: skip
+    return found
+
+
+def outcomes(calls: list[Call]) -> dict[Key, Cell]:
+    """How calls ended, and how long they were then."""
+    ends: dict[str, list[Call]] = {}
+    for call in calls:
+        ends.setdefault(f"{call.outcome} {call.root.get('voicebot.session.end_reason') or '-'}", []).append(call)
+    found: dict[Key, Cell] = {}
+    for row, of in ends.items():
+        found |= cells(
+            "outcomes", row, [call.name for call in of],
+            sessions=len(of), mean_duration_s=mean([call.seconds for call in of]),
+            mean_turns=mean([Fraction(len(call.named("turn"))) for call in of]),
+        )  # fmt: skip
+    return found
+
+
 def drop_off(calls: list[Call]) -> dict[Key, Cell]:
     """What those wanted last that came to no end of their own; the short ones didn't drop off."""
     last: dict[str, list[Call]] = {}
@@ -237,6 +265,8 @@ def recompute(calls: list[Call]) -> dict[Key, Cell]:
         intents,
         mos,
         errors,
+        components,
+        outcomes,
         drop_off,
         conversation,
         bots,

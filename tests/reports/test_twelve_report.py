@@ -6,17 +6,20 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
+from otel_voicebot.cli import main
 from otel_voicebot.cli.report import write_report
 from otel_voicebot.reports import report
 from otel_voicebot.reports.scope import Scope
 from tests.models.test_twelve_calls import pencilled, same
-from tests.models.twelve import AS_OF, PRICES, opened
+from tests.models.twelve import AS_OF, HERE, PRICES, opened, recompute
+from tests.models.twelve_sections import KEYS, Key, cells_of, counted
 
 FIELDS = ("value", "numerator", "denominator", "excluded", "provisional")
 Answers = dict[str, tuple[object, ...]]
@@ -114,3 +117,35 @@ def test_people_read_the_pencils_numbers(twelve: Path, tmp_path: Path, kind: str
             assert (number, value) == (None, None), name
         else:
             assert abs(number[0] - float(str(value))) <= number[1] * (1 + 1e-9), name
+
+
+FILES = {"prices": "prices.yaml", "targets": "targets.json", "quotas": "quotas.json"}
+LIMITED = {"sla", "quotas"}
+SERVICES_NOW = ("quota_share", "quota_state")
+"""A service's quota is that of the report's moment, the pencil's that of 8 March."""
+
+
+def of_document(section: str, rows: list[dict[str, Any]]) -> dict[Key, object]:
+    """The pencilled cells of a section of the JSON document; moments there are text."""
+    moments = {"concurrency": ("hour",), "load": ("minute",), "quotas": ("used_up_at",)}.get(section, ())
+    timed = [
+        row | {name: datetime.fromisoformat(row[name]) for name in moments if row[name] is not None} for row in rows
+    ]
+    return cells_of(section, timed)
+
+
+def test_the_command_tells_the_pencils_sections(twelve: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`report --json --section ...` with the files of prices, targets and quotas: each section that is pencilled."""
+    found: dict[Key, object] = {}
+    for as_of, names in ((AS_OF, KEYS.keys() - LIMITED), (recompute.LIMITS_AT, LIMITED)):
+        files = [f"--{name}={HERE / file}" for name, file in FILES.items()]
+        asked = [f"--section={name}" for name in sorted(names - {"components", "errors", "outcomes"})]
+        words = ["report", "--json", f"--data={twelve}", f"--as-of={as_of.isoformat()}", *files, *asked]
+        assert main(words) == 0
+        told = json.loads(capsys.readouterr().out)["sections"]
+        for name in names:
+            found |= of_document(name, told[name])
+    wanted = counted(recompute.expected_sections())
+    late = {key for key in wanted if key[0] == "services" and key[2] in SERVICES_NOW}
+    differs = {key for key in wanted.keys() | found.keys() if found.get(key) != wanted.get(key)} - late
+    assert {key: (found.get(key), wanted.get(key)) for key in differs} == {}

@@ -49,6 +49,18 @@ TURNS = """
   s12  1    2  4  4.5 11 | -   ?    -             openai/gpt-4o-mini 1000/100 100        -   -
 """
 
+# What a turn's work names. The entry stands on the lookup, the adapter on stt and nlu, the schema of intents on nlu.
+NAMED = """
+# call turn entry    adapter schema
+  s01  1    greeting lora-1  v1
+  s02  1    greeting lora-1  v1     # looked up and not found, or it was too old
+  s03  1    balance  -       v1
+  s05  1    -        lora-1  v2     # a lookup that names no entry
+  s08  1    -        -       v2
+  s10  1    -        lora-2  v2
+  s12  1    -        lora-2  v2
+"""
+
 # second after the call's start (86400: the next day), kind, what
 FACTS = """
 # call second kind     what
@@ -105,6 +117,12 @@ def attributes(given: dict[str, Value | None]) -> list[dict[str, Any]]:
     return [{"key": key, "value": value(what)} for key, what in given.items() if what is not None]
 
 
+def used(call: str, turn: str) -> list[str | None]:
+    """A row of NAMED: entry, adapter, schema."""
+    found = next((cells[2:] for cells in rows(NAMED) if cells[:2] == [call, turn]), ["-", "-", "-"])
+    return [None if one == "-" else one for one in found]
+
+
 class Call:
     """One call's spans."""
 
@@ -149,6 +167,7 @@ class Call:
         u1, u2, end = float(times[0]), float(times[1]), float(times[3])
         b1 = None if times[2] == "-" else float(times[2])
         at: dict[str, Value | None] = {"voicebot.turn.index": turn}
+        entry, adapter, schema = used(self.name, cells[1])
         marks = [self.event(u1, "voicebot.user.speech.start"), self.event(u2, "voicebot.user.speech.end")]
         if b1 is not None:
             marks += [self.event(b1, "voicebot.bot.speech.start"), self.event(end, "voicebot.bot.speech.end")]
@@ -160,16 +179,18 @@ class Call:
         errors, words = (None, None) if wer == "-" else map(int, wer.split("/"))
         heard: dict[str, Value | None] = {"gen_ai.provider.name": "deepgram", "gen_ai.request.model": "nova-3"}
         heard |= {"voicebot.audio.duration": u2 - u1, "voicebot.user.words": 5}
-        heard |= {"voicebot.wer.errors": errors, "voicebot.wer.words": words}
+        heard |= {"voicebot.wer.errors": errors, "voicebot.wer.words": words, "voicebot.adapter": adapter}
         self.span("voicebot.stt", u1, u2 + 0.1, {**at, **heard})
         if nlu != "-":
             sure = None if nlu == "?" else float(nlu.rstrip("!"))
             understood: dict[str, Value | None] = {"voicebot.intent.name": self.intent}
             understood |= {"voicebot.intent.confidence": sure, "voicebot.intent.fallback": nlu.endswith("!")}
+            understood |= {"voicebot.adapter": adapter, "voicebot.intent.schema": schema}
             self.span("voicebot.nlu", u2 + 0.1, u2 + 0.2, {**at, **understood})
         if cache != "-":
             name, found = cache.split(":")
             looked: dict[str, Value | None] = {"voicebot.cache.name": name, "voicebot.cache.hit": found == "hit"}
+            looked |= {"voicebot.cache.entry": entry}
             self.span("voicebot.cache", u2 + 0.2, u2 + 0.3, {**at, **looked})
         self.reply(at, (u2, b1), (model, tokens, characters), mos, agent)
 

@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import sections
+import work
+from figures import once, percentile
 from raw import Call, read
 
 HERE = Path(__file__).parent
 AS_OF = datetime.fromisoformat("2026-04-05T12:00:00+00:00")
+LIMITS_AT = sections.LIMITS_AT
 LOW_CONFIDENCE, HUMAN_USD = Fraction("0.7"), 5
 OPERATIONS = ("stt", "chat", "tts", "nlu", "rag", "execute_tool", "cache", "api")
-PER_SECOND, PER_CHARACTER, PER_MINUTE = Fraction("0.001"), Fraction("0.00001"), Fraction("0.01")
-PER_TOKEN = {"gpt-4o-mini": (Fraction(1, 10**6), Fraction(2, 10**6))}
-"""As in prices.yaml."""
 
 
 class Turn(NamedTuple):
@@ -63,18 +63,6 @@ def share(numerator: list[str], denominator: list[str], excluded: int, provision
     return Answer(
         above / below if below else None, above, below, excluded, provisional, once(numerator), once(denominator)
     )
-
-
-def once(names: Iterable[str]) -> list[str]:
-    """Each name once, in order."""
-    return sorted(set(names))
-
-
-def percentile(found: Sequence[Fraction], at: Fraction) -> Fraction:
-    """Linear interpolation between the nearest two."""
-    ordered, place = sorted(found), at * (len(found) - 1)
-    low = int(place)
-    return ordered[low] + (ordered[min(low + 1, len(ordered) - 1)] - ordered[low]) * (place - low)
 
 
 def product_limit(turns: Sequence[Turn], at: Fraction) -> Fraction | None:
@@ -237,26 +225,9 @@ def of_operations(calls: list[Call]) -> dict[str, Answer]:
     return found
 
 
-def prices(call: Call) -> list[Fraction | None]:
-    """What each thing that costs money cost; None where that is unknown."""
-    found: list[Fraction | None] = []
-    for span in call.spans:
-        if span.name == "voicebot.stt":
-            found.append(PER_SECOND * Fraction(span.get("voicebot.audio.duration")))
-        elif span.name == "voicebot.tts":
-            found.append(PER_CHARACTER * span.get("voicebot.tts.characters"))
-        elif span.name.startswith("chat "):
-            price, tokens = PER_TOKEN.get(span.get("gen_ai.request.model")), span.get("gen_ai.usage.input_tokens")
-            known = price is not None and tokens is not None
-            found.append(price[0] * tokens + price[1] * span.get("gen_ai.usage.output_tokens") if known else None)
-    if call.root.get("voicebot.channel") == "phone":
-        found.append(PER_MINUTE * call.seconds / 60)
-    return found
-
-
 def of_money(calls: list[Call]) -> dict[str, Answer]:
     """What it cost."""
-    paid = [(call.name, price) for call in calls for price in prices(call)]
+    paid = [(one.name, one.price) for one in work.paid(calls)]
     known = [(name, price) for name, price in paid if price is not None]
     total, left, payers = (
         sum((price for _, price in known), Fraction(0)),

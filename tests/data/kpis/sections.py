@@ -1,30 +1,23 @@
 """Sections of the report counted anew from the raw spans of the twelve calls. Standard library only.
 
-A cell is (section, row, measure) and has a value, as text, and the sessions that it is of. Quotas and budgets of
-services aren't among them: no span tells one.
+A cell is (section, row, measure) and has a value, as text, and the sessions that it is of. Of money, limits and
+work tell the scripts ``sections_*.py`` beside this one.
 """
 
 from collections.abc import Iterable
 from fractions import Fraction
 
+import sections_limits
+import sections_money
+import sections_work
+from figures import Cell, Key, number, seconds
 from raw import Call, Span
 
-__all__ = ["Cell", "Key", "number", "recompute"]
+__all__ = ["LIMITS_AT", "Cell", "Key", "number", "recompute"]
 
 DEAD_AIR_S = 3
-Key = tuple[str, str, str]
-Cell = tuple[str, list[str]]
-
-
-def number(value: Fraction | int) -> str:
-    """A whole number or a fraction, as a person writes it."""
-    exact = Fraction(value)
-    return str(exact.numerator) if exact.denominator == 1 else f"{exact.numerator}/{exact.denominator}"
-
-
-def seconds(nano: int) -> Fraction:
-    """Exactly."""
-    return Fraction(nano, 10**9)
+LIMITS_AT = sections_limits.MOMENT
+"""When quotas and service levels are asked about."""
 
 
 def marks(span: Span) -> dict[str, int]:
@@ -158,4 +151,5 @@ def journey(calls: list[Call]) -> dict[Key, Cell]:
 def recompute(calls: list[Call]) -> dict[Key, Cell]:
     """Every cell."""
     parts = (speech, concurrency, workflows, compliance, journey)
-    return {key: cell for part in parts for key, cell in part(calls).items()}
+    others = (sections_money.recompute, sections_limits.recompute, sections_work.recompute)
+    return {key: cell for part in (*parts, *others) for key, cell in part(calls).items()}

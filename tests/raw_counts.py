@@ -405,9 +405,8 @@ def operation_samples(into: Samples, operations: list[Span]) -> None:
     for one in operations:
         labels, served = _labels(one, "bot component provider model"), _labels(one, "bot provider model")
         seconds = one["duration_ns"] / 1e9 if one["duration_ns"] is not None else None
-        into.observe(
-            "voicebot_operation_duration_seconds", COMPONENT_EDGES, seconds, **labels, operation=one["operation"]
-        )
+        done = None if one["component"] == "cache" else one["operation"]
+        into.observe("voicebot_operation_duration_seconds", COMPONENT_EDGES, seconds, **labels, operation=done)
         first = one["time_to_first_chunk_s"]
         into.observe("voicebot_operation_time_to_first_chunk_seconds", COMPONENT_EDGES, first, **labels)
         into.observe("voicebot_mos", MOS_EDGES, one["mos"], **served, kind=one["mos_kind"])

@@ -192,7 +192,8 @@ class Service:
         if not address or self._web is None:
             return None
         settings = self.settings
-        basis = Basis(settings.short_session_s, settings.human_interaction_usd, settings.prices, settings.targets)
+        files = (settings.prices, settings.targets, settings.quotas)
+        basis = Basis(settings.short_session_s, settings.human_interaction_usd, *files)
         made = self._web(self._store.data, address, self._security, self.metrics, self._intake, basis)
         return self._start(made, address)
 

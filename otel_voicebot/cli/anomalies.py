@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from otel_voicebot.cli import output as out
-from otel_voicebot.cli.asking import ask, finish
+from otel_voicebot.cli.asking import ask, finish, prices_of
 from otel_voicebot.cli.options import (
     Bot,
     Channel,
@@ -19,6 +19,7 @@ from otel_voicebot.cli.options import (
     Intent,
     Json,
     Output,
+    PriceFile,
     Question,
     Since,
     Until,
@@ -58,15 +59,7 @@ def anomalies(
     history: Annotated[
         str, typer.Option("--history", metavar="TIME", help="How long the past is that bins are compared with.")
     ] = "7d",
-    prices: Annotated[
-        Path | None,
-        typer.Option(
-            "--prices",
-            metavar="FILE",
-            help="What speech, lines and models of your own cost (YAML or JSON). Default: $OTEL_VOICEBOT_PRICES.",
-            show_default=False,
-        ),
-    ] = None,
+    prices: PriceFile = None,
     chart: Annotated[
         Path | None, typer.Option("--chart", metavar="FILE", help="Also draw them, as a PNG.", show_default=False)
     ] = None,
@@ -129,16 +122,13 @@ def _past(text: str, now: datetime) -> timedelta:
 
 
 def _found(question: Question, now: datetime, rule: "Rule", prices: Path | None) -> "Found":
-    from otel_voicebot.models.price_file import read_prices  # noqa: PLC0415 - not for --help
-    from otel_voicebot.models.pricing import Prices  # noqa: PLC0415
-    from otel_voicebot.reports.anomalies import of  # noqa: PLC0415
+    from otel_voicebot.reports.anomalies import of  # noqa: PLC0415 - not for --help
 
     since = question.selection(now).since
     if since is not None:  # what is judged is compared with what was before it
         first = max(since.timestamp() - rule.history_s, 0)
         question = replace(question, since=datetime.fromtimestamp(first, UTC).isoformat())
-    priced = prices or question.settings().prices
-    listing = Prices(None if priced is None else read_prices(priced))
+    listing = prices_of(question, prices)
     return ask(question, now, lambda opened: of(opened, rule, listing, since), cut=False)
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from otel_voicebot.reports.source import Opened
     from otel_voicebot.settings import Settings
 
-__all__ = ["ask", "exchanges", "finish", "listed", "nothing", "terms_of"]
+__all__ = ["ask", "exchanges", "finish", "nothing", "prices_of", "terms_of"]
 
 Answer = TypeVar("Answer")
 
@@ -53,7 +53,7 @@ def terms_of(settings: "Settings", now: datetime) -> "Terms":
     )
 
 
-def listed(question: Question, prices: Path | None) -> "Prices":
+def prices_of(question: Question, prices: Path | None) -> "Prices":
     """The prices of ``--prices``, or of the setting, beside those that are known anyway.
 
     Raises:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from otel_voicebot.cli import output as out
-from otel_voicebot.cli.asking import ask, finish, listed, nothing
+from otel_voicebot.cli.asking import ask, finish, nothing, prices_of
 from otel_voicebot.cli.options import (
     AsOf,
     Bot,
@@ -60,7 +60,7 @@ def export(
     question = Question(data, since, until, bot, channel, variant, environment, intent, as_of=as_of)
     from otel_voicebot.reports import export as writing  # noqa: PLC0415 - not for --help
 
-    listing = listed(question, prices)
+    listing = prices_of(question, prices)
 
     def write(opened: "Opened") -> "Scope":
         told = "" if table == "spans" else f"; {listing.give(opened.engine)}"

@@ -48,7 +48,7 @@ def compile_(
     from otel_voicebot.exporters import slo  # noqa: PLC0415 - not for --help
     from otel_voicebot.models.targets import DEFAULTS, read_targets  # noqa: PLC0415
 
-    chosen = targets or Question(None, None, None, None, None, None, None).settings().targets
+    chosen = targets or Question().settings().targets
     limits = DEFAULTS if chosen is None else read_targets(chosen)
     compiled = slo.compile_objectives(slo.read_objectives(objectives), limits)
     rules = slo.rules_file(compiled)

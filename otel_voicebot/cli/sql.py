@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from otel_voicebot.cli import output as out
+from otel_voicebot.cli.asking import terms_of
 from otel_voicebot.cli.options import Bot, Channel, Environment, Json, Output, Question, Since, Until, Variant, moment
 from otel_voicebot.errors import UsageError
 
@@ -45,8 +46,7 @@ def sql(
 
     The warehouse has the store's history as one table of spans; the query's head names what else it reads.
     """
-    from otel_voicebot.models import Terms  # noqa: PLC0415 - not for --help
-    from otel_voicebot.models.warehouse import Asked, render  # noqa: PLC0415
+    from otel_voicebot.models.warehouse import Asked, render  # noqa: PLC0415 - not for --help
     from otel_voicebot.reports.warehouse import document, headed, listed, listing  # noqa: PLC0415
 
     if list_:
@@ -59,12 +59,7 @@ def sql(
         raise UsageError("which model? `otel-voicebot sql --list` names them")
     now = datetime.now(UTC)
     question = Question(None, since, until, bot, channel, variant, environment)
-    limits = question.settings()
-    terms = Terms(
-        as_of=moment(as_of, now, "--as-of") or now,
-        short_session_s=limits.short_session_s,
-        human_interaction_usd=limits.human_interaction_usd,
-    )
+    terms = terms_of(question.settings(), moment(as_of, now, "--as-of") or now)
     selection = question.selection(now)
     if only and selection.where()[0]:
         raise UsageError("--only prints a model over tables: select sessions where you make those, without --only")

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from otel_voicebot.errors import NoDataError
 from otel_voicebot.models import Selection, Terms
-from otel_voicebot.models.groups import GROUPINGS
 from otel_voicebot.models.price_file import read_prices
 from otel_voicebot.models.pricing import Prices, preload
 from otel_voicebot.models.quotas import Moment, read_quotas
@@ -23,7 +22,7 @@ from otel_voicebot.reports.sections import ON_REQUEST, section
 from otel_voicebot.reports.shares import shares
 from otel_voicebot.reports.source import Opened, Opener
 
-__all__ = ["GROUPINGS", "Wanted", "against", "answer"]
+__all__ = ["Wanted", "against", "answer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +31,7 @@ class Wanted:
 
     Attributes:
         sections: names of ``report.SECTIONS``; those on request are computed.
-        group_by: names of ``GROUPINGS``: KPIs by group, too.
+        group_by: names of ``models.groups.GROUPINGS``: KPIs by group, too.
         change: KPIs with what they were in the period before, which the selection has to begin.
         pictures: what charts show.
         prices: a price file.

@@ -8,17 +8,16 @@ allows styles written in the page; scripts only by their digests, and nothing is
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Final, Literal
+from typing import Final
 
 from otel_voicebot.reports import pages
 from otel_voicebot.reports.grid import Grid, as_html
-from otel_voicebot.reports.kpis import Kpi
-from otel_voicebot.reports.measures import MEASURES
+from otel_voicebot.reports.kpis import Kpi, effect
 from otel_voicebot.reports.plots import charts
 from otel_voicebot.reports.report import Report, document, head
 from otel_voicebot.reports.values import quantity, shown
 
-__all__ = ["CARDS", "effect", "render"]
+__all__ = ["CARDS", "render"]
 
 CARDS: Final = {
     "sessions": "calls",
@@ -35,25 +34,6 @@ CARDS: Final = {
     "cost_usd": "cost, USD",
 }
 """The KPIs that stand on cards, and what they are called there."""
-_BAD: Final[dict[str, Literal["up", "down"]]] = {
-    **dict.fromkeys(("fcr_1d", "fcr_7d", "fcr_30d", "strict_containment_24h", "automation_rate"), "down"),
-    **dict.fromkeys(("session_success_rate", "completion_rate", "mos"), "down"),
-    **dict.fromkeys(("wait_km_p50_s", "wait_km_p95_s", "wait_km_p99_s"), "up"),
-    **dict.fromkeys(("cost_per_session_usd", "cost_per_resolved_usd", "cost_per_talk_minute_usd"), "up"),
-}
-"""Which direction is worse, of those that ``compare`` doesn't have."""
-
-
-def effect(kpi: Kpi) -> Literal["better", "worse", "same", ""]:
-    """What a KPI's change means; empty where neither direction is better, or one of both values is missing."""
-    if kpi.change is None:
-        return ""
-    bad = MEASURES[kpi.name].bad if kpi.name in MEASURES else _BAD.get(kpi.name)
-    if not kpi.change:
-        return "same"
-    if bad is None:
-        return ""
-    return "worse" if (kpi.change > 0) == (bad == "up") else "better"
 
 
 def render(report: Report, grids: Sequence[Grid]) -> str:
@@ -88,7 +68,7 @@ def _card(kpi: Kpi, title: str, report: Report) -> dict[str, object]:
         "note": kpi.note or _partial(kpi, report),
         "compared": report.before is not None,
         "change": kpi.shown_change if kpi.change is not None else "",
-        "effect": effect(kpi),
+        "effect": effect(kpi) or "",
         "arrow": "" if not kpi.change else "▲" if kpi.change > 0 else "▼",
     }
 

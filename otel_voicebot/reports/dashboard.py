@@ -1,18 +1,17 @@
 """What an executive asks of a period: KPIs of the report, each beside the period before."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
 from otel_voicebot.reports import kpis
 from otel_voicebot.reports.grid import Column, Grid
 from otel_voicebot.reports.kpis import Kpi
-from otel_voicebot.reports.measures import MEASURES
 from otel_voicebot.reports.observed import remark
 from otel_voicebot.reports.report import Before, Report
 from otel_voicebot.reports.values import instant, plain, quantity
 
-__all__ = ["EXECUTIVE", "document", "executive", "grid", "head", "verdict"]
+__all__ = ["EXECUTIVE", "document", "executive", "grid", "head"]
 
 EXECUTIVE: Final = (
     *("sessions", "containment", "automation_rate", "fcr_7d", "session_success_rate", "completion_rate"),
@@ -21,28 +20,11 @@ EXECUTIVE: Final = (
 )
 """The KPIs, in their order."""
 
-_UP: Final = ("automation_rate", "fcr_7d", "session_success_rate", "completion_rate", "cost_savings_usd")
-_DOWN: Final = ("cost_per_session_usd", "cost_per_resolved_usd")
-_GOOD: Final[Mapping[str, int]] = {
-    **{name: 1 if one.bad == "down" else -1 for name, one in MEASURES.items() if one.bad},
-    **dict.fromkeys(_UP, 1),
-    **dict.fromkeys(_DOWN, -1),
-}
-"""Which direction of a KPI is better; neither where it isn't there: more calls aren't better, nor are shorter ones."""
-
 
 def executive(found: Report) -> Report:
     """The report with the KPIs of ``EXECUTIVE`` only."""
     by_name = {kpi.name: kpi for kpi in found.kpis}
     return replace(found, kpis=tuple(by_name[name] for name in EXECUTIVE))
-
-
-def verdict(kpi: Kpi) -> str | None:
-    """Whether a change is ``better`` or ``worse``; ``same`` where there is none; None where neither can be said."""
-    if kpi.change is None or kpi.name not in _GOOD:
-        return None
-    direction = kpi.change * _GOOD[kpi.name]
-    return "same" if not direction else "better" if direction > 0 else "worse"
 
 
 def head(found: Report) -> list[str]:
@@ -60,7 +42,9 @@ def _counted(before: Before) -> str:
 
 def grid(found: Report) -> Grid:
     """One KPI a row. It fits 80 columns: remarks stand below."""
-    rows = tuple({**kpis.row(kpi, against=True), "verdict": verdict(kpi), "_short": _short(kpi)} for kpi in found.kpis)
+    rows = tuple(
+        {**kpis.row(kpi, against=True), "verdict": kpis.effect(kpi), "_short": _short(kpi)} for kpi in found.kpis
+    )
     return Grid("dashboard", "Business dashboard", _COLUMNS, rows, notes=(*_remarks(found.kpis), found.prices or ""))
 
 
@@ -101,6 +85,6 @@ def document(found: Report) -> dict[str, object]:
             "until": plain(before.period.until),
             "sessions": before.sessions,
         },
-        "kpis": {kpi.name: {**kpis.told(kpi), **kpis.changed(kpi), "verdict": verdict(kpi)} for kpi in found.kpis},
+        "kpis": {kpi.name: {**kpis.told(kpi), **kpis.changed(kpi), "verdict": kpis.effect(kpi)} for kpi in found.kpis},
         "notes": {"prices": [found.prices]},
     }

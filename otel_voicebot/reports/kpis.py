@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from otel_voicebot.reports import censored
 from otel_voicebot.reports.grid import Column, Grid
+from otel_voicebot.reports.measures import BAD
 from otel_voicebot.reports.tables import Tables
 from otel_voicebot.reports.values import plain, quantity
 
-__all__ = ["Kpi", "changed", "computed", "grid", "row", "told"]
+__all__ = ["Kpi", "changed", "computed", "effect", "grid", "row", "told"]
 
 Row = Mapping[str, object]
 
@@ -94,6 +95,15 @@ def changed(kpi: Kpi) -> dict[str, object]:
         "previous": None if before is None else {key: plain(getattr(before, key)) for key in keys},
         "change": {"absolute": plain(kpi.change), "relative": plain(kpi.relative)},
     }
+
+
+def effect(kpi: Kpi) -> Literal["better", "worse", "same"] | None:
+    """What a KPI's change means; None where neither direction is better, or one of both values is missing."""
+    if kpi.change is None or kpi.name not in BAD:
+        return None
+    if not kpi.change:
+        return "same"
+    return "worse" if (kpi.change > 0) == (BAD[kpi.name] == "up") else "better"
 
 
 def row(kpi: Kpi, *, against: bool = False) -> dict[str, object]:

@@ -1,9 +1,10 @@
-"""The KPIs that groups of calls are compared by: which direction is bad, and how each is made of calls."""
+"""Which direction of each KPI is bad; the KPIs that groups of calls are compared by, and how each is made of calls."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-__all__ = ["MEASURES", "PRIMARY", "Measure"]
+__all__ = ["BAD", "MEASURES", "PRIMARY", "Measure"]
 
 _NO_GAP: Final = "no answer, or no speech marks"
 _NOT_ELIGIBLE: Final = "short, or planned handoff"
@@ -62,6 +63,15 @@ MEASURES: Final = {
     )
 }
 """By name, in the order in which they are told. Another one is three columns in ``per_call.sql`` and a line here."""
+
+BAD: Final[Mapping[str, Literal["up", "down"]]] = {
+    **{measure.name: measure.bad for measure in MEASURES.values() if measure.bad is not None},
+    **dict.fromkeys(("strict_containment_24h", "automation_rate", "session_success_rate", "completion_rate"), "down"),
+    **dict.fromkeys(("mos", "cost_savings_usd"), "down"),
+    **dict.fromkeys(("wait_km_p50_s", "wait_km_p95_s", "wait_km_p99_s"), "up"),
+    **dict.fromkeys(("cost_per_session_usd", "cost_per_resolved_usd", "cost_per_talk_minute_usd"), "up"),
+}
+"""Which direction is worse, by KPI; one that isn't there has none: more calls aren't better, nor are shorter ones."""
 
 PRIMARY: Final = "response_gap_mean_s"
 """What decides unless told otherwise: p95 needs more than twice the calls to show the same relative difference, and the

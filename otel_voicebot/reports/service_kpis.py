@@ -1,7 +1,7 @@
 """The KPIs that a service's counters tell, under the names and by the definitions of the report.
 
 Percentiles come from histograms, so they are as exact as their buckets; everything else equals the report of the same
-calls. KPIs that need single calls (first call resolution, containment) can't be told from counters.
+calls. KPIs that need single calls, such as first call resolution, can't be told from counters.
 """
 
 from collections.abc import Callable, Mapping
@@ -126,6 +126,11 @@ def _cached(name: str, samples: Samples) -> Kpi:
     )
 
 
+def _contained(name: str, samples: Samples) -> Kpi:
+    top, bottom = samples.total(s.ELIGIBLE, contained="true"), samples.total(s.ELIGIBLE)
+    return _ratio(name, top, bottom, "no eligible session")
+
+
 def _unsure(name: str, samples: Samples) -> Kpi:
     low = samples.total(s.CLASSIFICATIONS, result="low_confidence")
     sure = samples.total(s.CLASSIFICATIONS, result="confident")
@@ -150,6 +155,7 @@ _MADE: Final[dict[str, Callable[[str, Samples], Kpi]]] = {
     "wer": _wer,
     "mos": _mos,
     "aht_s": _aht,
+    "containment": _contained,
     "csat_share": _csat_share,
     "csat_mean": _csat_mean,
     "nps": _nps,

@@ -25,6 +25,7 @@ class Basis:
     human_interaction_usd: float = 5.0
     prices: Path | None = None
     targets: Path | None = None
+    quotas: Path | None = None
 
 
 class Snapshots:
@@ -32,7 +33,7 @@ class Snapshots:
 
     Args:
         data: the directory.
-        basis: limits, prices and targets.
+        basis: limits, prices, targets and quotas.
         timeout_s: seconds that one report may take.
         clock: seconds that only grow.
     """
@@ -55,7 +56,7 @@ class Snapshots:
 
         Raises:
             NoDataError, UnreadableDataError: as ``source.ask``.
-            UsageError: the price or targets file is wrong.
+            UsageError: the price, targets or quotas file is wrong.
             TooSlowError: it took longer than it may, or ``stop`` was called.
         """
         basis, end = self._basis, self._clock() + self._timeout_s
@@ -67,7 +68,7 @@ class Snapshots:
                 human_interaction_usd=basis.human_interaction_usd,
                 as_of=selection.as_of or now,
             ),
-            Wanted(sections=(asked,) if asked else (), prices=basis.prices, targets=basis.targets),
+            Wanted((asked,) if asked else (), prices=basis.prices, targets=basis.targets, quotas=basis.quotas),
             lambda: self._stopped.is_set() or self._clock() > end,
         )
 

@@ -23,7 +23,7 @@ __all__ = ["Opened", "Opener", "ask", "ask_about", "names", "scope_of"]
 Answer = TypeVar("Answer")
 
 Opener = Callable[[Snapshot, Selection, Terms], AbstractContextManager[Any]]
-"""Makes an engine over a source: ``reports.spark.opened``."""
+"""Makes an engine over a source: such as ``models.spark.SparkEngine``."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 

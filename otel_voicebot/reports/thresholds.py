@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from otel_voicebot.errors import UsageError
 from otel_voicebot.reports.kpis import Kpi
-from otel_voicebot.reports.measures import MEASURES
+from otel_voicebot.reports.measures import BAD, MEASURES
 from otel_voicebot.reports.observed import Observed, spelled
 from otel_voicebot.reports.values import duration, plain, quantity
 from otel_voicebot.semconv import OPERATIONS
@@ -42,18 +42,18 @@ class Watched:
 
 
 _DAY: Final = 86_400.0
+_NOT_COMPARED: Final = ("strict_containment_24h", "automation_rate", "session_success_rate", "completion_rate")
 _SHARES: Final[dict[str, Bad]] = {
     **{one.name: one.bad for one in MEASURES.values() if one.bad and one.share and one.quantile is None},
-    **dict.fromkeys(("fcr_1d", "fcr_7d", "fcr_30d", "strict_containment_24h", "automation_rate"), "down"),
-    **dict.fromkeys(("session_success_rate", "completion_rate"), "down"),
+    **{name: BAD[name] for name in _NOT_COMPARED},
 }
 WATCHED: Final[Mapping[str, Watched]] = {
     "latency": Watched("response_gap_{q}_s", "up", 0.0, _DAY),
     **{f"{name}_latency": Watched("{q}_s", "up", 0.0, _DAY, component=name) for name in OPERATIONS},
     **{name: Watched(name, bad) for name, bad in _SHARES.items()},
-    "mos": Watched("mos", "down", 1.0, 5.0),
-    "csat": Watched("csat_mean", "down", 1.0, 5.0),
-    "nps": Watched("nps", "down", -100.0, 100.0),
+    "mos": Watched("mos", BAD["mos"], 1.0, 5.0),
+    "csat": Watched("csat_mean", BAD["csat_mean"], 1.0, 5.0),
+    "nps": Watched("nps", BAD["nps"], -100.0, 100.0),
 }
 """By the name that ``--metric`` takes. ``latency`` is the caller's whole wait: the response gap."""
 

@@ -208,6 +208,9 @@ def test_numbers_are_those_of_the_report(served: Served, tmp_path: Path, run: Ru
             assert live[name]["value"] == pytest.approx(exact[name]["value"], rel=1e-12), name
         for name in ("response_gap_p50_s", "response_gap_p95_s"):
             assert live[name]["value"] == pytest.approx(exact[name]["value"], abs=0.2), name
+        words = ("--metric", "containment", "--threshold", "1%", "--min-count", "1", "--json")
+        seen = json.loads(run("threshold-alert", *words, *asked, *only).stdout)
+        assert (seen["value"], seen["observations"]) == tuple(exact["containment"][k] for k in ("value", "denominator"))
     assert live["fcr_7d"] == {
         **dict.fromkeys(("value", "numerator", "denominator", "excluded", "exclusion")),
         "unit": "1",

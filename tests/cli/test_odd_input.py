@@ -54,6 +54,7 @@ ASKED = {
     "retain": Asked(("--older-than", "36500d"), empty=0, foreign=0),
     "verify": Asked(empty=0, foreign=1),
     "schema": Asked(reads=False),
+    "sql": Asked(("kpis",), reads=False),
     "slo compile": Asked((str(Path(__file__).parents[2] / "deploy" / "slo.yaml"),), reads=False),
     "orchestrator-log": Asked(),
     "monitor-session": Asked(),
@@ -65,7 +66,7 @@ TOO_LITTLE = ("logs", "anomalies")
 """Two calls without logs are not enough for these."""
 READING = [name for name, asked in ASKED.items() if asked.reads]
 TIMES = {"--since", "--until", "--as-of", "--against"}
-NAMES = {"--section", "--kpi", "--primary", "--metric", "--by", "--model", "--group-by"}
+NAMES = {"--section", "--kpi", "--primary", "--metric", "--by", "--model", "--group-by", "--dialect"}
 """Options that name one of ours, whatever their type; those of a choice are found by it."""
 WRITTEN = {"--data", "--output", "--charts", "--chart", "--tests", "--alertmanager"}
 """Files and directories that a command makes."""
@@ -81,6 +82,11 @@ def options(name: str) -> Iterator[tuple[str, Any]]:
     for parameter in command.params:
         if parameter.param_type_name == "option":
             yield max(parameter.opts, key=len), parameter
+
+
+def of(name: str, data: Path) -> tuple[str, ...]:
+    """The data directory, for a command that takes one."""
+    return ("--data", str(data)) if "--data" in dict(options(name)) else ()
 
 
 def kind_of(parameter: Any) -> str:
@@ -157,8 +163,7 @@ def test_what_is_asked_sensibly_is_answered(run: Run, data: Path, name: str) -> 
 def test_a_bad_date(run: Run, data: Path, name: str, option: str) -> None:
     """It is named with its option, and what a time looks like is said; with data and without."""
     for text in ("someday", "2026-02-30", "12:00", "7 fortnights"):
-        words = [word for word in ASKED[name].words if word != "--nothing"]
-        done = run(*name.split(), *words, option, text, "--data", str(data))
+        done = run(*name.split(), *ASKED[name].words, option, text, *of(name, data))
         said = one_sentence(done, 2)
         assert text in said
         assert "write" in said
@@ -172,10 +177,7 @@ def test_an_unknown_name(run: Run, data: Path, name: str, option: str) -> None:
     """A KPI, section, metric or format that there is none of: it is named, and so is what there is."""
     if (name, option) in FREE:
         pytest.skip("the user's own words")
-    done = run(*name.split(), *ASKED[name].words, option, "mystery", "--data", str(data))
-    if "No such option" in done.stderr:  # it has no --data
-        done = run(*name.split(), *ASKED[name].words, option, "mystery")
-    said = one_sentence(done, 2)
+    said = one_sentence(run(*name.split(), *ASKED[name].words, option, "mystery", *of(name, data)), 2)
     assert "mystery" in said
     assert len(said) > len("otel-voicebot: mystery") + 20
 
@@ -197,8 +199,8 @@ def test_a_file_that_is_not_there(run: Run, data: Path, name: str, option: str) 
     more = ("--tls-key", "nowhere.pem") if option == "--tls-cert" else ()
     more = ("--tls-cert", "nowhere.pem") if option == "--tls-key" else more
     more = ("--tls-cert", "nowhere.pem", "--tls-key", "nowhere.pem") if option == "--tls-client-ca" else more
-    words = (*(("--data", str(data)) if "--data" in dict(options(name)) else ()), *more)
-    assert "nowhere" in one_sentence(run(*name.split(), *ASKED[name].words, option, "nowhere.pem", *words), 2)
+    done = run(*name.split(), *ASKED[name].words, option, "nowhere.pem", *of(name, data), *more)
+    assert "nowhere" in one_sentence(done, 2)
 
 
 @pytest.mark.parametrize("name", [name for name, _ in cli.VERBS])

@@ -175,6 +175,13 @@ def test_the_head_says_what_was_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("-- kpis for clickhouse: executed in the tests\n")
 
 
+def test_limits_are_those_of_the_settings(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that was silent for as long as the settings say isn't under way, in a warehouse as in a report."""
+    monkeypatch.setenv("OTEL_VOICEBOT_SESSION_IDLE_TIMEOUT", "77")
+    assert main(["sql", "active_sessions"]) == 0
+    assert "CAST(77.0 AS DOUBLE) * INTERVAL '1' SECOND" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

@@ -16,8 +16,11 @@ from otel_voicebot.errors import CannotStartError, NoDataError
 from otel_voicebot.models import Selection, Terms
 from otel_voicebot.reports import board, drawings
 from otel_voicebot.reports.answer import Wanted, answer
+from otel_voicebot.reports.kpis import Kpi, effect
+from otel_voicebot.reports.measures import BAD, MEASURES
 from otel_voicebot.reports.plots import charts
 from otel_voicebot.reports.report import Report, document, grids
+from tests.app.served import until
 from tests.cli.conftest import call, commit
 from tests.models.twelve import AS_OF, HERE
 from tests.reports.browser import opened
@@ -88,7 +91,7 @@ def test_light_dark_and_narrow(found: Report, tmp_path: Path) -> None:
         assert light == "rgb(31, 122, 82)"
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         page.emulate_media(color_scheme="dark")
-        page.wait_for_function(f"{fill} !== '{light}'")
+        until(lambda: bool(page.evaluate(fill) != light))  # the page's policy forbids wait_for_function to ask twice
         assert page.evaluate(fill) == "rgb(79, 185, 138)"
         assert trouble == []
 
@@ -205,3 +208,26 @@ def test_a_directory_that_cannot_be_written(found: Report, tmp_path: Path) -> No
     (tmp_path / "file").write_text("")
     with pytest.raises(CannotStartError, match="can't write the charts into"):
         drawings.draw(found, tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after", "told"),
+    [
+        ("containment", 0.5, 0.6, "better"),
+        ("escalation_rate", 0.5, 0.6, "worse"),
+        ("cost_savings_usd", 5.0, 4.0, "worse"),
+        ("mos", 4.0, 4.0, "same"),
+        ("sessions", 5, 9, None),
+        ("sessions", 5, 5, None),
+        ("containment", None, 0.6, None),
+    ],
+)
+def test_a_change_is_better_or_worse(name: str, before: float | None, after: float, told: str | None) -> None:
+    """By the one table of directions; without a direction, or a value before, nothing is said."""
+    old, new = (Kpi(name, value, "1", None, None, None, None, None) for value in (before, after))
+    assert effect(replace(new, previous=old)) == told
+
+
+def test_each_direction_is_of_a_kpi_of_the_report(found: Report) -> None:
+    """Or of what ``compare`` has beside it: a name with a typing mistake would say nothing for ever."""
+    assert set(BAD) <= {kpi.name for kpi in found.kpis} | set(MEASURES)

@@ -204,6 +204,18 @@ def test_a_report_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
     assert Snapshots(data).report(Selection(), now).value("sessions") == 12
 
 
+def test_quotas_are_the_services_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quota of its file is in the sections about quotas, as in `report --section quotas`."""
+    quotas = tmp_path / "quotas.yaml"
+    quotas.write_text("quotas:\n  - {service: openai, period: day, tokens: 2000000}\n")
+    data = take_in(tmp_path, tables.lines())
+    monkeypatch.setenv("OTEL_VOICEBOT_QUOTAS", str(quotas))
+    with Served(data) as service:
+        status, found = get(service.where["web"], "/api/v1/kpis", section="quotas")
+    assert status == 200
+    assert [(row["service"], row["period"]) for row in found["sections"]["quotas"]] == [("openai", "day")]
+
+
 def test_the_log_records_of_a_session(served: Served) -> None:
     """Those of that session alone, at least that severe, the last ones; a wrong severity or limit is named."""
     exporter = OTLPLogExporter(endpoint=f"http://{served.where['http']}/v1/logs")

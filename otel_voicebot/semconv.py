@@ -345,8 +345,8 @@ OPERATION_DURATION: Final = _metric(
     "histogram",
     "s",
     f"{_OPERATION_LABELS} operation",
-    "Start to end of an operation, by what was done (chat, a tool's, an API's name; not of caches); of nested spans of one "
-    "component the outermost counts.",
+    "Start to end of an operation, by what was done (chat, a tool's, an API's name; not of caches); of nested spans of "
+    "one component the outermost counts.",
     COMPONENT_BUCKETS,
 )
 TIME_TO_FIRST: Final = _metric(

@@ -52,6 +52,7 @@ UNMOVED = {
     **dict.fromkeys((s.SELF_LOGS_RECEIVED, s.SELF_LOGS_COMMITTED), "only a service takes logs"),
     **dict.fromkeys((s.SELF_LOGS_FORWARDED, s.SELF_LOGS_DROPPED), "only a service takes logs"),
     s.SELF_QUESTIONS: "only a service has a web port",
+    **dict.fromkeys(s.STORED_KPIS, "only a service computes from what is stored"),
     s.SELF_MERGED: "an hour is merged after its end",
     s.SELF_REMOVED: "nothing is old",
     s.SELF_QUEUE: "a depth, 0 when all is worked off",

@@ -117,14 +117,18 @@ def serve(
     # thread only, and a signal that the kernel gives to another one would not wake it. Before NumPy is imported, whose
     # threads would take the signal, and the process would end with it.
     stops = {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, stops)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, stops)
     from otel_voicebot.app.service import Service  # noqa: PLC0415 - not for --help
     from otel_voicebot.web import WebServer  # noqa: PLC0415 - the same
 
     _share_memory()
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    service = Service(settings, WebServer)
-    service.start()
+    try:
+        service = Service(settings, WebServer)
+        service.start()
+    except BaseException:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)  # or what the caller starts next can't be stopped
+        raise
     _collect_rarely()
     try:
         where = service.addresses

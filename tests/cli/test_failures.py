@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -224,6 +225,14 @@ def test_every_verb_explains_itself(run: Run, verb: str) -> None:
     done = run(*verb.split(), "--help")
     assert done.returncode == 0
     assert done.stdout.startswith(f"Usage: otel-voicebot {verb} ")
+
+
+def test_a_service_that_did_not_start_leaves_signals_as_they_were(tmp_path: Path) -> None:
+    """Blocked they would be for every program that is started afterwards, too."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    wrong = ["serve", "--data", str(tmp_path), "--tls-cert", "nowhere.pem", "--tls-key", "nowhere.pem"]
+    assert cli.main(wrong) == 2
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
 
 
 def test_no_words(run: Run) -> None:

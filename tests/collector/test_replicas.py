@@ -25,8 +25,12 @@ from tests.collector.conftest import MakeCollector
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]  # the Collector may have to be built first
 
 SPANS = 6_000
-OWN = tuple(prometheus_name(metric) for name, metric in vars(s).items() if name.startswith("SELF_"))
-"""The service's own counters: requests and commits differ by how spans were batched on their way."""
+OWN = (
+    *(prometheus_name(metric) for name, metric in vars(s).items() if name.startswith("SELF_")),
+    prometheus_name(s.PRICES_DATE),
+    prometheus_name(s.KPIS_COMPUTED),
+)
+"""What is said of the service, not of calls: how spans were batched on their way, how old its prices and KPIs are."""
 
 Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
 

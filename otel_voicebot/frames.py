@@ -30,11 +30,12 @@ if TYPE_CHECKING:
     from otel_voicebot.models import Selection, Terms
     from otel_voicebot.reports.answer import Wanted
     from otel_voicebot.reports.compare import Plan
+    from otel_voicebot.reports.detector import Rule
     from otel_voicebot.reports.report import Report
     from otel_voicebot.reports.scope import Scope
     from otel_voicebot.reports.slow import Choice
 
-__all__ = ["Where", "compare", "kpis", "section", "sessions", "slow", "spans", "trace", "turns", "why"]
+__all__ = ["Where", "anomalies", "compare", "kpis", "section", "sessions", "slow", "spans", "trace", "turns", "why"]
 
 
 class Where(TypedDict, total=False):
@@ -155,16 +156,13 @@ def slow(data: Path | str | None = None, *, choice: "Choice | None" = None, **wh
     return _frame(found.turns, found.scope)
 
 
-def trace(
-    name: str, data: Path | str | None = None, *, turn: int | None = None, as_of: datetime | None = None
-) -> "pd.DataFrame":
+def trace(name: str, data: Path | str | None = None, *, turn: int | None = None) -> "pd.DataFrame":
     """One call, or one turn of it, as its spans: what ``trace`` draws.
 
     Args:
         name: a session or trace id, the beginning of one, or one and ``/TURN``.
         data: the data directory; None: that of the settings.
         turn: only this turn.
-        as_of: the moment (aware) that the answer is of; None: now.
 
     Returns:
         One row a span, parent before child, by start: ``depth``, then the columns of ``spans`` (``tables.md``):
@@ -172,7 +170,7 @@ def trace(
     """
     from otel_voicebot.reports.named import trace_of  # noqa: PLC0415 - not at import
 
-    found = trace_of(name, _directory(data), as_of or datetime.now(UTC), turn)
+    found = trace_of(name, _directory(data), datetime.now(UTC), turn)
     return _frame([{"depth": bar.depth, **bar.row} for bar in found.bars], found.scope)
 
 
@@ -236,8 +234,7 @@ def why(
     from otel_voicebot.reports.why import answered, compute  # noqa: PLC0415
 
     directory, selection, terms, _ = _question(data, where)
-    since, until = (None if end is None else end.isoformat() for end in (selection.since, selection.until))
-    this, before = pair(since, until, against, terms.as_of)
+    this, before = pair(selection.since, selection.until, against, terms.as_of)
     read = []
     for one in (before, this):
         chosen = replace(selection, since=one.since, until=one.until)
@@ -247,6 +244,40 @@ def why(
         read.append((turns, scope))
     (old, old_scope), (new, new_scope) = read
     return _frame(changes.table(compute(old, new, (old_scope, new_scope), seed)).rows, new_scope)
+
+
+def anomalies(
+    data: Path | str | None = None,
+    *,
+    rule: "Rule | None" = None,
+    prices: Path | str | None = None,
+    **where: Unpack[Where],
+) -> "pd.DataFrame":
+    """What was slower, failed more or cost more than usual, and when: what ``anomalies`` prints.
+
+    Args:
+        data: the data directory; None: that of the settings.
+        rule: what counts, and how long the past is that is compared with (``reports.detector.Rule``); None: as the
+            command line.
+        prices: a price file; None: that of the settings.
+        **where: which calls are judged; those before ``since`` are what they are compared with.
+
+    Returns:
+        One row an incident, with the columns of ``anomalies --csv``; none where nothing stood out. ``usual`` and
+        ``observed`` in the row's ``unit``, ``change`` a share.
+    """
+    from otel_voicebot.models.price_file import read_prices  # noqa: PLC0415 - not at import
+    from otel_voicebot.models.pricing import Prices  # noqa: PLC0415
+    from otel_voicebot.reports.anomalies import find  # noqa: PLC0415
+    from otel_voicebot.reports.incidents import frame  # noqa: PLC0415
+
+    directory, selection, terms, known = _question(data, where)
+    listed = _path(prices) or known.prices
+    listing = Prices(None if listed is None else read_prices(listed))
+    found = find(directory, selection, rule, listing, terms.as_of)
+    table = frame(found)
+    table.attrs = _asked(found.scope)
+    return table
 
 
 def spans(data: Path | str | None = None, **where: Unpack[Where]) -> "pd.DataFrame":
@@ -286,51 +317,29 @@ def _table(name: str, data: Path | str | None, where: Where) -> "pd.DataFrame":
 
 
 def _report(data: Path | str | None, wanted: "Wanted", where: Where) -> "Report":
-    from dataclasses import replace  # noqa: PLC0415 - not at import
-
-    from otel_voicebot.reports.answer import answer  # noqa: PLC0415
+    from otel_voicebot.reports.answer import answer  # noqa: PLC0415 - not at import
     from otel_voicebot.reports.scope import nothing  # noqa: PLC0415
 
     directory, selection, terms, known = _question(data, where)
-    wanted = replace(wanted, prices=wanted.prices or known.prices, targets=wanted.targets or known.targets)
-    wanted = replace(wanted, quotas=wanted.quotas or known.quotas)
-    found = answer(directory, selection, terms, wanted)
+    found = answer(directory, selection, terms, wanted.filled(known))
     if not found.value("sessions"):
         raise nothing(found.scope, "sessions")
     return found
 
 
 def _question(data: Path | str | None, where: Where) -> "tuple[Path, Selection, Terms, settings.Settings]":
-    from otel_voicebot.models import Selection, Terms  # noqa: PLC0415 - not at import
+    from otel_voicebot.models import FILTERS, Selection  # noqa: PLC0415 - not at import
+    from otel_voicebot.reports.periods import window  # noqa: PLC0415
 
     if unknown := where.keys() - Where.__annotations__.keys():
         msg = f"{sorted(unknown)[0]!r} selects nothing: choose {', '.join(Where.__annotations__)}"
         raise UsageError(msg)
     known = settings.load(**({} if data is None else {"data": Path(data)}))
-    today = datetime.now(UTC)
-    as_of = _moment(where.get("as_of"), today, "as_of")
-    if as_of is not None and as_of > today:
-        raise UsageError(f"as_of {as_of} lies in the future: nobody knows yet what will have happened by then")
-    now = as_of or today
-    since, until = (_moment(where.get(end), now, end) for end in ("since", "until"))
-    if since and until and since >= until:
-        raise UsageError(f"the window is empty: since {since} is not before until {until}")
-    labels: dict[str, Any] = {name: where.get(name) for name in ("bot", "channel", "variant", "environment", "intent")}
-    terms = Terms(
-        as_of=now,
-        short_session_s=known.short_session_s,
-        human_interaction_usd=known.human_interaction_usd,
-        idle_timeout_s=known.session_idle_timeout,
-    )
-    return known.data, Selection(since, until, **labels, as_of=as_of), terms, known
-
-
-def _moment(value: object, now: datetime, name: str) -> datetime | None:
-    from otel_voicebot.reports.periods import moment  # noqa: PLC0415 - not at import
-
-    if isinstance(value, datetime):
-        return value if value.tzinfo else value.replace(tzinfo=UTC)
-    return moment(None if value is None else str(value), now, name)
+    now = datetime.now(UTC)
+    period, as_of = window(where.get("since"), where.get("until"), where.get("as_of"), now, str)
+    labels: dict[str, Any] = {name: where.get(name) for name in FILTERS}
+    terms = known.terms(as_of or now)
+    return known.data, Selection(period.since, period.until, **labels, as_of=as_of), terms, known
 
 
 def _path(value: Path | str | None) -> Path | None:

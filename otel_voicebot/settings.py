@@ -5,13 +5,17 @@ setting and the value.
 """
 
 import re
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from otel_voicebot.errors import UsageError
+
+if TYPE_CHECKING:
+    from otel_voicebot.models import Terms
 
 __all__ = ["Settings", "load"]
 
@@ -171,6 +175,17 @@ class Settings(BaseSettings):
 
     human_interaction_usd: float = Field(default=5.0, ge=0, allow_inf_nan=False)
     """What it costs when a human takes a call, USD: what `cost_savings_usd` counts for each that the bot kept."""
+
+    def terms(self, as_of: datetime) -> "Terms":
+        """What KPIs depend on beside spans and prices, for an answer as of this moment (aware)."""
+        from otel_voicebot.models import Terms  # noqa: PLC0415 - settings are read without an engine
+
+        return Terms(
+            as_of=as_of,
+            short_session_s=self.short_session_s,
+            human_interaction_usd=self.human_interaction_usd,
+            idle_timeout_s=self.session_idle_timeout,
+        )
 
     @field_validator("keep_attributes", "dialects", mode="before")
     @classmethod

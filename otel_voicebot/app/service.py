@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol
@@ -32,6 +33,7 @@ from otel_voicebot.receivers.grpc import GrpcReceiver
 from otel_voicebot.receivers.http import HttpReceiver
 from otel_voicebot.receivers.limits import Limits
 from otel_voicebot.receivers.security import Security
+from otel_voicebot.reports.answer import Wanted
 from otel_voicebot.reports.snapshot import Basis
 from otel_voicebot.selfmetrics import SelfMetrics
 from otel_voicebot.settings import Settings
@@ -192,8 +194,7 @@ class Service:
         if not address or self._web is None:
             return None
         settings = self.settings
-        files = (settings.prices, settings.targets, settings.quotas)
-        basis = Basis(settings.short_session_s, settings.human_interaction_usd, *files)
+        basis = Basis(settings.terms(datetime.now(UTC)), Wanted().filled(settings))
         made = self._web(self._store.data, address, self._security, self.metrics, self._intake, basis)
         return self._start(made, address)
 

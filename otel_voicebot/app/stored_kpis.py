@@ -16,10 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from otel_voicebot import semconv as s
-from otel_voicebot.errors import NoDataError
+from otel_voicebot.errors import NoDataError, TooSlowError
 from otel_voicebot.live import Aggregator
 from otel_voicebot.live.aggregate import Series
-from otel_voicebot.models import Selection, Terms
+from otel_voicebot.models import Selection
 from otel_voicebot.reports.source import Opened, ask
 from otel_voicebot.selfmetrics import SelfMetrics
 from otel_voicebot.settings import Settings
@@ -50,11 +50,8 @@ class StoredKpis:
     """
 
     def __init__(self, settings: Settings, metrics: SelfMetrics, clock: Callable[[], float] = time.time) -> None:
-        self._data = settings.data
         self._interval_s = settings.kpi_interval
-        self._terms = Terms(
-            short_session_s=settings.short_session_s, human_interaction_usd=settings.human_interaction_usd
-        )
+        self._settings = settings
         self._metrics = metrics
         self._clock = clock
         self._found: Read = {}
@@ -96,12 +93,24 @@ class StoredKpis:
             found = into.read()
             self._found = {metric.name: found[metric.name] for metric in s.STORED_KPIS if metric.name in found}
             self._metrics.recovered("kpis")
+        except TooSlowError as error:
+            if not self._stopping.is_set():  # else it was given up for that
+                self._metrics.contained("kpis", error)
         except Exception as error:  # noqa: BLE001 - the service goes on, and the next round tries again
             self._metrics.contained("kpis", error)
 
     def _ask(self, now: datetime, past: timedelta, compute: Callable[[Opened], None]) -> None:
+        terms, stopping = self._settings.terms(now), self._stopping.is_set
         with contextlib.suppress(NoDataError):
-            ask(self._data, Selection(since=now - past), now, compute, cut=False, terms=self._terms)
+            ask(
+                self._settings.data,
+                Selection(since=now - past),
+                now,
+                compute,
+                cut=False,
+                terms=terms,
+                given_up=stopping,
+            )
 
 
 def _issues(into: Aggregator, opened: Opened) -> None:

@@ -1,6 +1,5 @@
 """``otel-voicebot anomalies``."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from otel_voicebot.cli import output as out
-from otel_voicebot.cli.asking import ask, finish, prices_of
+from otel_voicebot.cli.asking import finish, prices_of
 from otel_voicebot.cli.options import (
+    AsOf,
     Bot,
     Channel,
     Csv,
@@ -25,13 +25,11 @@ from otel_voicebot.cli.options import (
     Until,
     Variant,
     chosen_format,
-    moment,
 )
 from otel_voicebot.errors import UsageError
 
 if TYPE_CHECKING:
     from otel_voicebot.reports.anomalies import Found
-    from otel_voicebot.reports.detector import Rule
 
 __all__ = ["anomalies"]
 
@@ -71,6 +69,7 @@ def anomalies(
     variant: Variant = None,
     environment: Environment = None,
     intent: Intent = None,
+    as_of: AsOf = None,
     format_: Format = None,
     json: Json = False,
     csv: Csv = False,
@@ -83,16 +82,17 @@ def anomalies(
     when there are anomalies, with 0 when there are none.
     """
     kind = chosen_format(format_, "table", json=json, csv=csv)
-    question = Question(data, since, until, bot, channel, variant, environment, intent)
+    question = Question(data, since, until, bot, channel, variant, environment, intent, as_of)
     now = datetime.now(UTC)
-    from otel_voicebot.reports.detector import Rule  # noqa: PLC0415 - not for --help
+    from otel_voicebot.reports.anomalies import find  # noqa: PLC0415 - not for --help
+    from otel_voicebot.reports.detector import Rule  # noqa: PLC0415
 
     if not 0 < alpha < 1:
         msg = f"--alpha {alpha:g} is no chance: write a number between 0 and 1, such as 0.01"
         raise UsageError(msg)
     past = _past(history, now)
     rule = Rule(alpha, min_change / 100, min_error_points / 100, min_calls, history_s=int(past.total_seconds()))
-    found = _found(question, now, rule, prices)
+    found = find(question.settings().data, question.selection(now), rule, prices_of(question, prices), now)
     _write(found, kind, output)
     if chart is not None:
         _draw(found, chart)
@@ -114,22 +114,13 @@ def _past(text: str, now: datetime) -> timedelta:
     Raises:
         UsageError: it can't be read, or is shorter than an hour.
     """
+    from otel_voicebot.reports.periods import moment  # noqa: PLC0415 - not for --help
+
     start = moment(text, now, "--history")
     if start is None or now - start < timedelta(hours=1):
         msg = f"--history {text!r} is too short: write 7d, 24h, an hour at least"
         raise UsageError(msg)
     return now - start
-
-
-def _found(question: Question, now: datetime, rule: "Rule", prices: Path | None) -> "Found":
-    from otel_voicebot.reports.anomalies import of  # noqa: PLC0415 - not for --help
-
-    since = question.selection(now).since
-    if since is not None:  # what is judged is compared with what was before it
-        first = max(since.timestamp() - rule.history_s, 0)
-        question = replace(question, since=datetime.fromtimestamp(first, UTC).isoformat())
-    listing = prices_of(question, prices)
-    return ask(question, now, lambda opened: of(opened, rule, listing, since), cut=False)
 
 
 def _write(found: "Found", kind: str, output: Output) -> None:

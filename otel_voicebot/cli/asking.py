@@ -11,14 +11,12 @@ from otel_voicebot.errors import NoDataError, UnreadableDataError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from otel_voicebot.models import Terms
     from otel_voicebot.models.pricing import Prices
     from otel_voicebot.reports.exchanges import Exchanges
     from otel_voicebot.reports.scope import Scope
     from otel_voicebot.reports.source import Opened
-    from otel_voicebot.settings import Settings
 
-__all__ = ["ask", "exchanges", "finish", "nothing", "prices_of", "terms_of"]
+__all__ = ["ask", "exchanges", "finish", "nothing", "prices_of"]
 
 Answer = TypeVar("Answer")
 
@@ -37,20 +35,8 @@ def ask(
     from otel_voicebot.reports import source  # noqa: PLC0415 - not for --help
 
     asked = question.settings()
-    terms = terms_of(asked, now) if kpis else None
+    terms = asked.terms(now) if kpis else None
     return source.ask(asked.data, question.selection(now), now, compute, brief=brief, cut=cut, terms=terms, kept=kept)
-
-
-def terms_of(settings: "Settings", now: datetime) -> "Terms":
-    """What KPIs depend on beside spans and prices, as the settings say."""
-    from otel_voicebot.models import Terms  # noqa: PLC0415 - not for --help
-
-    return Terms(
-        as_of=now,
-        short_session_s=settings.short_session_s,
-        human_interaction_usd=settings.human_interaction_usd,
-        idle_timeout_s=settings.session_idle_timeout,
-    )
 
 
 def prices_of(question: Question, prices: Path | None) -> "Prices":

@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from otel_voicebot.cli import output as out
-from otel_voicebot.cli.asking import finish, nothing, terms_of
+from otel_voicebot.cli.asking import finish, nothing
 from otel_voicebot.cli.options import (
+    AsOf,
     Bot,
     Channel,
     Csv,
@@ -39,6 +40,7 @@ def business_dashboard(
     variant: Variant = None,
     environment: Environment = None,
     intent: Intent = None,
+    as_of: AsOf = None,
     prices: PriceFile = None,
     format_: Format = None,
     json: Json = False,
@@ -51,15 +53,15 @@ def business_dashboard(
     30 days. A change may be chance: `otel-voicebot compare` tells.
     """
     kind = chosen_format(format_, "table", json=json, csv=csv)
-    question = Question(data, since, until, bot, channel, variant, environment, intent)
+    question = Question(data, since, until, bot, channel, variant, environment, intent, as_of)
     now, settings = datetime.now(UTC), question.settings()
     from otel_voicebot.reports.answer import against  # noqa: PLC0415 - not for --help
     from otel_voicebot.reports.dashboard import document, executive, grid, head  # noqa: PLC0415
 
-    chosen = question.selection(now)
+    chosen, then = question.selection(now), question.base(now)
     if chosen.since is None:
-        chosen = replace(chosen, since=(chosen.until or now) - timedelta(days=_DAYS))
-    found = against(settings.data, chosen, terms_of(settings, now), prices or settings.prices)
+        chosen = replace(chosen, since=(chosen.until or then) - timedelta(days=_DAYS))
+    found = against(settings.data, chosen, settings.terms(then), prices or settings.prices)
     if not found.value("sessions"):
         raise nothing(found.scope, "sessions")
     found = executive(found)

@@ -174,16 +174,16 @@ def source_of(question: Question, url: str | None, window_s: float | None, inter
         raise UsageError("--window says of when; leave --since and --until out")
     if url is None:
         return Directory(question, window_s)
-    from otel_voicebot.reports.scrape import address  # noqa: PLC0415 - not for --help
+    from otel_voicebot.models import FILTERS  # noqa: PLC0415 - not for --help
+    from otel_voicebot.reports.scrape import address  # noqa: PLC0415
 
     if question.data is not None:
         raise UsageError("name a directory with --data or a service with --url, not both")
-    if question.since or question.until:
+    if question.since or question.until or question.as_of:
         raise UsageError("a service doesn't know what was when: use --window, or ask the data directory (--data)")
     if window_s is not None and interval is not None and window_s > MOST_STEPS * interval:
         raise UsageError(f"--window {window_s:g} s is more than {MOST_STEPS} times --interval {interval:g} s")
-    names = ("bot", "channel", "variant", "environment", "intent")
-    only = {name: value for name in names if (value := getattr(question, name)) is not None}
+    only = {name: value for name in FILTERS if (value := getattr(question, name)) is not None}
     return Service(address(url, "--url"), only, window_s)
 
 

@@ -7,8 +7,7 @@ import typer
 
 from otel_voicebot.cli import output as out
 from otel_voicebot.cli.asking import finish, nothing
-from otel_voicebot.cli.options import Csv, Data, Json, Output, Question, chosen_format, moment
-from otel_voicebot.errors import UsageError
+from otel_voicebot.cli.options import Csv, Data, Json, Output, Question, chosen_format
 
 __all__ = ["logs"]
 
@@ -49,14 +48,12 @@ def logs(
     """
     kind = chosen_format(format_, "table", json=json, csv=csv)
     now = datetime.now(UTC)
-    first, last = moment(since, now, "--since"), moment(until, now, "--until")
-    if first and last and first >= last:
-        msg = f"the window is empty: --since {since} is not before --until {until}"
-        raise UsageError(msg)
+    question = Question(data, since, until)
+    period = question.period(now)
     from otel_voicebot.reports import export  # noqa: PLC0415 - not for --help
     from otel_voicebot.reports.logs import Wanted, compute, document, grid, head  # noqa: PLC0415
 
-    found = compute(Question(data).settings().data, Wanted(session, trace, severity, first, last, limit), now)
+    found = compute(question.settings().data, Wanted(session, trace, severity, period.since, period.until, limit), now)
     if not found.found:
         raise nothing(found.scope, "log records")
     if kind == "json":

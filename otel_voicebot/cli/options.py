@@ -11,6 +11,7 @@ from otel_voicebot.errors import UsageError
 
 if TYPE_CHECKING:
     from otel_voicebot.models import Selection
+    from otel_voicebot.reports.periods import Period
     from otel_voicebot.settings import Settings
 
 __all__ = [
@@ -30,7 +31,7 @@ __all__ = [
     "Until",
     "Variant",
     "chosen_format",
-    "moment",
+    "option",
 ]
 
 Data = Annotated[
@@ -85,17 +86,6 @@ PriceFile = Annotated[
 ]
 
 
-def moment(text: str | None, now: datetime, option: str) -> datetime | None:
-    """A time that a user wrote, in UTC: ISO 8601, or how long ago (``90s``, ``15m``, ``24h``, ``7d``, ``2w``).
-
-    Raises:
-        UsageError: it is neither.
-    """
-    from otel_voicebot.reports import periods  # noqa: PLC0415 - not for --help
-
-    return periods.moment(text, now, option)
-
-
 @dataclass(frozen=True, slots=True)
 class Question:
     """Which data, and which sessions of it: the options of every verb that reads."""
@@ -120,17 +110,17 @@ class Question:
 
         return load(**({"data": self.data} if self.data is not None else {}), **overrides)
 
+    def period(self, now: datetime) -> "Period":
+        """The window that is asked about; raises as ``selection``."""
+        return self._window(now)[0]
+
     def base(self, now: datetime) -> datetime:
         """The moment that the answer is as of, from which ``7d`` counts back.
 
         Raises:
-            UsageError: it can't be read, or lies in the future.
+            UsageError: it can't be read, or lies in the future; or the window is wrong.
         """
-        as_of = moment(self.as_of, now, "--as-of")
-        if as_of is not None and as_of > now:
-            msg = f"--as-of {self.as_of} lies in the future: nobody knows yet what will have happened by then"
-            raise UsageError(msg)
-        return as_of or now
+        return self._window(now)[1] or now
 
     def selection(self, now: datetime) -> "Selection":
         """Which sessions are meant. Where it is asked as of a moment, ``7d`` is a week before that moment.
@@ -140,14 +130,19 @@ class Question:
         """
         from otel_voicebot.models import Selection  # noqa: PLC0415 - not for --help
 
-        as_of = self.base(now) if self.as_of is not None else None
-        now = as_of or now
-        since, until = moment(self.since, now, "--since"), moment(self.until, now, "--until")
-        if since and until and since >= until:
-            msg = f"the window is empty: --since {self.since} is not before --until {self.until}"
-            raise UsageError(msg)
+        period, as_of = self._window(now)
         labels = (self.bot, self.channel, self.variant, self.environment, self.intent)
-        return Selection(since, until, *labels, as_of=as_of)
+        return Selection(period.since, period.until, *labels, as_of=as_of)
+
+    def _window(self, now: datetime) -> "tuple[Period, datetime | None]":
+        from otel_voicebot.reports.periods import window  # noqa: PLC0415 - not for --help
+
+        return window(self.since, self.until, self.as_of, now, option)
+
+
+def option(name: str) -> str:
+    """What the command line calls the parameter of this name: ``--as-of`` for ``as_of``."""
+    return f"--{name.replace('_', '-')}"
 
 
 def chosen_format(named: str | None, default: str, **short: bool) -> str:

@@ -9,6 +9,7 @@ from otel_voicebot.cli import output as out
 from otel_voicebot.cli.asking import finish, nothing
 from otel_voicebot.cli.live import Url, Window, look_once, seconds_of, source_of
 from otel_voicebot.cli.options import (
+    AsOf,
     Bot,
     Channel,
     Csv,
@@ -53,6 +54,7 @@ def orchestrator_log(
     variant: Variant = None,
     environment: Environment = None,
     intent: Intent = None,
+    as_of: AsOf = None,
     format_: Format = None,
     json: Json = False,
     csv: Csv = False,
@@ -64,7 +66,7 @@ def orchestrator_log(
     those of a running service.
     """
     kind = chosen_format(format_, "table", json=json, csv=csv)
-    question = Question(data, since, until, bot, channel, variant, environment, intent)
+    question = Question(data, since, until, bot, channel, variant, environment, intent, as_of)
     found = look_once(source_of(question, url, seconds_of(window)))
     if not found.service and not found.kpi("sessions").value:
         raise nothing(found.scope, "sessions")

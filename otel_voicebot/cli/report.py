@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 import typer
 
 from otel_voicebot.cli import output as out
-from otel_voicebot.cli.asking import finish, nothing, terms_of
+from otel_voicebot.cli.asking import finish, nothing
 from otel_voicebot.cli.options import (
     AsOf,
     Bot,
@@ -149,12 +149,12 @@ def report(
         group_by=group_by or (),
         change=change,
         pictures=kind == "html" or charts is not None,
-        prices=prices or settings.prices,
-        targets=targets or settings.targets,
-        quotas=quotas or settings.quotas,
+        prices=prices,
+        targets=targets,
+        quotas=quotas,
         on=_spark() if engine == "spark" else None,
     )
-    found = answer(settings.data, question.selection(now), terms_of(settings, question.base(now)), wanted)
+    found = answer(settings.data, question.selection(now), settings.terms(question.base(now)), wanted.filled(settings))
     if not found.value("sessions"):
         raise nothing(found.scope, "sessions")
     if charts is not None:

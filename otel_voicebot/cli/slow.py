@@ -8,6 +8,7 @@ import typer
 from otel_voicebot.cli import output as out
 from otel_voicebot.cli.asking import exchanges, finish, nothing
 from otel_voicebot.cli.options import (
+    AsOf,
     Bot,
     Channel,
     Csv,
@@ -75,6 +76,7 @@ def slow(
     variant: Variant = None,
     environment: Environment = None,
     intent: Intent = None,
+    as_of: AsOf = None,
     format_: Format = None,
     json: Json = False,
     csv: Csv = False,
@@ -86,7 +88,7 @@ def slow(
     turn that was given up before the bot answered counts with the wait until then. `otel-voicebot trace` shows one.
     """
     kind = chosen_format(format_, "table", json=json, csv=csv)
-    question = Question(data, since, until, bot, channel, variant, environment, intent)
+    question = Question(data, since, until, bot, channel, variant, environment, intent, as_of)
     from otel_voicebot.reports.slow import Choice, compute, document, grids, head  # noqa: PLC0415 - not for --help
 
     if component is not None and component not in (known := (*SEGMENTS, *_SERVICES)):

@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 
 from otel_voicebot.cli import output as out
-from otel_voicebot.cli.asking import terms_of
-from otel_voicebot.cli.options import Bot, Channel, Environment, Json, Output, Question, Since, Until, Variant, moment
+from otel_voicebot.cli.options import Bot, Channel, Environment, Intent, Json, Output, Question, Since, Until, Variant
 from otel_voicebot.errors import UsageError
 
 __all__ = ["sql"]
@@ -30,7 +29,10 @@ def sql(
     as_of: Annotated[
         str | None,
         typer.Option(
-            "--as-of", metavar="WHEN", help="The moment that windows end at. Default: now.", show_default=False
+            "--as-of",
+            metavar="WHEN",
+            help="The moment that windows end at, and from which 7d counts back. Default: now.",
+            show_default=False,
         ),
     ] = None,
     since: Since = None,
@@ -39,6 +41,7 @@ def sql(
     channel: Channel = None,
     variant: Variant = None,
     environment: Environment = None,
+    intent: Intent = None,
     json: Json = False,
     output: Output = None,
 ) -> int:
@@ -58,9 +61,8 @@ def sql(
     if model is None:
         raise UsageError("which model? `otel-voicebot sql --list` names them")
     now = datetime.now(UTC)
-    question = Question(None, since, until, bot, channel, variant, environment)
-    terms = terms_of(question.settings(), moment(as_of, now, "--as-of") or now)
-    selection = question.selection(now)
+    question = Question(None, since, until, bot, channel, variant, environment, intent, as_of)
+    terms, selection = question.settings().terms(question.base(now)), question.selection(now)
     if only and selection.where()[0]:
         raise UsageError("--only prints a model over tables: select sessions where you make those, without --only")
     asked = Asked(selection, terms, spans)

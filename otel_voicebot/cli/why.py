@@ -9,6 +9,7 @@ import typer
 from otel_voicebot.cli import output as out
 from otel_voicebot.cli.asking import exchanges, finish, nothing
 from otel_voicebot.cli.options import (
+    AsOf,
     Bot,
     Channel,
     Csv,
@@ -53,6 +54,7 @@ def why(
     variant: Variant = None,
     environment: Environment = None,
     intent: Intent = None,
+    as_of: AsOf = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the draws that tell changes from noise.")] = 0,
     format_: Format = None,
     json: Json = False,
@@ -70,8 +72,8 @@ def why(
     from otel_voicebot.reports.why import compute  # noqa: PLC0415
 
     now = datetime.now(UTC)
-    this, before = pair(since, until, against, now)
-    labels = Question(data, None, None, bot, channel, variant, environment, intent)
+    labels = Question(data, None, None, bot, channel, variant, environment, intent, as_of)
+    this, before = pair(since, until, against, labels.base(now))
     found = [_read(_within(labels, period), now) for period in (before, this)]
     (old, old_scope), (new, new_scope) = found
     answer = compute(old, new, (old_scope, new_scope), seed)

@@ -28,7 +28,7 @@ live state needs). In reading order:
 """
 
 from otel_voicebot.models.catalog import MODELS, Model, chain
-from otel_voicebot.models.engine import Engine, Selection
+from otel_voicebot.models.engine import FILTERS, Engine, Selection
 from otel_voicebot.models.terms import Source, Terms
 
-__all__ = ["MODELS", "Engine", "Model", "Selection", "Source", "Terms", "chain"]
+__all__ = ["FILTERS", "MODELS", "Engine", "Model", "Selection", "Source", "Terms", "chain"]

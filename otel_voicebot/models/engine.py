@@ -16,7 +16,7 @@ from otel_voicebot.models import groups
 from otel_voicebot.models.catalog import EMPTY, MODELS, NO_CUTS, PLACING, SEGMENTS, SPAN_COLUMNS, chain
 from otel_voicebot.models.terms import Past, Source, Terms, define
 
-__all__ = ["Engine", "Selection", "Source"]
+__all__ = ["FILTERS", "Engine", "Selection", "Source"]
 
 # What the KPIs and sections of a report read; the rest is left null. Full turns cost a second a million spans more.
 BRIEF: Final = {
@@ -58,6 +58,10 @@ _SPARED: Final = {"split_costs": "SELECT EXISTS (FROM service_prices WHERE split
 """Models that are empty unless this is so: then their text isn't even planned, as it reads every operation."""
 
 
+FILTERS: Final = (*_LABELS, "intent")
+"""What sessions are selected by, beside their time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Selection:
     """Which sessions are meant. The window selects sessions by their start; None selects all."""
@@ -74,6 +78,11 @@ class Selection:
     """Of the session: what its own span says, else the first that was classified."""
     as_of: datetime | None = None
     """What ended after this (aware) moment isn't known: calls, surveys, repeat contacts. None: all that is stored."""
+
+    @property
+    def filters(self) -> dict[str, str]:
+        """Which bot, channel and so on is meant, by the names in ``FILTERS``; without those of which all are."""
+        return {name: value for name in FILTERS if (value := getattr(self, name)) is not None}
 
     @property
     def every(self) -> bool:

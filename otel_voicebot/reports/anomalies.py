@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -20,7 +21,7 @@ from otel_voicebot.reports.detector import Bins, Judged, Rule, judge, runs, thre
 from otel_voicebot.reports.scope import Scope
 from otel_voicebot.reports.source import Opened
 
-__all__ = ["MEASURES", "Found", "Incident", "Measure", "Series", "Track", "detect", "find", "of"]
+__all__ = ["MEASURES", "Found", "Incident", "Measure", "Series", "Track", "detect", "find"]
 
 _TYPICAL: Final = 20
 """Calls that a bin should have: a series gets the narrowest bins of which half have so many."""
@@ -181,25 +182,35 @@ class _Group:
 
 
 def find(
-    data: Path | str, since: datetime | None = None, until: datetime | None = None, rule: Rule | None = None
+    data: Path,
+    selection: Selection | None = None,
+    rule: Rule | None = None,
+    prices: Prices | None = None,
+    now: datetime | None = None,
 ) -> Found:
-    """The anomalies in a data directory, in sessions that began from ``since`` on and before ``until``.
+    """The anomalies in a data directory, compared with what was before the selection's ``since``.
+
+    Args:
+        data: the directory.
+        selection: the sessions that are judged; None: all.
+        rule: what counts, and how long the past is; None: the usual one.
+        prices: what operations cost; None: what is known without a price file.
+        now: the moment (aware) that the answer is as of, where the selection names no earlier one; None: the present.
 
     Raises:
         NoDataError: there is no data, or too little of it to judge anything.
         UnreadableDataError: none of it can be read.
     """
-    rule = rule or Rule()
-    first = since and datetime.fromtimestamp(max(since.timestamp() - rule.history_s, 0), UTC)
+    judged, rule, listing = selection or Selection(), rule or Rule(), prices or Prices()
+    read = judged
+    if judged.since is not None:
+        first = max(judged.since.timestamp() - rule.history_s, 0)
+        read = replace(judged, since=datetime.fromtimestamp(first, UTC))
+    answer = partial(_of, rule=rule, prices=listing, since=judged.since)
+    return source.ask(data, read, now or datetime.now(UTC), answer, cut=False)
 
-    def answer(opened: Opened) -> Found:
-        return of(opened, rule, Prices(), since)
 
-    return source.ask(Path(data), Selection(first, until), datetime.now(UTC), answer, cut=False)
-
-
-def of(opened: Opened, rule: Rule, prices: Prices, since: datetime | None = None) -> Found:
-    """The anomalies since a moment in an open data directory (not a brief one); raises as ``find``."""
+def _of(opened: Opened, rule: Rule, prices: Prices, since: datetime | None) -> Found:
     told = prices.give(opened.engine)
     found = detect(opened.engine.table("anomaly_bins"), replace(opened.scope, since=since), rule)
     if not found.judged:

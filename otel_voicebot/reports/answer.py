@@ -3,7 +3,9 @@
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from otel_voicebot.errors import NoDataError
 from otel_voicebot.models import Selection, Terms
@@ -22,12 +24,31 @@ from otel_voicebot.reports.sections import ON_REQUEST, section
 from otel_voicebot.reports.shares import shares
 from otel_voicebot.reports.source import Opened, Opener
 
-__all__ = ["Wanted", "against", "answer"]
+__all__ = ["Files", "Wanted", "against", "answer"]
+
+
+class Files(Protocol):
+    """Who knows files that answers depend on: settings."""
+
+    @property
+    def prices(self) -> Path | None:
+        """What things cost."""
+        ...
+
+    @property
+    def targets(self) -> Path | None:
+        """What latencies and caches are to reach."""
+        ...
+
+    @property
+    def quotas(self) -> Path | None:
+        """What services allow, and budgets."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a report is to hold beside its KPIs, waits, components, outcomes and errors.
+    """What a report is to hold beside its KPIs, waits, components, outcomes and errors, and the files it depends on.
 
     Attributes:
         sections: names of ``report.SECTIONS``; those on request are computed.
@@ -48,6 +69,15 @@ class Wanted:
     targets: Path | None = None
     quotas: Path | None = None
     on: Opener | None = None
+
+    def filled(self, known: "Files") -> "Wanted":
+        """The same with the files that the settings know, where none was named."""
+        return replace(
+            self,
+            prices=self.prices or known.prices,
+            targets=self.targets or known.targets,
+            quotas=self.quotas or known.quotas,
+        )
 
     @property
     def brief(self) -> bool:
@@ -104,19 +134,9 @@ def answer(
         listing.give(opened.engine)
         return _Old(opened.scope, kpis.computed(opened.engine), _grouped(opened, wanted))
 
+    asking = partial(source.ask, data, now=terms.as_of, terms=terms, given_up=given_up, on=wanted.on)
     cut = "breakdowns" in wanted.sections
-    found = source.ask(
-        data,
-        selection,
-        terms.as_of,
-        compute_all,
-        brief=wanted.brief,
-        cut=cut,
-        terms=terms,
-        kept=wanted.kept,
-        given_up=given_up,
-        on=wanted.on,
-    )
+    found = asking(selection, compute=compute_all, brief=wanted.brief, cut=cut, kept=wanted.kept)
     if "segments" in wanted.sections and found.value("sessions"):
         parts, scope = exchanges.ask(data, selection, terms.as_of, lambda waits: (shares(waits.turns()), waits.scope))
         found = replace(found, segments=parts, scope=scope)
@@ -125,18 +145,7 @@ def answer(
     before = replace(selection, since=earlier.since, until=earlier.until)
     try:
         brief, kept = groups.brief(wanted.group_by), not wanted.group_by
-        old = source.ask(
-            data,
-            before,
-            terms.as_of,
-            compute_old,
-            brief=brief,
-            cut=False,
-            terms=terms,
-            kept=kept,
-            given_up=given_up,
-            on=wanted.on,
-        )
+        old = asking(before, compute=compute_old, brief=brief, cut=False, kept=kept)
     except NoDataError:
         return _compared(found, earlier, None)
     return _compared(found, earlier, old)

@@ -1,6 +1,7 @@
 """Times and periods that a user writes: ``7d``, ``2026-03-01``, ``14d..7d``."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -8,7 +9,7 @@ from typing import Final
 from otel_voicebot.errors import UsageError
 from otel_voicebot.reports.values import instant
 
-__all__ = ["Period", "length", "moment", "pair", "period"]
+__all__ = ["Period", "length", "moment", "pair", "period", "window"]
 
 _AGO: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -61,11 +62,11 @@ def _over(first: Period, second: Period) -> bool:
     return first.until is not None and second.since is not None and first.until <= second.since
 
 
-def moment(text: str | None, now: datetime, option: str) -> datetime | None:
+def moment(text: str | datetime | None, now: datetime, option: str) -> datetime | None:
     """A time that a user wrote, in UTC: ISO 8601, or how long ago (``90s``, ``15m``, ``24h``, ``7d``, ``2w``).
 
     Args:
-        text: what was written; None stays None.
+        text: what was written, or a time (without an offset UTC); None stays None.
         now: what "ago" counts from.
         option: where it was written, for the error.
 
@@ -74,6 +75,8 @@ def moment(text: str | None, now: datetime, option: str) -> datetime | None:
     """
     if text is None:
         return None
+    if isinstance(text, datetime):
+        return text if text.tzinfo else text.replace(tzinfo=UTC)
     try:
         if ago := _AGO.fullmatch(text.strip()):
             return now - timedelta(**{_UNITS[ago[2]]: float(ago[1])})
@@ -82,6 +85,36 @@ def moment(text: str | None, now: datetime, option: str) -> datetime | None:
     except (ValueError, OverflowError):
         msg = f"{option} {text!r} is no time: write 2026-03-01, 2026-03-01T09:30:00+01:00, or 15m, 24h, 7d (ago)"
         raise UsageError(msg) from None
+
+
+def window(
+    since: str | datetime | None,
+    until: str | datetime | None,
+    as_of: str | datetime | None,
+    now: datetime,
+    called: Callable[[str], str],
+) -> tuple[Period, datetime | None]:
+    """Which calls a user asks for, and as of when (None: now). "Ago" counts from the moment that is asked as of.
+
+    Args:
+        since: as ``moment`` takes it; so are the next two.
+        until: the end.
+        as_of: the moment that the answer is of.
+        now: the present.
+        called: what the user knows ``since``, ``until`` and ``as_of`` as, for errors.
+
+    Raises:
+        UsageError: one can't be read, the window is empty, or ``as_of`` lies in the future.
+    """
+    then = moment(as_of, now, called("as_of"))
+    if then is not None and then > now:
+        msg = f"{called('as_of')} {as_of} lies in the future: nobody knows yet what will have happened by then"
+        raise UsageError(msg)
+    first, last = (moment(end, then or now, called(name)) for name, end in (("since", since), ("until", until)))
+    if first and last and first >= last:
+        msg = f"the window is empty: {called('since')} {since} is not before {called('until')} {until}"
+        raise UsageError(msg)
+    return Period(first, last), then
 
 
 def period(text: str, now: datetime, option: str = "the period") -> Period:
@@ -97,7 +130,9 @@ def period(text: str, now: datetime, option: str = "the period") -> Period:
     return Period(moment(first or None, now, option), moment(last or None, now, option))
 
 
-def pair(since: str | None, until: str | None, against: str | None, now: datetime) -> tuple[Period, Period]:
+def pair(
+    since: str | datetime | None, until: str | datetime | None, against: str | None, now: datetime
+) -> tuple[Period, Period]:
     """A period and the one that it is compared with: the last 24 hours unless told, and as long a time before it.
 
     Raises:

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -19,13 +19,15 @@ _TIMEOUT_S: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """What KPIs depend on beside the spans, as the settings of these names have it."""
+    """What KPIs depend on beside the spans.
 
-    short_session_s: float = 5.0
-    human_interaction_usd: float = 5.0
-    prices: Path | None = None
-    targets: Path | None = None
-    quotas: Path | None = None
+    Attributes:
+        terms: limits and amounts; its ``as_of`` is each question's own.
+        files: of prices, targets and quotas.
+    """
+
+    terms: Terms = field(default_factory=Terms)
+    files: Wanted = field(default_factory=Wanted)
 
 
 class Snapshots:
@@ -63,12 +65,8 @@ class Snapshots:
         return answer(
             self._data,
             selection,
-            Terms(
-                short_session_s=basis.short_session_s,
-                human_interaction_usd=basis.human_interaction_usd,
-                as_of=selection.as_of or now,
-            ),
-            Wanted((asked,) if asked else (), prices=basis.prices, targets=basis.targets, quotas=basis.quotas),
+            replace(basis.terms, as_of=selection.as_of or now),
+            replace(basis.files, sections=(asked,) if asked else ()),
             lambda: self._stopped.is_set() or self._clock() > end,
         )
 

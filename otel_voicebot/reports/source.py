@@ -263,12 +263,11 @@ def _answer(  # noqa: PLR0913 - as ``ask``
 
 def scope_of(source: Snapshot, selection: Selection, now: datetime) -> Scope:
     """What a question was asked of, as it stands in the answer."""
-    named = {name: getattr(selection, name) for name in ("bot", "channel", "variant", "environment", "intent")}
     return Scope(
         data=str(source.data),
         as_of=selection.as_of or now,
         since=selection.since,
         until=selection.until,
-        filters={name: value for name, value in named.items() if value is not None},
+        filters=selection.filters,
         unreadable=tuple(Unreadable(str(path), reason) for path, reason in source.damaged),
     )

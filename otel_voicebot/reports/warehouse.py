@@ -74,9 +74,7 @@ def _reads(rendered: Rendered) -> list[str]:
 
 
 def _values(asked: Asked) -> dict[str, str]:
-    chosen = {
-        name: getattr(asked.selection, name) for name in ("since", "until", "bot", "channel", "variant", "environment")
-    }
+    chosen = {"since": asked.selection.since, "until": asked.selection.until, **asked.selection.filters}
     return {
         "as_of": asked.terms.as_of.isoformat(),
         "short_session_s": str(asked.terms.short_session_s),

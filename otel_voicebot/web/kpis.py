@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Response
 from otel_voicebot.errors import NoDataError, UsageError
 from otel_voicebot.models import Selection
 from otel_voicebot.reports import logs, report
-from otel_voicebot.reports.periods import moment
+from otel_voicebot.reports.periods import window
 from otel_voicebot.reports.sections import ON_REQUEST
 from otel_voicebot.reports.snapshot import Snapshots
 from otel_voicebot.web.answers import answer
@@ -21,6 +21,7 @@ __all__ = ["router"]
 
 _MOST_RECORDS = 10_000
 _RECORDS_S = 15.0
+_CALLED = "parameter {}".format
 
 When = Annotated[str | None, Query(description="ISO 8601, or 15m, 24h, 7d (ago).", max_length=64)]
 Name = Annotated[str | None, Query(max_length=512)]
@@ -58,8 +59,8 @@ def router(data: Path, snapshots: Snapshots, asking: Asking, reporting: Asking) 
         if section is not None and section not in ON_REQUEST:
             raise UsageError(f"parameter section {section!r}: must be one of {', '.join(ON_REQUEST)}")
         now = datetime.now(UTC)
-        window = _window(since, until, as_of, now)
-        chosen = Selection(*window[:2], bot, channel, variant, environment, intent, as_of=window[2])
+        period, then = window(since, until, as_of, now, _CALLED)
+        chosen = Selection(period.since, period.until, bot, channel, variant, environment, intent, as_of=then)
         found = await reporting.run(partial(snapshots.report, chosen, now, section))
         return answer(report.document(found))
 
@@ -77,8 +78,8 @@ def router(data: Path, snapshots: Snapshots, asking: Asking, reporting: Asking) 
         limit: Annotated[int, Query(ge=1, le=_MOST_RECORDS)] = 1000,
     ) -> Response:
         now = datetime.now(UTC)
-        first, last, _ = _window(since, until, None, now)
-        wanted = logs.Wanted(session, None, severity, first, last, limit)
+        period, _ = window(since, until, None, now, _CALLED)
+        wanted = logs.Wanted(session, None, severity, period.since, period.until, limit)
         return answer(await asking.run(partial(_records, data, wanted, now)))
 
     return routes
@@ -89,17 +90,3 @@ def _records(data: Path, wanted: logs.Wanted, now: datetime) -> dict[str, object
     if not found.found:
         raise NoDataError(f"no log records of session {wanted.session!r}")
     return logs.document(found)
-
-
-def _window(
-    since: str | None, until: str | None, as_of: str | None, now: datetime
-) -> tuple[datetime | None, datetime | None, datetime | None]:
-    then = moment(as_of, now, "parameter as_of")
-    if then is not None and then > now:
-        raise UsageError(f"parameter as_of {as_of!r} lies in the future: nobody knows yet what will have happened")
-    first, last = (
-        moment(text, then or now, f"parameter {name}") for name, text in (("since", since), ("until", until))
-    )
-    if first and last and first >= last:
-        raise UsageError(f"the window is empty: since {since} is not before until {until}")
-    return first, last, then

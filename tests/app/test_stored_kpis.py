@@ -73,6 +73,16 @@ def test_it_runs_in_the_background_and_ends(tmp_path: Path) -> None:
     assert not off.read()
 
 
+def test_a_round_is_given_up_when_it_is_to_end(tmp_path: Path) -> None:
+    """Who stops a service doesn't wait for a round, and that is no failure."""
+    metrics = SelfMetrics()
+    kpis = StoredKpis(load(data=stored(tmp_path, 60.0)), metrics)
+    kpis.stop(0)
+    kpis.round()
+    assert not kpis.read()
+    assert metrics.get(s.SELF_FAILURES, "kpis") == 0
+
+
 def test_a_failure_is_counted_and_the_last_values_stay(tmp_path: Path) -> None:
     """What can't be read costs a round, nothing else."""
     metrics = SelfMetrics()

@@ -132,3 +132,29 @@ def test_a_wrong_moment_is_named(calls: Run, when: str, sentence: str) -> None:
 def test_a_moment_before_all_has_no_data(calls: Run) -> None:
     """Nothing had happened: exit code 3."""
     assert calls("report", "--as-of", "2026-02-01").returncode == 3
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("slow", "--json"),
+        ("why", "--json", "--since", "2d"),
+        ("business-dashboard", "--json"),
+        ("orchestrator-log", "--json", "--window", "2d"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_every_verb_that_answers_takes_it(calls: Run, command: tuple[str, ...]) -> None:
+    """Each answers as of the moment, from which its windows count back; before the first call there is nothing."""
+    done = calls(*command, "--as-of", BEFORE)
+    assert done.returncode == 0, done.stderr
+    assert BEFORE in done.stdout
+    nothing = calls(*command, "--as-of", "2026-03-01")
+    assert (nothing.returncode, "no " in nothing.stdout + nothing.stderr) == (3, True)
+
+
+def test_anomalies_take_it_and_a_service_has_no_past(calls: Run) -> None:
+    """Twelve calls are too few to judge, then as now; who asks a service is sent to the directory."""
+    assert "too little history" in calls("anomalies", "--as-of", BEFORE).stderr
+    refused = calls("orchestrator-log", "--url", "http://127.0.0.1:1", "--as-of", BEFORE)
+    assert (refused.returncode, "doesn't know what was when" in refused.stderr) == (2, True)

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from otel_voicebot import cli
-from otel_voicebot.cli import failures, options
+from otel_voicebot.cli import failures
+from otel_voicebot.reports import periods
 from tests.cli.conftest import Run
 
 WRONG = [
@@ -264,6 +265,6 @@ def test_times(text: str, expected: str) -> None:
     """Times are ISO 8601 (UTC without an offset) or so long ago."""
     from tests.reports.tables import NOON
 
-    found = options.moment(text, NOON, "--since")
+    found = periods.moment(text, NOON, "--since")
     assert found is not None
     assert found.isoformat() == expected

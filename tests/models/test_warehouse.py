@@ -160,7 +160,10 @@ def test_the_head_says_what_was_run(capsys: pytest.CaptureFixture[str]) -> None:
     """The head names the model's definition, its sources and values, and whether such SQL is run by the tests."""
     assert (
         main(
-            ["sql", "costs", "--dialect", "trino", "--bot", "bank", "--as-of", "2026-01-06", "--spans", "lake.v.spans"]
+            [
+                *("sql", "costs", "--dialect", "trino", "--bot", "bank", "--intent", "loan"),
+                *("--as-of", "2026-01-06", "--since", "7d", "--spans", "lake.v.spans"),
+            ]
         )
         == 0
     )
@@ -169,6 +172,8 @@ def test_the_head_says_what_was_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert "-- grain: one row per STT, LLM or TTS operation" in text
     assert "-- as_of: 2026-01-06T00:00:00+00:00\n" in text
     assert "-- bot: bank\n" in text
+    assert "-- intent: loan\n" in text
+    assert "-- since: 2025-12-30 00:00:00" in text
     assert "-- reads: lake.v.spans\n" in text
     assert "-- reads: prices (component VARCHAR, provider VARCHAR" in text
     assert main(["sql", "kpis", "--dialect", "clickhouse"]) == 0

@@ -7,12 +7,13 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from otel_voicebot.models import Engine
+from otel_voicebot import frames
+from otel_voicebot.models import Engine, Selection
 from otel_voicebot.reports import anomalies
 from otel_voicebot.reports.anomalies import Incident, Series, find
 from otel_voicebot.reports.anomaly_rows import Rows
 from otel_voicebot.reports.detector import Rule
-from otel_voicebot.reports.incidents import document, frame, grids
+from otel_voicebot.reports.incidents import document, grids
 from otel_voicebot.store.reader import snapshot
 from tests.reports.anomalous import Change, at, calls, costlier, failing, slower, stored
 from tests.reports.tables import NOON
@@ -53,7 +54,8 @@ def test_a_quiet_day_gives_none(spans: pa.Table, tmp_path: Path) -> None:
 )
 def test_what_is_put_in_is_found(spans: pa.Table, tmp_path: Path, measure: str, change: Change) -> None:
     """Twenty minutes of twice the latency, of 15 % errors, of twice the cost: its series alone, edges within a bin."""
-    found = find(stored(tmp_path, spans, change, TWENTY))
+    data = stored(tmp_path, spans, change, TWENTY)
+    found = find(data)
     (incident,) = found.incidents
     assert incident.series == Series(measure, **HIT)
     bin_ = timedelta(minutes=incident.minutes)
@@ -67,7 +69,8 @@ def test_what_is_put_in_is_found(spans: pa.Table, tmp_path: Path, measure: str, 
     else:
         assert 1.5 < incident.change < 2.3
     assert {one["anomalies"][0]["measure"] for one in (document(found),)} == {measure}
-    assert frame(found).loc[0, "model"] == "gpt-4o-mini"
+    assert frames.anomalies(data, bot="bank").loc[0, "model"] == "gpt-4o-mini"
+    assert frames.anomalies(data, bot="shop").empty
 
 
 def test_slow_rows_are_named(spans: pa.Table, tmp_path: Path) -> None:
@@ -112,12 +115,12 @@ def test_a_shift_that_lasts(spans: pa.Table, tmp_path: Path) -> None:
 def test_a_window_has_its_past_before_it(spans: pa.Table, tmp_path: Path) -> None:
     """`since` judges bins from then on by what was before; an anomaly before it is past."""
     data = stored(tmp_path, spans, slower(2), TWENTY)
-    earlier, later = (find(data, since=at(hour)) for hour in (3.5, 4.6))
+    earlier, later = (find(data, Selection(since=at(hour))) for hour in (3.5, 4.6))
     assert [one.series for one in earlier.incidents] == [Series("first_chunk_s", **HIT)]
     assert later.incidents == ()
     assert later.bins < earlier.bins
     with pytest.raises(anomalies.NoDataError, match="needs 12 bins"):
-        find(data, since=at(4.0), rule=Rule(history_s=1800))
+        find(data, Selection(since=at(4.0)), Rule(history_s=1800))
 
 
 def test_few_calls_are_no_history(spans: pa.Table, tmp_path: Path) -> None:

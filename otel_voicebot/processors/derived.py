@@ -59,15 +59,16 @@ class Derived:
         )
 
     def texts(self, texts: pa.StringArray, values: Int32s | Indices) -> pa.StringArray:
-        """The texts with these numbers; null for a number below 0."""
-        if not len(values) or int(values.max()) < self._first:
-            return texts.take(pa.array(values, mask=values < 0))
-        derived, own = np.flatnonzero(values >= self._first), np.flatnonzero((values >= 0) & (values < self._first))
+        """The texts with these numbers."""
+        mine = values >= self._first
+        if not mine.any():
+            return texts.take(pa.array(values))
+        derived, own = np.flatnonzero(mine), np.flatnonzero(~mine)
         found = [texts.take(pa.array(values[own])), self._texts().take(pa.array(values[derived] - self._first))]
-        place = np.full(len(values), -1, np.int32)
+        place = np.empty(len(values), np.int32)
         place[own] = np.arange(len(own))
         place[derived] = np.arange(len(own), len(own) + len(derived))
-        return pa.concat_arrays(found).take(pa.array(place, mask=place < 0))
+        return pa.concat_arrays(found).take(pa.array(place))
 
     def _texts(self) -> pa.StringArray:
         """The texts of all derived values; null for one that is no text."""

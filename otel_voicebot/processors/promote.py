@@ -15,6 +15,7 @@ from otel_voicebot.processors.identifiers import NAME_COLUMNS, are_identifiers, 
 from otel_voicebot.processors.lookup import Keyed
 from otel_voicebot.processors.plans import CONTENT_COLUMNS, STAMPED, Asks, Source
 from otel_voicebot.processors.ranges import CHOICES, FIRST_CHUNK_OF_ERROR, RANGES, rule_of, within
+from otel_voicebot.processors.spread import Filling, spread_numbers, spread_texts
 from otel_voicebot.spans.attributes import Attributes, Indices, Int32s, Kind, Mask
 from otel_voicebot.spans.schema import SPANS
 
@@ -45,7 +46,7 @@ class Promoter:
         self._asked = asked | _STAMPS
         self._left = np.ones(len(attributes), dtype=bool)
         self._derived = Derived(len(attributes.kind))
-        self._filled: dict[str, Int32s] = {}
+        self._filled: dict[str, Filling] = {}
         self._fits: dict[tuple[object, ...], Mask] = {}
         self._unknown: dict[tuple[str, ...], Mask | None] = {}
         self.broken: dict[str, Mask] = {}
@@ -97,13 +98,13 @@ class Promoter:
                     take &= ~unknown[values]
         filled = self._filled.get(column)
         if filled is None:
-            filled = self._filled[column] = np.full(self._size, -1, np.int32)
+            filled = self._filled[column] = Filling(self._size)
         else:
-            take &= filled[at] < 0
+            take &= ~filled.there[at]
         if not take.all():
             at, values = at[take], values[take]
             entries = None if entries is None else entries[take]
-        filled[at] = values
+        filled.add(at, values)
         if entries is not None:
             self._left[entries] = False
 
@@ -126,7 +127,7 @@ class Promoter:
             self._fits[kind,] = fits
         return self._fits[kind,]
 
-    def _texts(self, values: Indices) -> pa.StringArray:
+    def _texts(self, values: Int32s | Indices) -> pa.StringArray:
         """The texts of values, of attributes and derived ones."""
         return self._derived.texts(self._table.text, values)
 
@@ -190,15 +191,16 @@ class Promoter:
             for name, kind in _TYPES.items()
         }
 
-    def _column(self, values: Int32s, kind: pa.DataType) -> pa.Array:
-        missing = values < 0
+    def _column(self, filled: Filling, kind: pa.DataType) -> pa.Array:
+        rows, values = filled.found()
         if kind == pa.string():
-            return self._derived.texts(self._table.text, values)
+            return spread_texts(self._texts(values), rows, self._size)
         if kind == pa.float64():
-            return pa.array(self._doubles[values], mask=missing)
+            return spread_numbers(self._doubles[values], rows, self._size, kind)
         if kind == pa.bool_():
-            return pa.array(self._values.integer[values] != 0, mask=missing)
-        return pa.array(self._integers[values].astype(kind.to_pandas_dtype(), copy=False), mask=missing)
+            return spread_numbers(self._values.integer[values] != 0, rows, self._size, kind)
+        numbers = self._integers[values].astype(kind.to_pandas_dtype(), copy=False)
+        return spread_numbers(numbers, rows, self._size, kind)
 
     @cached_property
     def _doubles(self) -> npt.NDArray[np.float64]:

@@ -49,9 +49,10 @@ class Handle:
     ) -> None:
         self.settings = settings
         self.metrics = SelfMetrics()
+        self._warm = False
         self._registry = registry
         self._worker = Worker(
-            lambda: Pipeline(settings, self.metrics, on_commit, CallLog()),
+            lambda: Pipeline(settings, self.metrics, on_commit, CallLog(), ready=self._warm),
             self.metrics,
             size=settings.queue_size,
             interval_s=min(_ROUND_S, settings.tick_interval),
@@ -132,11 +133,12 @@ class Handle:
             self.metrics.contained(stage, error)
 
     def warm(self) -> None:
-        """Have the engine ready before the first call, and not with its first spans. Half a second; never raises.
+        """Have the engines ready before the first call, and not with its first spans. A second; never raises.
 
         Not where the process forks workers later: they would not have it.
         """
         self._contain("warm_up", partial(warm_up, self.settings))
+        self._warm = True
         self._worker.start()
 
     def flush(self, timeout_s: float = 30.0) -> bool:

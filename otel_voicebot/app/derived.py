@@ -87,6 +87,10 @@ class Derived(Generic[L]):
         except Exception as error:  # noqa: BLE001 - see the class
             self._metrics.contained("live", error)
 
+    def make_ready(self) -> None:
+        """Have all engines before they are needed."""
+        self._contain(self.live.make_ready)
+
     def active(self) -> dict[str, int]:
         """Sessions under way, by bot. Safe from any thread."""
         return self.live.active()

@@ -40,6 +40,7 @@ class Pipeline:
         metrics: the package's own counters.
         on_commit: called after each durable commit, on the worker's thread.
         calls: logs calls that are over.
+        ready: have all engines at once, and not when they are first needed.
     """
 
     def __init__(
@@ -48,6 +49,8 @@ class Pipeline:
         metrics: SelfMetrics,
         on_commit: Callable[[Commit], None] | None = None,
         calls: CallLog | None = None,
+        *,
+        ready: bool = False,
     ) -> None:
         self.aggregator = Aggregator()
         self._metrics = metrics
@@ -59,6 +62,8 @@ class Pipeline:
         writer = f"embedded-{os.getpid()}"
         self._computed = Computed(self._store, metrics, settings.commit_interval, writer, calls)
         self._derived = Derived(settings, metrics, self.aggregator, self._computed.add, _TICK_SHARE, Live)
+        if ready:
+            self._derived.make_ready()
         self._maintainer = Maintainer(settings.data, metrics, Care(settings.retention, settings.disk_cap))
         self._maintainer.start()
 

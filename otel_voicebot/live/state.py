@@ -241,6 +241,10 @@ class Live(Opened):
             counts[session.bot] = counts.get(session.bot, 0) + (not session.ended)
         return counts
 
+    def make_ready(self) -> None:
+        """Have what calls of frameworks are computed with, too, before there is one. Half a second."""
+        self._framed.make_ready()
+
     def interrupt(self) -> None:
         """Stop the query that runs, from another thread."""
         self._models.interrupt()

@@ -23,9 +23,10 @@ class PreparedCalls:
     def __init__(self, short_session_s: float = SHORT_SESSION_S) -> None:
         self._connection = connect(short_session_s)
         run = self._connection.execute
-        # Rows are only ever inside a transaction, where nothing tells how many they are: the order that is chosen for
-        # joins then pairs all spans of a call with all of its turns. As written they are right.
-        run("SET disabled_optimizers = 'join_order'")
+        # Each execution would optimise the plan again, which takes as long as running it. And worse: rows are only ever
+        # inside a transaction, where nothing tells how many they are, and the order that is chosen for joins then pairs
+        # all spans of a call with all of its turns. As written they are right.
+        run("PRAGMA disable_optimizer")
         self._connection.register("empty", NARROW.empty_table())
         run("CREATE TEMP TABLE once AS FROM empty")
         run("CREATE TEMP VIEW spans AS FROM once")

@@ -126,9 +126,4 @@ def _past(text: str, now: datetime) -> timedelta:
 def _write(found: "Found", kind: str, output: Output) -> None:
     from otel_voicebot.reports.incidents import document, grids, head  # noqa: PLC0415 - not for --help
 
-    if kind == "json":
-        out.write_json(document(found), output)
-    elif kind == "table":
-        out.write_table(head(found), grids(found), output)
-    else:
-        out.write(out.grids_as(kind, "Anomalies", head(found), grids(found)), output)
+    out.write_answer(kind, "Anomalies", lambda: head(found), lambda: grids(found), lambda: document(found), output)

@@ -65,10 +65,7 @@ def business_dashboard(
     if not found.value("sessions"):
         raise nothing(found.scope, "sessions")
     found = executive(found)
-    if kind == "json":
-        out.write_json(document(found), output)
-    elif kind == "table":
-        out.write_table(head(found), [grid(found)], output)
-    else:
-        out.write(out.grids_as(kind, "Business dashboard", head(found), [grid(found)]), output)
+    out.write_answer(
+        kind, "Business dashboard", lambda: head(found), lambda: [grid(found)], lambda: document(found), output
+    )
     return finish(found.scope)

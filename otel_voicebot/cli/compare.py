@@ -114,12 +114,7 @@ def compare(
 def _write(found: "Comparison", kind: str, output: Output) -> None:
     from otel_voicebot.reports.comparison import document, grid, head  # noqa: PLC0415 - not for --help
 
-    if kind == "json":
-        out.write_json(document(found), output)
-    elif kind == "table":
-        out.write_table(head(found), [grid(found)], output)
-    else:
-        out.write(out.grids_as(kind, "Comparison", head(found), [grid(found)]), output)
+    out.write_answer(kind, "Comparison", lambda: head(found), lambda: [grid(found)], lambda: document(found), output)
 
 
 def _code(found: "Comparison", fail_on: str) -> int:

@@ -56,14 +56,12 @@ def logs(
     found = compute(question.settings().data, Wanted(session, trace, severity, period.since, period.until, limit), now)
     if not found.found:
         raise nothing(found.scope, "log records")
-    if kind == "json":
-        out.write_json(document(found), output)
-    elif kind == "table":
-        out.write_table(head(found), [grid(found)], output)
-    elif kind in ("md", "html"):
-        out.write(out.grids_as(kind, "Log records", head(found), [grid(found)]), output)
-    else:
+    if kind in out.ONE_PART:
         out.write_all(export.encode(found.records, kind), output)
+    else:
+        out.write_answer(
+            kind, "Log records", lambda: head(found), lambda: [grid(found)], lambda: document(found), output
+        )
     if found.left_out and kind != "table":
         out.note(f"the last {limit} of {found.found} records; --limit gives more")
     return finish(found.scope)

@@ -1,7 +1,7 @@
 """``orchestrator-log``, also ``otel-voicebot orchestrator-log``."""
 
 from dataclasses import replace
-from typing import Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
@@ -25,6 +25,9 @@ from otel_voicebot.cli.options import (
     Variant,
     chosen_format,
 )
+
+if TYPE_CHECKING:
+    from otel_voicebot.reports.grid import Grid
 
 __all__ = ["orchestrator_log"]
 
@@ -72,16 +75,15 @@ def orchestrator_log(
         raise nothing(found.scope, "sessions")
     fcr = f"fcr_{fcr_window}"
     found = found.some((*_BEFORE_FCR, fcr, *_AFTER_FCR))
-    if kind == "json":
-        out.write_json({**found.document("orchestrator-log"), "fcr_window": fcr_window}, output)
-        return finish(found.scope)
     days = {"1d": "1 day", "7d": "7 days", "30d": "30 days"}[fcr_window]
     told = f"{fcr}: solved is what the caller doesn't come back for within {days} (--fcr-window)"
-    kpis = found.grid("Metrics")
-    kpis = replace(kpis, notes=(*kpis.notes, told))
-    grids = [kpis, found.latencies()]
-    if kind == "table":
-        out.write_table(found.head(), grids, output)
-    else:
-        out.write(out.grids_as(kind, "Voicebot metrics", found.head(), grids), output)
+
+    def grids() -> "list[Grid]":
+        kpis = found.grid("Metrics")
+        return [replace(kpis, notes=(*kpis.notes, told)), found.latencies()]
+
+    def document() -> dict[str, object]:
+        return {**found.document("orchestrator-log"), "fcr_window": fcr_window}
+
+    out.write_answer(kind, "Voicebot metrics", found.head, grids, document, output)
     return finish(found.scope)

@@ -30,13 +30,11 @@ from otel_voicebot.cli.options import (
 from otel_voicebot.errors import UsageError
 
 if TYPE_CHECKING:
+    from otel_voicebot.reports.grid import Grid
     from otel_voicebot.reports.report import Report
     from otel_voicebot.reports.source import Opener
 
 __all__ = ["report", "write_report"]
-
-_ONE_PART: Final = ("csv", "jsonl", "parquet")
-"""Formats that hold one table."""
 
 SECTIONS: Final = (
     *("kpis", "waits", "components", "outcomes", "errors", "segments", "breakdowns"),
@@ -170,7 +168,7 @@ def _check(kind: str, section: Sequence[str], group_by: Sequence[str]) -> None:
             msg = f"{option} {wrong[0]!r} is none; there is {', '.join(known)}"
             raise UsageError(msg)
     parts = [*section, *(["--group-by"] if group_by else ())]
-    if kind in _ONE_PART and len(dict.fromkeys(parts)) > 1:
+    if kind in out.ONE_PART and len(dict.fromkeys(parts)) > 1:
         msg = (
             f"{kind} holds one part, not {' and '.join(dict.fromkeys(parts))}: ask for one, or choose json, md or html"
         )
@@ -210,24 +208,29 @@ def _draw(found: "Report", directory: Path) -> None:
 
 def write_report(found: "Report", kind: str, section: Sequence[str] | None, output: Output) -> None:
     """Write a report in one of the formats."""
-    from otel_voicebot.reports.groups import long  # noqa: PLC0415 - not for --help
-    from otel_voicebot.reports.report import document, grids, head  # noqa: PLC0415
+    from otel_voicebot.reports.report import document, head  # noqa: PLC0415 - not for --help
 
-    if kind == "json":
-        out.write_json(document(found), output)
-        return
-    sections = grids(found)
-    names = list(dict.fromkeys(section or ()))
-    if found.grouped is not None:
-        names = ["groups", *names]
-        if kind in _ONE_PART:
-            sections["groups"] = long(found.grouped)
-    chosen = [sections[name] for name in names or (("kpis",) if kind in _ONE_PART else sections)]
-    if kind == "table":
-        out.write_table(head(found), chosen, output)
-    elif kind == "html":
+    def chosen() -> "list[Grid]":
+        return _chosen(found, kind, section)
+
+    if kind == "html":
         from otel_voicebot.reports.board import render  # noqa: PLC0415 - the template engine
 
-        out.write(render(found, chosen), output)
+        out.write(render(found, chosen()), output)
     else:
-        out.write(out.grids_as(kind, "Voicebot report", head(found), chosen), output)
+        out.write_answer(kind, "Voicebot report", lambda: head(found), chosen, lambda: document(found), output)
+
+
+def _chosen(found: "Report", kind: str, section: Sequence[str] | None) -> "list[Grid]":
+    """The sections that are asked for; of a format for one table, one."""
+    from otel_voicebot.reports.groups import long  # noqa: PLC0415 - not for --help
+    from otel_voicebot.reports.report import grids  # noqa: PLC0415
+
+    sections = grids(found)
+    names = list(dict.fromkeys(section or ()))
+    one = kind in out.ONE_PART
+    if found.grouped is not None:
+        names = ["groups", *names]
+        if one:
+            sections["groups"] = long(found.grouped)
+    return [sections[name] for name in names or (("kpis",) if one else sections)]

@@ -99,10 +99,5 @@ def slow(
     found = exchanges(question, datetime.now(UTC), lambda found: compute(found, choice))
     if not found.turns:
         raise nothing(found.scope, "turns with a wait" if threshold is None else f"waits longer than {threshold:g} s")
-    if kind == "json":
-        out.write_json(document(found), output)
-    elif kind == "table":
-        out.write_table(head(found), grids(found), output)
-    else:
-        out.write(out.grids_as(kind, "Slowest turns", head(found), grids(found)), output)
+    out.write_answer(kind, "Slowest turns", lambda: head(found), lambda: grids(found), lambda: document(found), output)
     return finish(found.scope)

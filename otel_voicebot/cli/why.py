@@ -77,13 +77,14 @@ def why(
     found = [_read(_within(labels, period), now) for period in (before, this)]
     (old, old_scope), (new, new_scope) = found
     answer = compute(old, new, (old_scope, new_scope), seed)
-    if kind == "json":
-        out.write_json(changes.document(answer), output)
-    elif kind == "table":
-        out.write_table(changes.head(answer), changes.grids(answer), output)
-    else:
-        tables = changes.grids(answer) if kind in ("md", "html") else [changes.table(answer)]
-        out.write(out.grids_as(kind, "Why waits changed", changes.head(answer), tables), output)
+    out.write_answer(
+        kind,
+        "Why waits changed",
+        lambda: changes.head(answer),
+        lambda: [changes.table(answer)] if kind in out.ONE_PART else changes.grids(answer),
+        lambda: changes.document(answer),
+        output,
+    )
     return max(finish(scope) for _, scope in found)
 
 

@@ -23,7 +23,7 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from grafana.promql import FILTERS, filters_of, metrics_of
 from otel_voicebot import semconv
-from otel_voicebot.exporters.prometheus import prometheus_name
+from otel_voicebot.conventions import prometheus_name
 
 __all__ = ["Panel", "Query", "Sheet", "heat", "lines", "number", "rows", "sheet"]
 

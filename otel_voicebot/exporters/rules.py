@@ -11,8 +11,7 @@ from typing import Final
 import yaml
 
 from otel_voicebot import semconv
-from otel_voicebot.conventions import Metric
-from otel_voicebot.exporters.prometheus import prometheus_name
+from otel_voicebot.conventions import Metric, prometheus_name
 
 __all__ = ["WINDOW", "waits_rules"]
 

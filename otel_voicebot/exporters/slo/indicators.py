@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from otel_voicebot import semconv
-from otel_voicebot.conventions import Metric
-from otel_voicebot.exporters.prometheus import prometheus_name
+from otel_voicebot.conventions import Metric, prometheus_name
 
 __all__ = [
     "INDICATORS",

@@ -8,23 +8,7 @@ import typer
 from otel_voicebot.cli import output as out
 from otel_voicebot.cli.asking import finish, nothing
 from otel_voicebot.cli.live import Url, Window, look_once, seconds_of, source_of
-from otel_voicebot.cli.options import (
-    AsOf,
-    Bot,
-    Channel,
-    Csv,
-    Data,
-    Environment,
-    Format,
-    Intent,
-    Json,
-    Output,
-    Question,
-    Since,
-    Until,
-    Variant,
-    chosen_format,
-)
+from otel_voicebot.cli.options import Question, Written, grouped
 
 if TYPE_CHECKING:
     from otel_voicebot.reports.grid import Grid
@@ -38,6 +22,7 @@ _AFTER_FCR: Final = (
 )
 
 
+@grouped
 def orchestrator_log(
     *,
     metrics: Annotated[  # noqa: ARG001 - the document's word for what is shown in any case
@@ -47,29 +32,17 @@ def orchestrator_log(
         Literal["1d", "7d", "30d"],
         typer.Option("--fcr-window", help="How long a caller must stay away for first call resolution."),
     ] = "7d",
-    data: Data = None,
     url: Url = None,
     window: Window = None,
-    since: Since = None,
-    until: Until = None,
-    bot: Bot = None,
-    channel: Channel = None,
-    variant: Variant = None,
-    environment: Environment = None,
-    intent: Intent = None,
-    as_of: AsOf = None,
-    format_: Format = None,
-    json: Json = False,
-    csv: Csv = False,
-    output: Output = None,
+    question: Question,
+    written: Written,
 ) -> int:
     """Handle time, first call resolution, CSAT, latencies, cache hits.
 
     A KPI without data says why. The numbers are those of `otel-voicebot report` for the same calls, or, with --url,
     those of a running service.
     """
-    kind = chosen_format(format_, "table", json=json, csv=csv)
-    question = Question(data, since, until, bot, channel, variant, environment, intent, as_of)
+    kind = written.kind()
     found = look_once(source_of(question, url, seconds_of(window)))
     if not found.service and not found.kpi("sessions").value:
         raise nothing(found.scope, "sessions")
@@ -85,5 +58,5 @@ def orchestrator_log(
     def document() -> dict[str, object]:
         return {**found.document("orchestrator-log"), "fcr_window": fcr_window}
 
-    out.write_answer(kind, "Voicebot metrics", found.head, grids, document, output)
+    out.write_answer(kind, "Voicebot metrics", found.head, grids, document, written.output)
     return finish(found.scope)

@@ -34,7 +34,6 @@ POINTS: Final = (
 )
 """Each is hit by name; what else the seed hits (marks, directories, the lease) is told as `elsewhere`."""
 
-_ATTACH_S: Final = 20.0
 _LINE: Final = re.compile(r"^\d+ +(\w+)\((.*)$")
 
 

@@ -12,9 +12,15 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bench import generate
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from otel_voicebot.spans import SpanBatch
+    from otel_voicebot.store import SpanStore
 
 WARM_UP_SPANS: Final = 4 * 8192
 
@@ -35,13 +41,27 @@ class Clocks:
         total[1] += time.process_time() - cpu
 
 
+def to_disk(batch: "SpanBatch", store: "SpanStore", clocks: Clocks) -> "pa.RecordBatch":
+    """The stages after decoding, each on its clock; returns the rows."""
+    from otel_voicebot.processors import normalise, withhold
+
+    with clocks.stage("normalise"):
+        batch = normalise(batch)
+    with clocks.stage("withhold"):
+        batch = withhold(batch, ())
+    with clocks.stage("rows"):
+        rows = batch.rows(time.time_ns() // 1000)
+    with clocks.stage("commit"):
+        store.commit([rows])
+    return rows
+
+
 def measure(spans: int, directory: Path, *, with_live: bool) -> dict[str, object]:
     """Run all requests through all stages; the first `WARM_UP_SPANS` spans don't count."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     from otel_voicebot.live import Aggregator, Live
-    from otel_voicebot.processors import normalise, withhold
     from otel_voicebot.selfmetrics import SelfMetrics
     from otel_voicebot.spans import decode
     from otel_voicebot.store import SpanStore
@@ -58,14 +78,7 @@ def measure(spans: int, directory: Path, *, with_live: bool) -> dict[str, object
             clocks = Clocks()
         with clocks.stage("decode"):
             batch = decode(payload)
-        with clocks.stage("normalise"):
-            batch = normalise(batch)
-        with clocks.stage("withhold"):
-            batch = withhold(batch, ())
-        with clocks.stage("rows"):
-            rows = batch.rows(time.time_ns() // 1000)
-        with clocks.stage("commit"):
-            store.commit([rows])
+        rows = to_disk(batch, store, clocks)
         rows_done += rows.num_rows
         if live is None:
             continue

@@ -7,12 +7,11 @@ import gc
 import json
 import os
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from bench import captured
-from bench.ingest_child import Clocks
+from bench.ingest_child import Clocks, to_disk
 
 WARM_UP = 1
 
@@ -22,7 +21,6 @@ def measure(spans: int, directory: Path, *, vary: bool) -> dict[str, object]:
     import pyarrow as pa
 
     from otel_voicebot.app.joining import decode_together
-    from otel_voicebot.processors import normalise, withhold
     from otel_voicebot.spans import decode
     from otel_voicebot.store import SpanStore
 
@@ -36,14 +34,7 @@ def measure(spans: int, directory: Path, *, vary: bool) -> dict[str, object]:
             clocks, done = Clocks(), 0
         with clocks.stage("decode"):
             (batch,) = decode_together(decode, payloads).batches
-        with clocks.stage("normalise"):
-            batch = normalise(batch)
-        with clocks.stage("withhold"):
-            batch = withhold(batch, ())
-        with clocks.stage("rows"):
-            rows = batch.rows(time.time_ns() // 1000)
-        with clocks.stage("commit"):
-            store.commit([rows])
+        rows = to_disk(batch, store, clocks)
         done += rows.num_rows
     return {"spans": done, "seconds": clocks.seconds}
 

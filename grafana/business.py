@@ -5,8 +5,9 @@ from functools import partial
 from typing import Final
 
 from grafana.panels import Panel, Query, Sheet, lines, number, rows
-from grafana.promql import RANGE, increase, level, mean, quantile, rate, share
+from grafana.promql import RANGE, increase, level, mean, quantile, rate
 from otel_voicebot import semconv as s
+from otel_voicebot.exporters.promql import Other, Pattern, share
 
 __all__ = ["BUSINESS", "QUALITY"]
 
@@ -23,7 +24,7 @@ def _with_change(title: str, unit: str, about: str, value: Callable[..., str], w
 
 def _fcr(window: str, *by: str, before: bool = False) -> str:
     solved = level(s.FCR_ISSUES, *by, before=before, window=window, state="solved")
-    return f"{solved} / {level(s.FCR_ISSUES, *by, before=before, window=window, state=('!=', 'provisional'))}"
+    return f"{solved} / {level(s.FCR_ISSUES, *by, before=before, window=window, state=Other('provisional'))}"
 
 
 def _contained(*by: str, before: bool = False) -> str:
@@ -35,12 +36,12 @@ def _dead_air(*by: str) -> str:
 
 
 def _csat(*, before: bool) -> str:
-    return share(increase(s.CSAT_SCORES, before=before, score=("=~", "4|5")), increase(s.CSAT_SCORES, before=before))
+    return share(increase(s.CSAT_SCORES, before=before, score=Pattern("4|5")), increase(s.CSAT_SCORES, before=before))
 
 
 def _nps(*, before: bool) -> str:
     answers = increase(s.NPS_SCORES, before=before)
-    happy, unhappy = (increase(s.NPS_SCORES, before=before, score=("=~", one)) for one in ("9|10", "0|1|2|3|4|5|6"))
+    happy, unhappy = (increase(s.NPS_SCORES, before=before, score=Pattern(one)) for one in ("9|10", "0|1|2|3|4|5|6"))
     return f"100 * (({happy} or 0 * {answers}) - ({unhappy} or 0 * {answers})) / {answers}"
 
 
@@ -147,7 +148,7 @@ BUSINESS: Final = Sheet(
                     "Of the time range: calls, answers of 4 or 5 among satisfaction answers.",
                     Query(increase(s.SESSIONS, "bot", "variant"), "calls"),
                     Query(increase(s.CSAT_SCORES, "bot", "variant"), "answers"),
-                    Query(increase(s.CSAT_SCORES, "bot", "variant", score=("=~", "4|5")), "satisfied"),
+                    Query(increase(s.CSAT_SCORES, "bot", "variant", score=Pattern("4|5")), "satisfied"),
                 ),
                 rows(
                     "Transfers to humans",
@@ -260,7 +261,7 @@ QUALITY: Final = Sheet(
                     "Who talks",
                     "s",
                     f"Seconds of speech by caller and bot, and of dead air. {_SPOKEN} {_STORED}",
-                    Query(level(s.SPEECH_DURATION, "part", part=("!=", "call")), "{{part}}"),
+                    Query(level(s.SPEECH_DURATION, "part", part=Other("call")), "{{part}}"),
                     stacked=True,
                 ),
             ),

@@ -3,8 +3,9 @@
 from typing import Final
 
 from grafana.panels import Query, Sheet, heat, lines, number, rows
-from grafana.promql import RANGE, heights, increase, level, mean, quantile, rate, share, total, within
+from grafana.promql import RANGE, heights, increase, level, mean, quantile, rate, total, within
 from otel_voicebot import semconv as s
+from otel_voicebot.exporters.promql import share
 
 __all__ = ["LATENCY", "OVERVIEW"]
 

@@ -3,8 +3,9 @@
 from typing import Final
 
 from grafana.panels import Query, Sheet, lines, number, rows
-from grafana.promql import ALERTS, RANGE, increase, latest, quantile, rate, share
+from grafana.promql import ALERTS, RANGE, increase, latest, quantile, rate
 from otel_voicebot import semconv as s
+from otel_voicebot.exporters.promql import Other, share
 
 __all__ = ["BOTS", "COST"]
 
@@ -268,7 +269,7 @@ BOTS: Final = Sheet(
                     "Completed / completed and failed, of the time range.",
                     Query(
                         share(
-                            increase(s.HANDOFFS, outcome="completed"), increase(s.HANDOFFS, outcome=("!=", "blocked"))
+                            increase(s.HANDOFFS, outcome="completed"), increase(s.HANDOFFS, outcome=Other("blocked"))
                         ),
                         "completed",
                     ),

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from string import ascii_uppercase
 from typing import Any, Final
 
 from grafana_foundation_sdk.builders import common as common_builders
@@ -23,7 +24,7 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from grafana.promql import FILTERS, filters_of, metrics_of
 from otel_voicebot import semconv
-from otel_voicebot.exporters.prometheus import prometheus_name
+from otel_voicebot.conventions import prometheus_name
 
 __all__ = ["Panel", "Query", "Sheet", "heat", "lines", "number", "rows", "sheet"]
 
@@ -159,9 +160,14 @@ def description(panel: Panel) -> str:
     return f"{panel.about} {which.capitalize()} {'do' if len(apart) > 1 else 'does'}n't apply: there is no such label."
 
 
+def _lettered(panel: Panel) -> list[tuple[str, Query]]:
+    """The queries, each with the letter that Grafana knows it by."""
+    return [(ascii_uppercase[place], query) for place, query in enumerate(panel.queries)]
+
+
 def _targets(panel: Panel) -> list[Any]:
     found = []
-    for letter, query in zip("ABCDEFGH", panel.queries, strict=False):
+    for letter, query in _lettered(panel):
         target = prometheus.Dataquery().expr(query.expr).legend_format(query.legend).ref_id(letter).datasource(SOURCE)
         target = target.instant() if panel.kind in ("stat", "table") else target.range()
         if panel.kind == "table":
@@ -207,7 +213,7 @@ def _number(panel: Panel) -> Any:
 def _rows(panel: Panel) -> Any:
     """The queries side by side: merged by their labels, each column named as its query's legend."""
     built = _common(table.Panel(), panel)
-    renamed = {f"Value #{letter}": one.legend for letter, one in zip("ABCDEFGH", panel.queries, strict=False)}
+    renamed = {f"Value #{letter}": one.legend for letter, one in _lettered(panel)}
     if len(panel.queries) == 1:
         renamed["Value"] = panel.queries[0].legend
     built = built.with_transformation(DataTransformerConfig(id_val="merge", options={}))

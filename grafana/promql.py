@@ -1,17 +1,18 @@
 """PromQL over the metrics of ``semconv``: a metric or a label that they don't have is refused.
 
-Every selector filters by the dashboard's variables, as far as the metric has such labels. ``where`` takes label=value,
-or label=(operator, value).
+Every selector filters by the dashboard's variables, as far as the metric has such labels. ``where`` takes label=value;
+a ``Pattern`` stands for any of its words, an ``Other`` for any value but it.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
 from otel_voicebot import semconv
-from otel_voicebot.conventions import Metric
-from otel_voicebot.exporters.prometheus import prometheus_name
+from otel_voicebot.conventions import Metric, prometheus_name
+from otel_voicebot.exporters import promql
+from otel_voicebot.exporters.promql import Labels, Pattern, added
 
 __all__ = [
     "ALERTS",
@@ -27,7 +28,6 @@ __all__ = [
     "metrics_of",
     "quantile",
     "rate",
-    "share",
     "total",
     "within",
 ]
@@ -42,8 +42,6 @@ _OWN: Final = tuple(one for name, one in vars(semconv).items() if name.startswit
 """What the package counts of itself: these don't say when they began."""
 _SUFFIXES: Final = {"counter": "_total", "gauge": "", "histogram": "_count"}
 
-Where = str | tuple[str, str]
-
 
 def _known(metric: Metric, labels: Iterable[str]) -> None:
     if wrong := set(labels) - {*metric.labels}:
@@ -51,17 +49,10 @@ def _known(metric: Metric, labels: Iterable[str]) -> None:
         raise ValueError(msg)
 
 
-def _selector(metric: Metric, suffix: str, only: tuple[str, ...], where: Mapping[str, Where]) -> str:
+def _selector(metric: Metric, suffix: str, only: tuple[str, ...], where: Labels) -> str:
     _known(metric, set(where) - {"le"} if suffix == "_bucket" else where)
-    matchers = [f'{name}=~"${name}"' for name in only if name in metric.labels]
-    for name, value in where.items():
-        operator, text = ("=", value) if isinstance(value, str) else value
-        matchers.append(f'{name}{operator}"{text}"')
-    return f"{prometheus_name(metric)}{suffix}" + (f"{{{', '.join(matchers)}}}" if matchers else "")
-
-
-def _sum(by: tuple[str, ...], of: str) -> str:
-    return f"sum by ({', '.join(by)}) ({of})" if by else f"sum({of})"
+    filters = {name: Pattern(f"${name}") for name in only if name in metric.labels}
+    return promql.selector(metric, suffix, filters | dict(where), between=", ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +64,12 @@ class _Window:
     length: str
     before: bool = False
     only: tuple[str, ...] = FILTERS
-    where: Mapping[str, Where] = field(default_factory=dict)
+    where: Labels = field(default_factory=dict)
     function: str = "rate"
 
     def sum(self, by: tuple[str, ...]) -> str:
         _known(self.metric, [name for name in by if name != "le"])
-        return _sum(by, self._rise() if self.length == RANGE else f"{self.function}({self._ranged()})")
+        return added(self._rise() if self.length == RANGE else f"{self.function}({self._ranged()})", by)
 
     def _selected(self, suffix: str | None = None) -> str:
         where = dict(self.where)
@@ -107,12 +98,12 @@ class _Window:
         return f"({fresh} unless {self._selected()} offset {RANGE}) or {grown}"
 
 
-def rate(metric: Metric, *by: str, only: tuple[str, ...] = FILTERS, **where: Where) -> str:
+def rate(metric: Metric, *by: str, only: tuple[str, ...] = FILTERS, **where: str) -> str:
     """Events a second (of a histogram: observations), summed by labels."""
     return _Window(metric, _SUFFIXES[metric.kind], RATE, only=only, where=where).sum(by)
 
 
-def increase(metric: Metric, *by: str, before: bool = False, **where: Where) -> str:
+def increase(metric: Metric, *by: str, before: bool = False, **where: str) -> str:
     """Events in the time range (of a histogram: observations); ``before``: in the one before it."""
     return _Window(metric, _SUFFIXES[metric.kind], RANGE, before, where=where).sum(by)
 
@@ -130,7 +121,7 @@ def mean(metric: Metric, *by: str, window: str = RATE, before: bool = False) -> 
 
 def quantile(part: float, metric: Metric, *by: str, window: str = RATE) -> str:
     """A histogram's quantile, linear between the edges of a bucket."""
-    return f"histogram_quantile({part:g}, {_Window(metric, '_bucket', window).sum((*by, 'le'))})"
+    return promql.quantile(part, _Window(metric, "_bucket", window).sum((*by, "le")))
 
 
 def heights(metric: Metric) -> str:
@@ -143,18 +134,13 @@ def within(edge: float, metric: Metric) -> str:
     if edge not in metric.buckets:
         msg = f"{edge:g} is no edge of {metric.name}: {metric.buckets}"
         raise ValueError(msg)
-    return share(_Window(metric, "_bucket", RATE, where={"le": repr(float(edge))}).sum(()), rate(metric))
+    return promql.share(_Window(metric, "_bucket", RATE, where={"le": repr(float(edge))}).sum(()), rate(metric))
 
 
-def share(part: str, whole: str) -> str:
-    """A ratio; 0 where there is a whole and no such part, as a series begins with its first event."""
-    return f"({part} or 0 * {whole}) / {whole}"
-
-
-def level(metric: Metric, *by: str, before: bool = False, **where: Where) -> str:
+def level(metric: Metric, *by: str, before: bool = False, **where: str) -> str:
     """A gauge's value, summed by labels; ``before``: one time range ago."""
     _known(metric, by)
-    return _sum(by, _selector(metric, "", FILTERS, where) + (f" offset {RANGE}" if before else ""))
+    return added(_selector(metric, "", FILTERS, where) + (f" offset {RANGE}" if before else ""), by)
 
 
 def latest(metric: Metric, *by: str) -> str:

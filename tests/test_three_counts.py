@@ -17,7 +17,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from otel_voicebot import semconv as s
-from otel_voicebot.exporters.prometheus import prometheus_name
+from otel_voicebot.conventions import prometheus_name
 
 Sample = tuple[str, frozenset[tuple[str, str]]]
 Samples = dict[Sample, float]

@@ -8,24 +8,7 @@ import typer
 
 from otel_voicebot.cli import output as out
 from otel_voicebot.cli.asking import finish, prices_of
-from otel_voicebot.cli.options import (
-    AsOf,
-    Bot,
-    Channel,
-    Csv,
-    Data,
-    Environment,
-    Format,
-    Intent,
-    Json,
-    Output,
-    PriceFile,
-    Question,
-    Since,
-    Until,
-    Variant,
-    chosen_format,
-)
+from otel_voicebot.cli.options import PriceFile, Question, Written, grouped
 from otel_voicebot.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["anomalies"]
 
 
+@grouped
 def anomalies(
     *,
     alpha: Annotated[
@@ -61,19 +45,8 @@ def anomalies(
     chart: Annotated[
         Path | None, typer.Option("--chart", metavar="FILE", help="Also draw them, as a PNG.", show_default=False)
     ] = None,
-    data: Data = None,
-    since: Since = None,
-    until: Until = None,
-    bot: Bot = None,
-    channel: Channel = None,
-    variant: Variant = None,
-    environment: Environment = None,
-    intent: Intent = None,
-    as_of: AsOf = None,
-    format_: Format = None,
-    json: Json = False,
-    csv: Csv = False,
-    output: Output = None,
+    question: Question,
+    written: Written,
 ) -> int:
     """What was slower, failed more or cost more than usual, when, and which calls show it.
 
@@ -81,8 +54,7 @@ def anomalies(
     says from when on bins are judged; the days before it (--history) are what they are compared with. Exits with 1
     when there are anomalies, with 0 when there are none.
     """
-    kind = chosen_format(format_, "table", json=json, csv=csv)
-    question = Question(data, since, until, bot, channel, variant, environment, intent, as_of)
+    kind = written.kind()
     now = datetime.now(UTC)
     from otel_voicebot.reports.anomalies import find  # noqa: PLC0415 - not for --help
     from otel_voicebot.reports.detector import Rule  # noqa: PLC0415
@@ -93,7 +65,7 @@ def anomalies(
     past = _past(history, now)
     rule = Rule(alpha, min_change / 100, min_error_points / 100, min_calls, history_s=int(past.total_seconds()))
     found = find(question.settings().data, question.selection(now), rule, prices_of(question, prices), now)
-    _write(found, kind, output)
+    _write(found, kind, written.output)
     if chart is not None:
         _draw(found, chart)
     return finish(found.scope) or int(bool(found.incidents))
@@ -123,12 +95,7 @@ def _past(text: str, now: datetime) -> timedelta:
     return now - start
 
 
-def _write(found: "Found", kind: str, output: Output) -> None:
+def _write(found: "Found", kind: str, output: Path | None) -> None:
     from otel_voicebot.reports.incidents import document, grids, head  # noqa: PLC0415 - not for --help
 
-    if kind == "json":
-        out.write_json(document(found), output)
-    elif kind == "table":
-        out.write_table(head(found), grids(found), output)
-    else:
-        out.write(out.grids_as(kind, "Anomalies", head(found), grids(found)), output)
+    out.write_answer(kind, "Anomalies", lambda: head(found), lambda: grids(found), lambda: document(found), output)

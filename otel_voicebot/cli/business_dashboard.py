@@ -6,54 +6,26 @@ from typing import Final
 
 from otel_voicebot.cli import output as out
 from otel_voicebot.cli.asking import finish, nothing
-from otel_voicebot.cli.options import (
-    AsOf,
-    Bot,
-    Channel,
-    Csv,
-    Data,
-    Environment,
-    Format,
-    Intent,
-    Json,
-    Output,
-    PriceFile,
-    Question,
-    Since,
-    Until,
-    Variant,
-    chosen_format,
-)
+from otel_voicebot.cli.options import PriceFile, Question, Written, grouped
 
 __all__ = ["business_dashboard"]
 
 _DAYS: Final = 30
 
 
+@grouped
 def business_dashboard(
     *,
-    data: Data = None,
-    since: Since = None,
-    until: Until = None,
-    bot: Bot = None,
-    channel: Channel = None,
-    variant: Variant = None,
-    environment: Environment = None,
-    intent: Intent = None,
-    as_of: AsOf = None,
+    question: Question,
     prices: PriceFile = None,
-    format_: Format = None,
-    json: Json = False,
-    csv: Csv = False,
-    output: Output = None,
+    written: Written,
 ) -> int:
     """What an executive asks: volume, resolution, satisfaction, speed, cost.
 
     Each with its change against as long a period just before, and whether that is better or worse. Default: the last
     30 days. A change may be chance: `otel-voicebot compare` tells.
     """
-    kind = chosen_format(format_, "table", json=json, csv=csv)
-    question = Question(data, since, until, bot, channel, variant, environment, intent, as_of)
+    kind = written.kind()
     now, settings = datetime.now(UTC), question.settings()
     from otel_voicebot.reports.answer import against  # noqa: PLC0415 - not for --help
     from otel_voicebot.reports.dashboard import document, executive, grid, head  # noqa: PLC0415
@@ -65,10 +37,7 @@ def business_dashboard(
     if not found.value("sessions"):
         raise nothing(found.scope, "sessions")
     found = executive(found)
-    if kind == "json":
-        out.write_json(document(found), output)
-    elif kind == "table":
-        out.write_table(head(found), [grid(found)], output)
-    else:
-        out.write(out.grids_as(kind, "Business dashboard", head(found), [grid(found)]), output)
+    out.write_answer(
+        kind, "Business dashboard", lambda: head(found), lambda: [grid(found)], lambda: document(found), written.output
+    )
     return finish(found.scope)

@@ -3,29 +3,14 @@
 import re
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
 from otel_voicebot.cli import output as out
 from otel_voicebot.cli.asking import ask, finish
-from otel_voicebot.cli.options import (
-    AsOf,
-    Bot,
-    Channel,
-    Csv,
-    Data,
-    Environment,
-    Format,
-    Intent,
-    Json,
-    Output,
-    Question,
-    Since,
-    Until,
-    Variant,
-    chosen_format,
-)
+from otel_voicebot.cli.options import Question, Written, grouped
 from otel_voicebot.errors import UsageError
 
 if TYPE_CHECKING:
@@ -56,6 +41,7 @@ Split = Annotated[
 _TWO: Final = re.compile(r"(\d+(?:\.\d+)?)[:/](\d+(?:\.\d+)?)")
 
 
+@grouped
 def compare(
     a: Annotated[str, typer.Argument(metavar="A", help="The one side: a variant, or a period FROM..TO.")],
     b: Annotated[str, typer.Argument(metavar="B", help="The other: is it better or worse?")],
@@ -74,19 +60,8 @@ def compare(
         Literal["worse", "no-evidence"],
         typer.Option("--fail-on", help="Exit with 1 when B is worse, or also when it is not shown to be better."),
     ] = "worse",
-    data: Data = None,
-    since: Since = None,
-    until: Until = None,
-    bot: Bot = None,
-    channel: Channel = None,
-    variant: Variant = None,
-    environment: Environment = None,
-    intent: Intent = None,
-    as_of: AsOf = None,
-    format_: Format = None,
-    json: Json = False,
-    csv: Csv = False,
-    output: Output = None,
+    question: Question,
+    written: Written,
 ) -> int:
     """Is B better or worse than A? Two variants, bots, periods, KPI by KPI.
 
@@ -94,8 +69,7 @@ def compare(
     adjusted for the number of KPIs, and the smallest difference that would have been found. Exits with 1 when B is
     worse, or when the sample ratio shows that the two can't be compared.
     """
-    kind = chosen_format(format_, "table", json=json, csv=csv)
-    question = Question(data, since, until, bot, channel, variant, environment, intent, as_of=as_of)
+    kind = written.kind()
     from otel_voicebot.reports.compare import Plan, of  # noqa: PLC0415 - not for --help
     from otel_voicebot.reports.sides import PERIOD  # noqa: PLC0415
 
@@ -107,19 +81,14 @@ def compare(
         window = sides.window
         question = replace(question, **{end: when.isoformat() for end, when in asdict(window).items() if when})
     found = ask(question, now, lambda opened: of(opened, sides, plan), brief=sides.by == PERIOD, cut=False, kpis=True)
-    _write(found, kind, output)
+    _write(found, kind, written.output)
     return finish(found.scope) or _code(found, fail_on)
 
 
-def _write(found: "Comparison", kind: str, output: Output) -> None:
+def _write(found: "Comparison", kind: str, output: Path | None) -> None:
     from otel_voicebot.reports.comparison import document, grid, head  # noqa: PLC0415 - not for --help
 
-    if kind == "json":
-        out.write_json(document(found), output)
-    elif kind == "table":
-        out.write_table(head(found), [grid(found)], output)
-    else:
-        out.write(out.grids_as(kind, "Comparison", head(found), [grid(found)]), output)
+    out.write_answer(kind, "Comparison", lambda: head(found), lambda: [grid(found)], lambda: document(found), output)
 
 
 def _code(found: "Comparison", fail_on: str) -> int:

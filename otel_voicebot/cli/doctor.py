@@ -12,19 +12,7 @@ import typer
 
 from otel_voicebot.cli import output as out
 from otel_voicebot.cli.asking import finish, nothing
-from otel_voicebot.cli.options import (
-    Bot,
-    Channel,
-    Data,
-    Environment,
-    Intent,
-    Json,
-    Output,
-    Question,
-    Since,
-    Until,
-    Variant,
-)
+from otel_voicebot.cli.options import Json, Now, Output, Question, grouped
 from otel_voicebot.errors import NoDataError, UnreadableDataError, UsageError
 
 if TYPE_CHECKING:
@@ -37,6 +25,7 @@ __all__ = ["doctor"]
 _NO = 1
 
 
+@grouped
 def doctor(
     paths: Annotated[
         list[Path] | None,
@@ -49,14 +38,7 @@ def doctor(
         str | None,
         typer.Option("--endpoint", metavar="URL", help="Ask a running service by its /metrics.", show_default=False),
     ] = None,
-    data: Data = None,
-    since: Since = None,
-    until: Until = None,
-    bot: Bot = None,
-    channel: Channel = None,
-    variant: Variant = None,
-    environment: Environment = None,
-    intent: Intent = None,
+    question: Now,
     json: Json = False,
     output: Output = None,
 ) -> int:
@@ -67,11 +49,11 @@ def doctor(
     can't be derived or KPIs would be wrong.
     """
     if endpoint is not None:
-        if paths or data:
+        if paths or question.data:
             raise UsageError("name a directory or --endpoint, not both")
         return _ask_service(endpoint, output, json=json)
-    with _taken(paths or [], data) as taken:
-        found = _look(Question(taken.directory, since, until, bot, channel, variant, environment, intent), taken)
+    with _taken(paths or [], question.data) as taken:
+        found = _look(replace(question, data=taken.directory), taken)
     if not found.frameworks:
         raise nothing(found.scope, "spans")
     _write(found, output, json=json)

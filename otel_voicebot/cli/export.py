@@ -7,22 +7,7 @@ import typer
 
 from otel_voicebot.cli import output as out
 from otel_voicebot.cli.asking import ask, finish, nothing, prices_of
-from otel_voicebot.cli.options import (
-    AsOf,
-    Bot,
-    Channel,
-    Data,
-    Environment,
-    Intent,
-    Json,
-    Output,
-    PriceFile,
-    Question,
-    Since,
-    Until,
-    Variant,
-    chosen_format,
-)
+from otel_voicebot.cli.options import Json, Output, PriceFile, Question, chosen_format, grouped
 
 if TYPE_CHECKING:
     from otel_voicebot.reports.scope import Scope
@@ -31,18 +16,11 @@ if TYPE_CHECKING:
 __all__ = ["export"]
 
 
+@grouped
 def export(
     *,
     table: Annotated[Literal["spans", "turns", "sessions"], typer.Argument(help="Which table.")],
-    data: Data = None,
-    since: Since = None,
-    until: Until = None,
-    bot: Bot = None,
-    channel: Channel = None,
-    variant: Variant = None,
-    environment: Environment = None,
-    intent: Intent = None,
-    as_of: AsOf = None,
+    question: Question,
     format_: Annotated[
         Literal["csv", "jsonl", "parquet", "json"] | None,
         typer.Option("--format", help="How to write it. Default: csv.", show_default=False),
@@ -57,7 +35,6 @@ def export(
     What turns and sessions cost is computed now: without a price file only known model calls have a price.
     """
     kind = chosen_format(format_, "csv", json=json)
-    question = Question(data, since, until, bot, channel, variant, environment, intent, as_of=as_of)
     from otel_voicebot.reports import export as writing  # noqa: PLC0415 - not for --help
 
     listing = prices_of(question, prices)

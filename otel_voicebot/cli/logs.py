@@ -7,11 +7,12 @@ import typer
 
 from otel_voicebot.cli import output as out
 from otel_voicebot.cli.asking import finish, nothing
-from otel_voicebot.cli.options import Csv, Data, Json, Output, Question, chosen_format
+from otel_voicebot.cli.options import Data, Question, Written, grouped
 
 __all__ = ["logs"]
 
 
+@grouped
 def logs(
     *,
     session: Annotated[
@@ -33,20 +34,14 @@ def logs(
         typer.Option("--since", metavar="WHEN", help="Records from this time on: ISO 8601, or 15m, 24h, 7d ago."),
     ] = None,
     until: Annotated[str | None, typer.Option("--until", metavar="WHEN", help="Records before this time.")] = None,
-    format_: Annotated[
-        Literal["table", "json", "csv", "jsonl", "parquet", "md", "html"] | None,
-        typer.Option("--format", help="How to write it. Default: table.", show_default=False),
-    ] = None,
-    json: Json = False,
-    csv: Csv = False,
-    output: Output = None,
+    written: Written,
 ) -> int:
     """Log records of a call.
 
     A record belongs to the session that it names, else to that of its trace. Messages are stored only where content
     capture is on; without it their lengths are shown.
     """
-    kind = chosen_format(format_, "table", json=json, csv=csv)
+    kind = written.kind()
     now = datetime.now(UTC)
     question = Question(data, since, until)
     period = question.period(now)
@@ -56,14 +51,12 @@ def logs(
     found = compute(question.settings().data, Wanted(session, trace, severity, period.since, period.until, limit), now)
     if not found.found:
         raise nothing(found.scope, "log records")
-    if kind == "json":
-        out.write_json(document(found), output)
-    elif kind == "table":
-        out.write_table(head(found), [grid(found)], output)
-    elif kind in ("md", "html"):
-        out.write(out.grids_as(kind, "Log records", head(found), [grid(found)]), output)
+    if kind in out.ONE_PART:
+        out.write_all(export.encode(found.records, kind), written.output)
     else:
-        out.write_all(export.encode(found.records, kind), output)
+        out.write_answer(
+            kind, "Log records", lambda: head(found), lambda: [grid(found)], lambda: document(found), written.output
+        )
     if found.left_out and kind != "table":
         out.note(f"the last {limit} of {found.found} records; --limit gives more")
     return finish(found.scope)

@@ -10,18 +10,7 @@ import typer
 from otel_voicebot.cli import output as out
 from otel_voicebot.cli.asking import finish
 from otel_voicebot.cli.live import Count, Source, Url, Window, look_once, looks, seconds_of, source_of, stoppable
-from otel_voicebot.cli.options import (
-    Bot,
-    Channel,
-    Data,
-    Environment,
-    Intent,
-    Json,
-    Question,
-    Since,
-    Until,
-    Variant,
-)
+from otel_voicebot.cli.options import Json, Now, grouped
 from otel_voicebot.errors import UsageError, VoicebotError
 
 if TYPE_CHECKING:
@@ -35,6 +24,7 @@ _NAMES: Final = (
 )
 
 
+@grouped
 def monitor_session(
     *,
     stats: Annotated[  # noqa: ARG001 - the document's word for what is shown in any case
@@ -46,16 +36,9 @@ def monitor_session(
         typer.Option("--interval", metavar="SECONDS", min=0.1, help="Between two looks of --live. Default: 2."),
     ] = None,
     count: Count = None,
-    data: Data = None,
     url: Url = None,
     window: Window = None,
-    since: Since = None,
-    until: Until = None,
-    bot: Bot = None,
-    channel: Channel = None,
-    variant: Variant = None,
-    environment: Environment = None,
-    intent: Intent = None,
+    question: Now,
     json: Json = False,
 ) -> int:
     """Sessions under way, word error rate, MOS, cache hits.
@@ -67,7 +50,6 @@ def monitor_session(
     if not live and (interval, count) != (None, None):
         raise UsageError("--interval and --count are of --live")
     beat = interval or 2.0
-    question = Question(data, since, until, bot, channel, variant, environment, intent)
     source = source_of(question, url, seconds_of(window), beat if live else None)
     if not live:
         found = look_once(source).some(_NAMES)

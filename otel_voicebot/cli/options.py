@@ -1,9 +1,15 @@
-"""The options that verbs share, and what their values mean."""
+"""The options that verbs share, and what their values mean.
 
-from dataclasses import dataclass
+Those that many verbs have together are the fields of a class; a verb that is ``grouped`` takes one as a parameter.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
@@ -24,13 +30,16 @@ __all__ = [
     "Format",
     "Intent",
     "Json",
+    "Now",
     "Output",
     "PriceFile",
     "Question",
     "Since",
     "Until",
     "Variant",
+    "Written",
     "chosen_format",
+    "grouped",
     "option",
 ]
 
@@ -90,15 +99,15 @@ PriceFile = Annotated[
 class Question:
     """Which data, and which sessions of it: the options of every verb that reads."""
 
-    data: Path | None = None
-    since: str | None = None
-    until: str | None = None
-    bot: str | None = None
-    channel: str | None = None
-    variant: str | None = None
-    environment: str | None = None
-    intent: str | None = None
-    as_of: str | None = None
+    data: Data = None
+    since: Since = None
+    until: Until = None
+    bot: Bot = None
+    channel: Channel = None
+    variant: Variant = None
+    environment: Environment = None
+    intent: Intent = None
+    as_of: AsOf = None
 
     def settings(self, **overrides: Any) -> "Settings":
         """The settings, with ``--data`` and ``overrides`` on top.
@@ -138,6 +147,66 @@ class Question:
         from otel_voicebot.reports.periods import window  # noqa: PLC0415 - not for --help
 
         return window(self.since, self.until, self.as_of, now, option)
+
+
+@dataclass(frozen=True, slots=True)
+class Without:
+    """Of an annotated group: this option it doesn't have."""
+
+    name: str
+
+
+Now = Annotated[Question, Without("as_of")]
+"""A question about how things are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """How an answer is written, and where to."""
+
+    format_: Format = None
+    json: Json = False
+    csv: Csv = False
+    output: Output = None
+
+    def kind(self) -> str:
+        """The format.
+
+        Raises:
+            UsageError: options contradict each other.
+        """
+        return chosen_format(self.format_, "table", json=self.json, csv=self.csv)
+
+
+def grouped(verb: Callable[..., int]) -> Callable[..., int]:
+    """The verb as the command line sees it: a parameter that is a group of options is all of them, in its place."""
+    signature = inspect.signature(verb)
+    groups: dict[str, tuple[type, list[str]]] = {}
+    shown: list[inspect.Parameter] = []
+    for name, parameter in signature.parameters.items():
+        group, left_out = _group(parameter.annotation)
+        if group is None:
+            shown.append(parameter)
+            continue
+        kept = [one for one in fields(group) if one.name not in left_out]
+        groups[name] = group, [one.name for one in kept]
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        shown += [inspect.Parameter(one.name, keyword, default=one.default, annotation=one.type) for one in kept]
+
+    @functools.wraps(verb)
+    def run(**given: Any) -> int:
+        made = {name: group(**{one: given.pop(one) for one in names}) for name, (group, names) in groups.items()}
+        return verb(**given, **made)
+
+    run.__signature__ = signature.replace(parameters=shown)  # type: ignore[attr-defined]
+    run.__annotations__ = {one.name: one.annotation for one in shown}
+    return run
+
+
+def _group(annotation: Any) -> tuple[Any, list[str]]:
+    """The class of a group of options, None of what is none; and those that it is without here."""
+    kind, *more = get_args(annotation) if get_origin(annotation) is Annotated else (annotation,)
+    return kind if is_dataclass(kind) else None, [one.name for one in more if isinstance(one, Without)]
 
 
 def option(name: str) -> str:

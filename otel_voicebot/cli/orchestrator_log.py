@@ -1,30 +1,17 @@
 """``orchestrator-log``, also ``otel-voicebot orchestrator-log``."""
 
 from dataclasses import replace
-from typing import Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
 from otel_voicebot.cli import output as out
 from otel_voicebot.cli.asking import finish, nothing
 from otel_voicebot.cli.live import Url, Window, look_once, seconds_of, source_of
-from otel_voicebot.cli.options import (
-    AsOf,
-    Bot,
-    Channel,
-    Csv,
-    Data,
-    Environment,
-    Format,
-    Intent,
-    Json,
-    Output,
-    Question,
-    Since,
-    Until,
-    Variant,
-    chosen_format,
-)
+from otel_voicebot.cli.options import Question, Written, grouped
+
+if TYPE_CHECKING:
+    from otel_voicebot.reports.grid import Grid
 
 __all__ = ["orchestrator_log"]
 
@@ -35,6 +22,7 @@ _AFTER_FCR: Final = (
 )
 
 
+@grouped
 def orchestrator_log(
     *,
     metrics: Annotated[  # noqa: ARG001 - the document's word for what is shown in any case
@@ -44,44 +32,31 @@ def orchestrator_log(
         Literal["1d", "7d", "30d"],
         typer.Option("--fcr-window", help="How long a caller must stay away for first call resolution."),
     ] = "7d",
-    data: Data = None,
     url: Url = None,
     window: Window = None,
-    since: Since = None,
-    until: Until = None,
-    bot: Bot = None,
-    channel: Channel = None,
-    variant: Variant = None,
-    environment: Environment = None,
-    intent: Intent = None,
-    as_of: AsOf = None,
-    format_: Format = None,
-    json: Json = False,
-    csv: Csv = False,
-    output: Output = None,
+    question: Question,
+    written: Written,
 ) -> int:
     """Handle time, first call resolution, CSAT, latencies, cache hits.
 
     A KPI without data says why. The numbers are those of `otel-voicebot report` for the same calls, or, with --url,
     those of a running service.
     """
-    kind = chosen_format(format_, "table", json=json, csv=csv)
-    question = Question(data, since, until, bot, channel, variant, environment, intent, as_of)
+    kind = written.kind()
     found = look_once(source_of(question, url, seconds_of(window)))
     if not found.service and not found.kpi("sessions").value:
         raise nothing(found.scope, "sessions")
     fcr = f"fcr_{fcr_window}"
     found = found.some((*_BEFORE_FCR, fcr, *_AFTER_FCR))
-    if kind == "json":
-        out.write_json({**found.document("orchestrator-log"), "fcr_window": fcr_window}, output)
-        return finish(found.scope)
     days = {"1d": "1 day", "7d": "7 days", "30d": "30 days"}[fcr_window]
     told = f"{fcr}: solved is what the caller doesn't come back for within {days} (--fcr-window)"
-    kpis = found.grid("Metrics")
-    kpis = replace(kpis, notes=(*kpis.notes, told))
-    grids = [kpis, found.latencies()]
-    if kind == "table":
-        out.write_table(found.head(), grids, output)
-    else:
-        out.write(out.grids_as(kind, "Voicebot metrics", found.head(), grids), output)
+
+    def grids() -> "list[Grid]":
+        kpis = found.grid("Metrics")
+        return [replace(kpis, notes=(*kpis.notes, told)), found.latencies()]
+
+    def document() -> dict[str, object]:
+        return {**found.document("orchestrator-log"), "fcr_window": fcr_window}
+
+    out.write_answer(kind, "Voicebot metrics", found.head, grids, document, written.output)
     return finish(found.scope)

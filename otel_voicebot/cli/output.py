@@ -4,10 +4,10 @@ import io
 import json
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from otel_voicebot.errors import CannotStartError
 
@@ -18,18 +18,22 @@ if TYPE_CHECKING:
     from otel_voicebot.reports.waterfall import Glyphs, Line
 
 __all__ = [
+    "ONE_PART",
     "StdoutError",
     "glyphs",
-    "grids_as",
     "note",
     "picture",
     "terminal",
     "width",
     "write",
     "write_all",
+    "write_answer",
     "write_json",
     "write_table",
 ]
+
+ONE_PART: Final = ("csv", "jsonl", "parquet")
+"""Formats that hold one table."""
 
 
 class StdoutError(CannotStartError):
@@ -164,7 +168,36 @@ def picture(lines: Sequence["Line"]) -> None:
             console.print(as_rich(list(lines)), no_wrap=True, overflow="crop", soft_wrap=True)
 
 
-def grids_as(kind: str, title: str, head: Sequence[str], grids: Sequence["Grid"]) -> str | bytes:
+def write_answer(
+    kind: str,
+    title: str,
+    head: Callable[[], Sequence[str]],
+    grids: Callable[[], Sequence["Grid"]],
+    document: Callable[[], Mapping[str, object]],
+    output: Path | None,
+) -> None:
+    """What was found, in one of the formats of ``--format``; what a format doesn't show isn't computed.
+
+    Args:
+        kind: the format.
+        title: of a page.
+        head: the lines above the tables.
+        grids: the tables; csv, jsonl and parquet hold the first.
+        document: what JSON holds.
+        output: a file instead of stdout.
+
+    Raises:
+        CannotStartError: the file, or standard output, can't be written.
+    """
+    if kind == "json":
+        write_json(document(), output)
+    elif kind == "table":
+        write_table(head(), grids(), output)
+    else:
+        write(_grids_as(kind, title, head(), grids()), output)
+
+
+def _grids_as(kind: str, title: str, head: Sequence[str], grids: Sequence["Grid"]) -> str | bytes:
     """Grids in a machine's format: csv, jsonl and parquet hold one grid, md and html all of them."""
     from otel_voicebot.reports import grid as formats  # noqa: PLC0415 - not for --help
 

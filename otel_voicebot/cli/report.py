@@ -1,6 +1,7 @@
 """``otel-voicebot report``."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
@@ -9,34 +10,15 @@ import typer
 
 from otel_voicebot.cli import output as out
 from otel_voicebot.cli.asking import finish, nothing
-from otel_voicebot.cli.options import (
-    AsOf,
-    Bot,
-    Channel,
-    Csv,
-    Data,
-    Environment,
-    Format,
-    Intent,
-    Json,
-    Output,
-    PriceFile,
-    Question,
-    Since,
-    Until,
-    Variant,
-    chosen_format,
-)
+from otel_voicebot.cli.options import Output, PriceFile, Question, Written, grouped
 from otel_voicebot.errors import UsageError
 
 if TYPE_CHECKING:
+    from otel_voicebot.reports.grid import Grid
     from otel_voicebot.reports.report import Report
     from otel_voicebot.reports.source import Opener
 
-__all__ = ["report", "write_report"]
-
-_ONE_PART: Final = ("csv", "jsonl", "parquet")
-"""Formats that hold one table."""
+__all__ = ["Parts", "answer", "report", "write_report"]
 
 SECTIONS: Final = (
     *("kpis", "waits", "components", "outcomes", "errors", "segments", "breakdowns"),
@@ -104,57 +86,56 @@ Engine = Annotated[
 ]
 
 
-def report(
-    *,
-    data: Data = None,
-    since: Since = None,
-    until: Until = None,
-    bot: Bot = None,
-    channel: Channel = None,
-    variant: Variant = None,
-    environment: Environment = None,
-    intent: Intent = None,
-    as_of: AsOf = None,
-    section: Section = None,
-    group_by: GroupBy = None,
-    change: Change = False,
-    charts: Charts = None,
-    prices: PriceFile = None,
-    targets: TargetsFile = None,
-    quotas: QuotasFile = None,
-    engine: Engine = "duckdb",
-    format_: Format = None,
-    json: Json = False,
-    csv: Csv = False,
-    output: Output = None,
-) -> int:
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a report holds."""
+
+    section: Section = None
+    group_by: GroupBy = None
+    change: Change = False
+    charts: Charts = None
+    prices: PriceFile = None
+    targets: TargetsFile = None
+    quotas: QuotasFile = None
+
+
+@grouped
+def report(*, question: Question, parts: Parts, engine: Engine = "duckdb", written: Written) -> int:
     """KPIs, waits, component latencies, outcomes, errors.
 
     Each KPI has its unit, what it is a share of, and what was left out. What is unknown is missing and says why.
     """
-    kind = chosen_format(format_, "table", json=json, csv=csv)
-    question = Question(data, since, until, bot, channel, variant, environment, intent, as_of=as_of)
-    _check(kind, section or (), group_by or ())
+    return answer(question, parts, written.kind(), written.output, engine)
+
+
+def answer(question: Question, parts: Parts, kind: str, output: Path | None, engine: str = "duckdb") -> int:
+    """A report in a format; returns the exit code.
+
+    Raises:
+        UsageError: options contradict each other, or name what there isn't.
+        NoDataError: there is no session.
+    """
+    section, group_by, charts = parts.section or (), parts.group_by or (), parts.charts
+    _check(kind, section, group_by)
     if engine == "spark":
-        _check_spark(
-            question, section or (), {"--group-by": group_by, "--charts": charts, "--format html": kind == "html"}
-        )
-    if change and since is None:
+        _check_spark(question, section, {"--group-by": group_by, "--charts": charts, "--format html": kind == "html"})
+    if parts.change and question.since is None:
         raise UsageError("--change compares with the period before: say with --since when this one begins")
-    from otel_voicebot.reports.answer import Wanted, answer  # noqa: PLC0415 - not for --help
+    from otel_voicebot.reports import answer as answers  # noqa: PLC0415 - not for --help
 
     now, settings = datetime.now(UTC), question.settings()
-    wanted = Wanted(
-        sections=section or (),
-        group_by=group_by or (),
-        change=change,
+    wanted = answers.Wanted(
+        sections=section,
+        group_by=group_by,
+        change=parts.change,
         pictures=kind == "html" or charts is not None,
-        prices=prices,
-        targets=targets,
-        quotas=quotas,
+        prices=parts.prices,
+        targets=parts.targets,
+        quotas=parts.quotas,
         on=_spark() if engine == "spark" else None,
     )
-    found = answer(settings.data, question.selection(now), settings.terms(question.base(now)), wanted.filled(settings))
+    chosen, terms = question.selection(now), settings.terms(question.base(now))
+    found = answers.answer(settings.data, chosen, terms, wanted.filled(settings))
     if not found.value("sessions"):
         raise nothing(found.scope, "sessions")
     if charts is not None:
@@ -170,7 +151,7 @@ def _check(kind: str, section: Sequence[str], group_by: Sequence[str]) -> None:
             msg = f"{option} {wrong[0]!r} is none; there is {', '.join(known)}"
             raise UsageError(msg)
     parts = [*section, *(["--group-by"] if group_by else ())]
-    if kind in _ONE_PART and len(dict.fromkeys(parts)) > 1:
+    if kind in out.ONE_PART and len(dict.fromkeys(parts)) > 1:
         msg = (
             f"{kind} holds one part, not {' and '.join(dict.fromkeys(parts))}: ask for one, or choose json, md or html"
         )
@@ -210,24 +191,29 @@ def _draw(found: "Report", directory: Path) -> None:
 
 def write_report(found: "Report", kind: str, section: Sequence[str] | None, output: Output) -> None:
     """Write a report in one of the formats."""
-    from otel_voicebot.reports.groups import long  # noqa: PLC0415 - not for --help
-    from otel_voicebot.reports.report import document, grids, head  # noqa: PLC0415
+    from otel_voicebot.reports.report import document, head  # noqa: PLC0415 - not for --help
 
-    if kind == "json":
-        out.write_json(document(found), output)
-        return
-    sections = grids(found)
-    names = list(dict.fromkeys(section or ()))
-    if found.grouped is not None:
-        names = ["groups", *names]
-        if kind in _ONE_PART:
-            sections["groups"] = long(found.grouped)
-    chosen = [sections[name] for name in names or (("kpis",) if kind in _ONE_PART else sections)]
-    if kind == "table":
-        out.write_table(head(found), chosen, output)
-    elif kind == "html":
+    def chosen() -> "list[Grid]":
+        return _chosen(found, kind, section)
+
+    if kind == "html":
         from otel_voicebot.reports.board import render  # noqa: PLC0415 - the template engine
 
-        out.write(render(found, chosen), output)
+        out.write(render(found, chosen()), output)
     else:
-        out.write(out.grids_as(kind, "Voicebot report", head(found), chosen), output)
+        out.write_answer(kind, "Voicebot report", lambda: head(found), chosen, lambda: document(found), output)
+
+
+def _chosen(found: "Report", kind: str, section: Sequence[str] | None) -> "list[Grid]":
+    """The sections that are asked for; of a format for one table, one."""
+    from otel_voicebot.reports.groups import long  # noqa: PLC0415 - not for --help
+    from otel_voicebot.reports.report import grids  # noqa: PLC0415
+
+    sections = grids(found)
+    names = list(dict.fromkeys(section or ()))
+    one = kind in out.ONE_PART
+    if found.grouped is not None:
+        names = ["groups", *names]
+        if one:
+            sections["groups"] = long(found.grouped)
+    return [sections[name] for name in names or (("kpis",) if one else sections)]

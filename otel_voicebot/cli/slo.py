@@ -85,7 +85,7 @@ def _row(alert: "Alert") -> dict[str, object]:
 
 def _document(compiled: "Compiled") -> dict[str, object]:
     alerts = [{**_row(one), "expr": one.expr, "labels": dict(one.labels)} for one in compiled.alerts]
-    return {"schema": 1, "alerts": alerts, "left_out": list(compiled.left_out)}
+    return {"schema": "otel_voicebot.slo/1", "alerts": alerts, "left_out": list(compiled.left_out)}
 
 
 def _grids(compiled: "Compiled") -> "list[Grid]":

@@ -7,23 +7,7 @@ import typer
 
 from otel_voicebot.cli import output as out
 from otel_voicebot.cli.asking import exchanges, finish, nothing
-from otel_voicebot.cli.options import (
-    AsOf,
-    Bot,
-    Channel,
-    Csv,
-    Data,
-    Environment,
-    Format,
-    Intent,
-    Json,
-    Output,
-    Question,
-    Since,
-    Until,
-    Variant,
-    chosen_format,
-)
+from otel_voicebot.cli.options import Question, Written, grouped
 from otel_voicebot.errors import UsageError
 from otel_voicebot.semconv import SEGMENTS
 
@@ -33,6 +17,7 @@ _SERVICES = ("llm", "stt", "tts")
 """Components of which a segment is named."""
 
 
+@grouped
 def slow(
     *,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, metavar="N", help="How many turns.")] = 10,
@@ -68,27 +53,15 @@ def slow(
             help="Only turns whose longest segment has this owner, that had this error, or that were abandoned for it.",
         ),
     ] = None,
-    data: Data = None,
-    since: Since = None,
-    until: Until = None,
-    bot: Bot = None,
-    channel: Channel = None,
-    variant: Variant = None,
-    environment: Environment = None,
-    intent: Intent = None,
-    as_of: AsOf = None,
-    format_: Format = None,
-    json: Json = False,
-    csv: Csv = False,
-    output: Output = None,
+    question: Question,
+    written: Written,
 ) -> int:
     """The turns in which callers waited longest.
 
     With the segment of each wait that took longest, whose it is, and what slow turns have in common beyond chance. A
     turn that was given up before the bot answered counts with the wait until then. `otel-voicebot trace` shows one.
     """
-    kind = chosen_format(format_, "table", json=json, csv=csv)
-    question = Question(data, since, until, bot, channel, variant, environment, intent, as_of)
+    kind = written.kind()
     from otel_voicebot.reports.slow import Choice, compute, document, grids, head  # noqa: PLC0415 - not for --help
 
     if component is not None and component not in (known := (*SEGMENTS, *_SERVICES)):
@@ -99,10 +72,7 @@ def slow(
     found = exchanges(question, datetime.now(UTC), lambda found: compute(found, choice))
     if not found.turns:
         raise nothing(found.scope, "turns with a wait" if threshold is None else f"waits longer than {threshold:g} s")
-    if kind == "json":
-        out.write_json(document(found), output)
-    elif kind == "table":
-        out.write_table(head(found), grids(found), output)
-    else:
-        out.write(out.grids_as(kind, "Slowest turns", head(found), grids(found)), output)
+    out.write_answer(
+        kind, "Slowest turns", lambda: head(found), lambda: grids(found), lambda: document(found), written.output
+    )
     return finish(found.scope)

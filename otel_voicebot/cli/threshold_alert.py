@@ -19,18 +19,7 @@ from otel_voicebot.cli.live import (
     source_of,
     stoppable,
 )
-from otel_voicebot.cli.options import (
-    Bot,
-    Channel,
-    Data,
-    Environment,
-    Intent,
-    Json,
-    Question,
-    Since,
-    Until,
-    Variant,
-)
+from otel_voicebot.cli.options import Json, Now, grouped
 from otel_voicebot.errors import NoDataError, UsageError, VoicebotError
 
 if TYPE_CHECKING:
@@ -44,6 +33,7 @@ _WINDOW_S: Final = 300.0
 """Of a watch that isn't told of when."""
 
 
+@grouped
 def threshold_alert(
     *,
     metric: Annotated[
@@ -73,16 +63,9 @@ def threshold_alert(
     least: Annotated[
         int, typer.Option("--min-count", metavar="N", min=1, help="With fewer observations there is no alert.")
     ] = 20,
-    data: Data = None,
     url: Url = None,
     window: Window = None,
-    since: Since = None,
-    until: Until = None,
-    bot: Bot = None,
-    channel: Channel = None,
-    variant: Variant = None,
-    environment: Environment = None,
-    intent: Intent = None,
+    question: Now,
     json: Json = False,
 ) -> int:
     """Is a figure beyond its threshold? Exit code 1 when it is.
@@ -97,10 +80,9 @@ def threshold_alert(
 
     wanted = limit(metric, threshold, quantile, least)
     asked = seconds_of(window)
-    if interval is not None and asked is None and since is None and until is None:
+    if interval is not None and asked is None and question.since is None and question.until is None:
         asked = max(_WINDOW_S, interval)
         asked = asked if url is None else min(asked, MOST_STEPS * interval)
-    question = Question(data, since, until, bot, channel, variant, environment, intent)
     source = source_of(question, url, asked, interval)
     if interval is not None:
         return _watch(source, wanted, interval, count, json=json)

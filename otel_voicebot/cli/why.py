@@ -8,23 +8,7 @@ import typer
 
 from otel_voicebot.cli import output as out
 from otel_voicebot.cli.asking import exchanges, finish, nothing
-from otel_voicebot.cli.options import (
-    AsOf,
-    Bot,
-    Channel,
-    Csv,
-    Data,
-    Environment,
-    Format,
-    Intent,
-    Json,
-    Output,
-    Question,
-    Since,
-    Until,
-    Variant,
-    chosen_format,
-)
+from otel_voicebot.cli.options import Question, Written, grouped
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,11 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["why"]
 
 
+@grouped
 def why(
     *,
-    data: Data = None,
-    since: Since = None,
-    until: Until = None,
+    question: Question,
     against: Annotated[
         str | None,
         typer.Option(
@@ -49,41 +32,33 @@ def why(
             show_default=False,
         ),
     ] = None,
-    bot: Bot = None,
-    channel: Channel = None,
-    variant: Variant = None,
-    environment: Environment = None,
-    intent: Intent = None,
-    as_of: AsOf = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the draws that tell changes from noise.")] = 0,
-    format_: Format = None,
-    json: Json = False,
-    csv: Csv = False,
-    output: Output = None,
+    written: Written,
 ) -> int:
     """Why callers wait longer, or shorter, than in the period before.
 
     The change of the mean response gap, split exactly by segment and owner, each with what is noise and three turns to
     look at. Default: the last 24 hours against the 24 hours before.
     """
-    kind = chosen_format(format_, "table", json=json, csv=csv)
+    kind = written.kind()
     from otel_voicebot.reports import changes  # noqa: PLC0415 - not for --help
     from otel_voicebot.reports.periods import pair  # noqa: PLC0415 - not for --help
     from otel_voicebot.reports.why import compute  # noqa: PLC0415
 
     now = datetime.now(UTC)
-    labels = Question(data, None, None, bot, channel, variant, environment, intent, as_of)
-    this, before = pair(since, until, against, labels.base(now))
+    labels = replace(question, since=None, until=None)
+    this, before = pair(question.since, question.until, against, labels.base(now))
     found = [_read(_within(labels, period), now) for period in (before, this)]
     (old, old_scope), (new, new_scope) = found
     answer = compute(old, new, (old_scope, new_scope), seed)
-    if kind == "json":
-        out.write_json(changes.document(answer), output)
-    elif kind == "table":
-        out.write_table(changes.head(answer), changes.grids(answer), output)
-    else:
-        tables = changes.grids(answer) if kind in ("md", "html") else [changes.table(answer)]
-        out.write(out.grids_as(kind, "Why waits changed", changes.head(answer), tables), output)
+    out.write_answer(
+        kind,
+        "Why waits changed",
+        lambda: changes.head(answer),
+        lambda: [changes.table(answer)] if kind in out.ONE_PART else changes.grids(answer),
+        lambda: changes.document(answer),
+        written.output,
+    )
     return max(finish(scope) for _, scope in found)
 
 

@@ -18,7 +18,7 @@ from otel_voicebot.errors import CannotStartError
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["MetricsServer", "SeriesLike", "VoicebotCollector", "prometheus_name"]
+__all__ = ["MetricsServer", "SeriesLike", "VoicebotCollector"]
 
 
 class ExemplarLike(Protocol):

@@ -12,7 +12,7 @@ import yaml
 
 from otel_voicebot import semconv
 from otel_voicebot.conventions import Metric
-from otel_voicebot.exporters.prometheus import prometheus_name
+from otel_voicebot.exporters.promql import selector, summed
 
 __all__ = ["WINDOW", "waits_rules"]
 
@@ -46,8 +46,7 @@ def _rule(record: str, expr: str, edge: str | None = None) -> dict[str, object]:
 
 
 def _rate(metric: Metric, edge: str | None = None) -> str:
-    chosen = f'{{le="{edge}"}}' if edge else ""
-    return f"sum by (bot, le) (rate({prometheus_name(metric)}_bucket{chosen}[{WINDOW}]))"
+    return summed("rate", selector(metric, "_bucket", {"le": edge} if edge else {}), WINDOW, ("bot", "le"))
 
 
 def _up_to(series: str, edge: str) -> str:

@@ -1,6 +1,6 @@
 -- bots: one row of figures for each bot, beside the others.
 -- inputs: operations, turns, calls
--- grain: one row per bot. handoffs: turns with one. success_rate: numerator operations that didn't fail, denominator operations.
+-- grain: one row per bot. success_rate: numerator operations that didn't fail, denominator operations.
 --   session_success_rate: as in automation. Seconds.
 WITH done AS (
     SELECT bot, count(*) AS operations, count(CASE WHEN failed THEN 1 END) AS errors,

@@ -1,6 +1,7 @@
 """The price file: what the user pays for speech, lines and models of their own: YAML or JSON, each field checked."""
 
 import datetime as dt
+from abc import abstractmethod
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
 
@@ -24,9 +25,9 @@ class ServicePrice(_Entry):
     provider: str | None = None
     model: str | None = None
 
+    @abstractmethod
     def usd(self) -> dict[str, Any]:
         """Columns of the table ``prices``."""
-        raise NotImplementedError
 
     def rank(self, provider: str | None, model: str | None) -> int | None:
         """How closely it names this service; None where it names another. Case doesn't count."""

@@ -23,14 +23,28 @@ from otel_voicebot.errors import NoDataError, TooSlowError, UnreadableDataError
 from otel_voicebot.store.lookup import Lookup
 from otel_voicebot.store.reader import Snapshot, reading
 
-__all__ = ["FACTS", "FIELDS", "SCALES", "Cells", "Labels", "Outcome", "WrongFactError", "checked", "known", "request"]
+__all__ = [
+    "FACTS",
+    "FIELDS",
+    "MOST_ID",
+    "SCALES",
+    "Cells",
+    "Labels",
+    "Outcome",
+    "WrongFactError",
+    "checked",
+    "known",
+    "request",
+]
 
 FACTS: Final = ("csat", "nps", "outcome", "callback")
 """What a fact may tell; one of them it must."""
 FIELDS: Final = ("session_id", "time", *FACTS)
 SCALES: Final = {"csat": (semconv.CSAT, 1, 5), "nps": (semconv.NPS, 0, 10)}
+"""Scores: their attribute, the least and the most."""
 _YES_NO: Final = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
-_MOST_ID: Final = 512
+MOST_ID: Final = 512
+"""Characters of a session id."""
 _AHEAD: Final = timedelta(days=1)
 """So far may the sender's clock, or its time zone, be ahead of ours."""
 _SHOWN: Final = 60
@@ -134,8 +148,8 @@ def _shown(value: object) -> str:
 
 def _session(value: object) -> str:
     text = str(value)
-    if len(text) > _MOST_ID or isinstance(value, (dict, list, bool, float)) or not _encodable(text):
-        raise ValueError(f"session_id {_shown(value)}: must be a text of at most {_MOST_ID} characters")
+    if len(text) > MOST_ID or isinstance(value, (dict, list, bool, float)) or not _encodable(text):
+        raise ValueError(f"session_id {_shown(value)}: must be a text of at most {MOST_ID} characters")
     return text
 
 

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from otel_voicebot.errors import CannotStartError, NoDataError
+from otel_voicebot.errors import NoDataError
+from otel_voicebot.reports import png
 from otel_voicebot.reports.anomalies import MEASURES, Found, Incident, Track
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["picture"]
 
-_LINE, _USUAL, _INK, _HIT = "#2a6f97", "#888888", "#333333", "#c1121f"
+_USUAL = "#888888"
 _PICTURES = 6
 """As many as can be read below each other."""
 _AROUND_S = 12 * 3600
@@ -27,27 +28,17 @@ def picture(found: Found, path: Path) -> Path:
         NoDataError: there is none.
         CannotStartError: the picture can't be written.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - a second to import, and pyplot keeps state
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
     if not found.incidents:
         msg = "no picture of anomalies: there is none"
         raise NoDataError(msg)
     both = sorted(zip(found.incidents, found.tracks, strict=True), key=lambda pair: -pair[0].z)[:_PICTURES]
-    figure = Figure(figsize=(11, 0.6 + 2.4 * len(both)), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = png.canvas(11, 0.6 + 2.4 * len(both), 110)
     axes = figure.subplots(len(both), 1, squeeze=False)[:, 0]
     for each, (incident, track) in zip(axes, both, strict=True):
         _draw(each, incident, track)
     more = f" (the {len(both)} that stand out most)" if len(both) < len(found.incidents) else ""
-    figure.suptitle(f"Anomalies: {len(found.incidents)}{more}", fontsize=12, fontweight="bold", color=_INK)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, format="png")
-    except OSError as error:
-        msg = f"can't write the picture {path}: {error.strerror or error}"
-        raise CannotStartError(msg) from None
-    return path
+    png.headed(figure, f"Anomalies: {len(found.incidents)}{more}")
+    return png.save(figure, path)
 
 
 def _draw(axes: "Axes", incident: Incident, track: Track) -> None:
@@ -58,21 +49,14 @@ def _draw(axes: "Axes", incident: Incident, track: Track) -> None:
     scale = 100 if unit == "ratio" else 1
     middle = np.array(track.start_s[near] + width // 2, "datetime64[s]")
     begin, finish = (np.datetime64(int(at), "s") for at in (start, end))
-    axes.axvspan(begin, finish, color=_HIT, alpha=0.12, linewidth=0)  # type: ignore[arg-type]
+    axes.axvspan(begin, finish, color=png.RED, alpha=0.12, linewidth=0)  # type: ignore[arg-type]
     axes.plot(
-        middle, scale * track.observed[near], color=_LINE, marker=".", markersize=4, linewidth=1, label="observed"
+        middle, scale * track.observed[near], color=png.BLUE, marker=".", markersize=4, linewidth=1, label="observed"
     )
     axes.plot(middle, scale * track.usual[near], color=_USUAL, linestyle="--", linewidth=1.2, label="usual")
     what = f"{MEASURES[incident.series.measure].title}, {incident.series.name}"
-    axes.set_title(
-        f"{what}: {incident.change:.2g} times the usual, z {incident.z:.1f}",
-        fontsize=10,
-        color=_INK,
-        loc="left",
-    )
-    axes.set_ylabel("%" if unit == "ratio" else unit, color=_INK)
+    title = f"{what}: {incident.change:.2g} times the usual, z {incident.z:.1f}"
+    png.dress(axes, title, "%" if unit == "ratio" else unit)
     axes.set_ylim(bottom=0)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", color="#dddddd", linewidth=0.7)
-    axes.tick_params(colors=_INK, labelsize=8)
+    axes.tick_params(labelsize=8)
     axes.legend(loc="upper left", fontsize=8, frameon=False)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from otel_voicebot.errors import CannotStartError, NoDataError
+from otel_voicebot.errors import NoDataError
+from otel_voicebot.reports import png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,9 +17,7 @@ __all__ = ["turn_latencies"]
 
 Row = Mapping[str, object]
 
-_ANSWERED = "#2a6f97"
-_ABANDONED = "#c1121f"
-_INK = "#333333"
+_ANSWERED, _ABANDONED, _INK = png.BLUE, png.RED, png.INK
 _COLUMNS = ["session_id", "turn_index", "start_time", "kind", "response_gap_s", "wait_s"]
 _QUANTILES = ((0.5, "p50"), (0.95, "p95"))
 _BARS = 60
@@ -35,34 +34,19 @@ def turn_latencies(turns: pa.Table, path: Path) -> Path:
         NoDataError: no turn has a wait.
         CannotStartError: the picture can't be written.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - a second to import, and pyplot keeps state
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
     rows = [row for row in turns.select(_COLUMNS).to_pylist() if row["kind"] == "exchange" and _wait(row) is not None]
     if not rows:
         msg = "no picture of turn latencies: no turn has a wait"
         raise NoDataError(msg)
-    figure = Figure(figsize=(11, 4.8), dpi=130, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = png.canvas(11, 4.8, 130)
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
     gaps = sorted(_wait(row) or 0.0 for row in rows if not _abandoned(row))
     _bars(left, rows, gaps)
     _share(right, rows, gaps)
     sessions = len({row["session_id"] for row in rows})
     abandoned = len(rows) - len(gaps)
-    figure.suptitle(
-        f"How long callers waited: turns answered {len(gaps)}, abandoned {abandoned}, calls {sessions}",
-        fontsize=12,
-        fontweight="bold",
-        color=_INK,
-    )
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, format="png")
-    except OSError as error:
-        msg = f"can't write the picture {path}: {error.strerror or error}"
-        raise CannotStartError(msg) from None
-    return path
+    png.headed(figure, f"How long callers waited: turns answered {len(gaps)}, abandoned {abandoned}, calls {sessions}")
+    return png.save(figure, path)
 
 
 def _wait(row: Row) -> float | None:
@@ -144,10 +128,6 @@ def _share(axes: "Axes", rows: list[Row], gaps: list[float]) -> None:
 
 
 def _dress(axes: "Axes", title: str, across: str, up: str) -> None:
-    axes.set_title(title, fontsize=10, color=_INK, loc="left")
+    png.dress(axes, title, up)
     axes.set_xlabel(across, color=_INK)
-    axes.set_ylabel(up, color=_INK)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", color="#dddddd", linewidth=0.7)
     axes.set_axisbelow(True)
-    axes.tick_params(colors=_INK)

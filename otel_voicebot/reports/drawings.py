@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_voicebot.errors import CannotStartError, NoDataError
-from otel_voicebot.reports import pages
+from otel_voicebot.reports import pages, png
 from otel_voicebot.reports.plots import Chart, charts
 from otel_voicebot.reports.report import Report
 
@@ -45,11 +45,7 @@ def draw(report: Report, directory: Path) -> list[Path]:
 
 
 def _draw(chart: Chart, path: Path) -> Path:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - a second to import, and pyplot keeps state
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
-    figure = Figure(figsize=(_WIDTH, max(chart.height, 280) / _PIXELS), dpi=_DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = png.canvas(_WIDTH, max(chart.height, 280) / _PIXELS, _DPI)
     axes = figure.subplots()
     layout = chart.figure["layout"]
     _dress(axes, chart.title, layout["xaxis"], layout["yaxis"])

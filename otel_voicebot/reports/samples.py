@@ -60,7 +60,8 @@ class Samples:
         """Sums by the values of one label; raises as ``total``."""
         found: dict[str, float] = {}
         for labels, value in self._series(metric, part, {}):
-            found[labels[label]] = found.get(labels[label], 0) + value
+            text = labels.get(label, "")  # an older service may lack it
+            found[text] = found.get(text, 0) + value
         return found
 
     def quantile(self, metric: Metric, quantile: float, **where: str) -> tuple[float | None, bool]:

@@ -4,17 +4,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from prometheus_client.parser import text_string_to_metric_families
-
 from otel_voicebot import conventions, semconv
 from otel_voicebot.reports.findings import Finding, counted, lines, meaning_of, of_unread
 from otel_voicebot.reports.grid import Column, Grid
+from otel_voicebot.reports.samples import Samples, parse
 from otel_voicebot.reports.scrape import address, fetch, not_ours
 
 __all__ = ["Service", "ask", "diagnose", "document", "grids", "head"]
 
-Samples = Mapping[tuple[str, str], float]
-"""By metric and its label's value; summed over what other labels there are."""
+Counts = Mapping[tuple[str, str], float]
+"""By metric and its last label's value; summed over what other labels there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +27,7 @@ class Service:
     """
 
     endpoint: str
-    counts: Samples
+    counts: Counts
     findings: tuple[Finding, ...]
 
     @property
@@ -48,48 +47,45 @@ def ask(endpoint: str) -> Service:
         UnreachableError: nothing answers there, or something else does.
     """
     url = address(endpoint, "--endpoint")
-    try:
-        samples = _samples(fetch(url))
-    except ValueError:
-        samples = {}
-    if not samples:
+    samples = parse(fetch(url))
+    if samples is None:
         raise not_ours(url)
-    return Service(url, samples, tuple(diagnose(samples)))
+    counts = _counts(samples)
+    return Service(url, counts, tuple(diagnose(counts)))
 
 
-def _samples(text: str) -> dict[tuple[str, str], float]:
-    """Counters and gauges of ours. A counter is there with its name, whatever the exposition adds to it."""
-    ours = {name.replace(".", "_"): metric for name, metric in semconv.METRICS.items() if metric.kind != "histogram"}
+def _counts(samples: Samples) -> dict[tuple[str, str], float]:
+    """Counters and gauges of things; those in seconds (a date, an age) are no counts."""
     found: dict[tuple[str, str], float] = {}
-    for family in text_string_to_metric_families(text):
-        metric = ours.get(family.name)
-        if metric is None:
+    for metric in semconv.METRICS.values():
+        if metric.kind == "histogram" or metric.unit == "s":
             continue
-        for sample in family.samples:
-            if not sample.name.endswith("_created"):
-                label = sample.labels.get(metric.labels[-1], "") if metric.labels else ""
-                found[metric.name, label] = found.get((metric.name, label), 0) + sample.value
-        found.setdefault((metric.name, ""), 0)
+        part = "_total" if metric.kind == "counter" else ""
+        if metric.labels:
+            by = samples.by(metric, metric.labels[-1], part)
+            found |= {(metric.name, label): value for label, value in by.items()}
+        else:
+            found[metric.name, ""] = samples.total(metric, part)
     return found
 
 
-def _of(samples: Samples, metric: conventions.Metric) -> dict[str, float]:
-    return {label: value for (name, label), value in sorted(samples.items()) if name == metric.name and value}
+def _of(counts: Counts, metric: conventions.Metric) -> dict[str, float]:
+    return {label: value for (name, label), value in sorted(counts.items()) if name == metric.name and value}
 
 
-def diagnose(samples: Samples) -> list[Finding]:
+def diagnose(counts: Counts) -> list[Finding]:
     """What the counters tell, trouble first. They count since the service was started."""
-    committed = sum(_of(samples, semconv.SELF_COMMITTED).values())
+    committed = sum(_of(counts, semconv.SELF_COMMITTED).values())
     found = [
-        *of_unread(_of(samples, semconv.SELF_REJECTED).items()),
-        *of_unread(_of(samples, semconv.SELF_DROPPED).items(), "dropped"),
-        *_of_doors(samples),
-        *_of_pipeline(samples),
-        *_of_names(samples, committed),
-        *_of_quality(samples),
+        *of_unread(_of(counts, semconv.SELF_REJECTED).items()),
+        *of_unread(_of(counts, semconv.SELF_DROPPED).items(), "dropped"),
+        *_of_doors(counts),
+        *_of_pipeline(counts),
+        *_of_names(counts, committed),
+        *_of_quality(counts),
     ]
-    turns = sum(_of(samples, semconv.TURNS).values())
-    ended = sum(_of(samples, semconv.SESSIONS).values())
+    turns = sum(_of(counts, semconv.TURNS).values())
+    ended = sum(_of(counts, semconv.SESSIONS).values())
     if committed and ended and not turns:
         text = f"no turn came of {counted(committed, 'span')} in {counted(ended, 'ended call')}"
         advice = "ask the data itself: otel-voicebot doctor --data DIR says which fields are missing"
@@ -99,12 +95,12 @@ def diagnose(samples: Samples) -> list[Finding]:
     return sorted(found, key=lambda one: one.level != "trouble")
 
 
-def _of_doors(samples: Samples) -> list[Finding]:
+def _of_doors(counts: Counts) -> list[Finding]:
     found = []
-    for reason, number in _of(samples, semconv.SELF_REFUSED).items():
+    for reason, number in _of(counts, semconv.SELF_REFUSED).items():
         text = f"{counted(number, 'request')} refused at the door: {reason}"
         found.append(Finding("trouble", "refused", text, "see docs/wiring.md: what a sender is told", (reason,)))
-    answers = _of(samples, semconv.SELF_REQUESTS)
+    answers = _of(counts, semconv.SELF_REQUESTS)
     bad = {"unreadable": "no OTLP", "disk": "the disk refused: the sender comes again", "failed": "a defect of ours"}
     for answer, meaning in bad.items():
         if number := answers.get(answer, 0):
@@ -116,16 +112,16 @@ def _of_doors(samples: Samples) -> list[Finding]:
     return found
 
 
-def _of_pipeline(samples: Samples) -> list[Finding]:
+def _of_pipeline(counts: Counts) -> list[Finding]:
     found = []
-    for stage, number in _of(samples, semconv.SELF_FAILURES).items():
+    for stage, number in _of(counts, semconv.SELF_FAILURES).items():
         text = f"{counted(number, 'failure')} at stage {stage} contained"
         found.append(Finding("trouble", "failures", text, "the service's log has the reason", (stage,)))
-    if number := sum(_of(samples, semconv.SELF_EVICTED).values()):
+    if number := sum(_of(counts, semconv.SELF_EVICTED).values()):
         text = f"{counted(number, 'open call')} given up: their metrics are incomplete"
         found.append(Finding("trouble", "evicted", text, "raise max_sessions or max_spans, or add a replica"))
     for metric, kind, what, advice in _NOTES:
-        for label, number in _of(samples, metric).items():
+        for label, number in _of(counts, metric).items():
             named = f" ({label})" if label else ""
             found.append(Finding("note", kind, f"{counted(number, what)}{named}", advice, (label,) if label else ()))
     return found
@@ -143,17 +139,17 @@ _NOTES: Final = (
 )
 
 
-def _of_quality(samples: Samples) -> list[Finding]:
+def _of_quality(counts: Counts) -> list[Finding]:
     return [
         Finding("note", "quality", f"{counted(number, 'turn')} broke rule {rule}", meaning_of(rule), (rule,))
-        for rule, number in _of(samples, semconv.BROKEN_RULES).items()
+        for rule, number in _of(counts, semconv.BROKEN_RULES).items()
     ]
 
 
-def _of_names(samples: Samples, committed: float) -> list[Finding]:
+def _of_names(counts: Counts, committed: float) -> list[Finding]:
     """Names that no table has."""
     found = []
-    unmapped = _of(samples, semconv.SELF_UNMAPPED)
+    unmapped = _of(counts, semconv.SELF_UNMAPPED)
     if unmapped:
         number, names = sum(unmapped.values()), tuple(one or "(none)" for one in unmapped)
         none = number >= committed > 0
@@ -161,7 +157,7 @@ def _of_names(samples: Samples, committed: float) -> list[Finding]:
         advice = "a voice framework can be described in a YAML file (setting dialects)"
         found.append(Finding("trouble" if none else "note", "not_recognised", text, advice, names[:100]))
     for metric, what in ((semconv.SELF_UNKNOWN_SPANS, "span name"), (semconv.SELF_UNKNOWN_ATTRIBUTES, "attribute")):
-        if names := tuple(_of(samples, metric)):
+        if names := tuple(_of(counts, metric)):
             text = f"{counted(len(names), what)} that the framework's table doesn't have: {', '.join(names[:8])}"
             advice = "a newer version? otel-voicebot doctor --data DIR says what is missing instead"
             found.append(Finding("note", "new", text, advice, names[:100]))

@@ -1,8 +1,8 @@
 """``LogBatch``: log records as columns, the one form in which they go from stage to stage."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Final, Self
+from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from otel_voicebot.spans.assemble import UInt64s, Values, ids_of, nanos, null_if_empty
 from otel_voicebot.spans.attributes import Attributes, Int32s, Kind
+from otel_voicebot.spans.columns import Columns
 from otel_voicebot.spans.rows import strings_map, typed_map
 from otel_voicebot.spans.schema import LOGS, SCHEMA_VERSION
 from otel_voicebot.spans.values import json_objects, json_text
@@ -50,44 +51,20 @@ class PlainLogs:
 
 
 @dataclass(frozen=True, slots=True)
-class LogBatch:
-    """Log records as columns. Stages don't change a batch; they return a new one that shares what stayed.
+class LogBatch(Columns):
+    """Log records as columns of the ``LOGS`` schema.
 
     Every record can be kept: one without a trace, a time or a severity is a record all the same.
 
     Attributes:
-        size: number of records.
-        columns: columns of the ``LOGS`` schema that are known so far.
-        attributes: attributes that have no column.
-        resource: index of each record's resource.
-        resources: attributes of the resources; ``row`` there is that index.
         withheld: texts that were taken out.
         rejected: records that could not be kept, by reason; as a span batch has it, and empty.
     """
 
-    size: int
-    columns: Mapping[str, pa.Array]
-    attributes: Attributes
-    resource: Int32s
-    resources: Attributes
+    SCHEMA = LOGS
+
     withheld: int = 0
     rejected: Mapping[str, int] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return self.size
-
-    def resource_count(self) -> int:
-        """How many resources there are; some may have no record."""
-        return 1 + max(int(self.resource.max(initial=-1)), int(self.resources.row.max(initial=-1)))
-
-    def column(self, name: str) -> pa.Array:
-        """The column, all null while no stage has filled it."""
-        found = self.columns.get(name)
-        return pa.nulls(self.size, LOGS.field(name).type) if found is None else found
-
-    def with_columns(self, columns: Mapping[str, pa.Array], **changes: Any) -> Self:
-        """The same batch with these columns added or replaced, and other fields changed."""
-        return replace(self, columns={**self.columns, **columns}, **changes)
 
     def rows(self, ingest_time: int) -> pa.RecordBatch:
         """The batch as rows of the ``LOGS`` schema; ``ingest_time`` is in microseconds since 1970."""

@@ -11,10 +11,11 @@ from typing import Any, Final, NoReturn
 from fastapi import APIRouter, Request, Response
 from starlette.requests import ClientDisconnect
 
+from otel_voicebot import semconv
 from otel_voicebot.errors import VoicebotError
 from otel_voicebot.receivers import facts
 from otel_voicebot.receivers.answers import Accepted, Intake
-from otel_voicebot.receivers.facts import FIELDS, Labels, Outcome, WrongFactError
+from otel_voicebot.receivers.facts import FIELDS, MOST_ID, SCALES, Labels, Outcome, WrongFactError
 from otel_voicebot.store.lookup import Lookup
 from otel_voicebot.web.answers import answer
 from otel_voicebot.web.api import API, RESPONSES, RefusedError
@@ -36,10 +37,9 @@ _FACT: Final[dict[str, Any]] = {
     "required": ["session_id"],
     "additionalProperties": False,
     "properties": {
-        "session_id": {"type": "string", "maxLength": 512, "description": "The session, also one still open."},
-        "csat": {"type": "integer", "minimum": 1, "maximum": 5},
-        "nps": {"type": "integer", "minimum": 0, "maximum": 10},
-        "outcome": {"enum": ["resolved", "unresolved", "escalated", "abandoned", "failed"]},
+        "session_id": {"type": "string", "maxLength": MOST_ID, "description": "The session, also one still open."},
+        **{name: {"type": "integer", "minimum": low, "maximum": high} for name, (_, low, high) in SCALES.items()},
+        "outcome": {"enum": [*semconv.OUTCOMES]},
         "callback": {"type": "boolean", "description": "The caller came back by a way that has no spans."},
         "time": {"type": "string", "format": "date-time", "description": "When it became known; now if left out."},
     },

@@ -35,6 +35,7 @@ def test_rules_go_to_stdout_and_what_is_left_out_to_stderr(tmp_path: Path, capsy
     assert "left out: gap: the usual alert over 1h could never fire" in captured.err
     assert main(["slo", "compile", str(told), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
+    assert document["schema"] == "otel_voicebot.slo/1"
     assert [(one["window"], one["factor"]) for one in document["alerts"]] == [("6h", 6), ("3d", 1)]
 
 

@@ -19,7 +19,7 @@ from bench.faults_tally import stored_keys
 from bench.sending import Ledger, Request, Sender
 from bench.serving import SERVE, Server, wait_until
 from otel_voicebot import semconv as s
-from otel_voicebot.exporters.prometheus import prometheus_name
+from otel_voicebot.conventions import prometheus_name
 from tests.collector.conftest import MakeCollector
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]  # the Collector may have to be built first

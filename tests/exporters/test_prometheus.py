@@ -13,8 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from bench.generate import gaps
 from otel_voicebot import semconv as s
+from otel_voicebot.conventions import prometheus_name
 from otel_voicebot.exporters import VoicebotCollector
-from otel_voicebot.exporters.prometheus import prometheus_name
 from otel_voicebot.live import Aggregator
 from otel_voicebot.selfmetrics import SelfMetrics
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from otel_voicebot import semconv
-from otel_voicebot.exporters.prometheus import prometheus_name
+from otel_voicebot.conventions import prometheus_name
 from tests.prometheus.server import needs_prometheus
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,7 @@ from bench import wire
 from bench.generate import TOOLS
 from grafana.asking import finite
 from otel_voicebot import semconv as s
-from otel_voicebot.exporters.slo.indicators import matchers
+from otel_voicebot.exporters.promql import matchers
 from tests.app.served import Served, until
 from tests.prometheus.server import Prometheus, needs_prometheus
 from tests.prometheus.traffic import planned, prime, shifted, stream

@@ -162,3 +162,15 @@ SDK_VALUES = st.recursive(
     max_leaves=5,
 )
 SDK_ATTRIBUTES: st.SearchStrategy[dict[str, Any]] = st.dictionaries(KEYS.filter(bool), SDK_VALUES, max_size=8)
+
+
+def damaged(made: ExportTraceServiceRequest | ExportLogsServiceRequest, data: st.DataObject) -> bytes:
+    """The request cut short, or with a byte changed."""
+    payload = bytearray(made.SerializeToString())
+    if payload:
+        place = data.draw(st.integers(0, len(payload) - 1))
+        if data.draw(st.booleans()):
+            payload[place] ^= data.draw(st.integers(1, 255))
+        else:
+            del payload[place:]
+    return bytes(payload)

@@ -6,20 +6,10 @@ from typing import Final
 
 from otel_voicebot import semconv
 from otel_voicebot.errors import UsageError
+from otel_voicebot.exporters.promql import Labels, Pattern, quantile, selector, summed
 from otel_voicebot.exporters.slo.burn import USUAL, Burn, burn_of
 from otel_voicebot.exporters.slo.forms import Channel, Objective, Objectives, Rule, Severity, seconds
-from otel_voicebot.exporters.slo.indicators import (
-    INDICATORS,
-    SILENCE,
-    Counted,
-    Indicator,
-    Labels,
-    Pattern,
-    Timed,
-    quantile,
-    selector,
-    summed,
-)
+from otel_voicebot.exporters.slo.indicators import INDICATORS, SILENCE, Counted, Indicator, Timed
 from otel_voicebot.exporters.slo.targets import TARGETS, Limit, limits_of
 from otel_voicebot.exporters.slo.texts import SEGMENT_MEAN, About, annotations, segment_mean
 from otel_voicebot.models.targets import Targets
@@ -302,7 +292,8 @@ class _Rule(_Judged):
             )
         where = {**self.where(), **limit.where}
         self.have((*limit.indicator.labels, *where))
-        measured = quantile(metric, limit.quantile, self.one.over, self.one.by, where)
+        times = summed("rate", selector(metric, "_bucket", where), self.one.over, [*self.one.by, "le"])
+        measured = quantile(limit.quantile, times)
         said = (
             f"the p{limit.quantile * 100:g} of {limit.name} is {{{{ $value | humanizeDuration }}}} in {self.one.over}, "
             f"above {limit.above_s:g} s"

@@ -6,51 +6,12 @@ from typing import Final
 
 from otel_voicebot import semconv
 from otel_voicebot.conventions import Metric
-from otel_voicebot.exporters.prometheus import prometheus_name
+from otel_voicebot.exporters import promql
+from otel_voicebot.exporters.promql import Labels, Pattern, selector, summed
 
-__all__ = [
-    "INDICATORS",
-    "SILENCE",
-    "Counted",
-    "Indicator",
-    "Pattern",
-    "Timed",
-    "matchers",
-    "quantile",
-    "selector",
-    "summed",
-]
+__all__ = ["INDICATORS", "SILENCE", "Counted", "Indicator", "Timed"]
 
-Labels = Mapping[str, str]
 _FAILED: Final = "otel-voicebot report --section errors"
-
-
-class Pattern(str):
-    """A label's values, as words between ``|``; another text is one value as it is."""
-
-    __slots__ = ()
-
-
-def matchers(labels: Labels) -> str:
-    """``name="value",...``, for what stands in braces."""
-    return ",".join(f"{name}{_matcher(value)}" for name, value in labels.items())
-
-
-def selector(metric: Metric, suffix: str, labels: Labels) -> str:
-    """The series of a metric that have these labels."""
-    shown = matchers(labels)
-    return f"{prometheus_name(metric)}{suffix}" + (f"{{{shown}}}" if shown else "")
-
-
-def _matcher(value: str) -> str:
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'{"=~" if isinstance(value, Pattern) else "="}"{escaped}"'
-
-
-def summed(function: str, series: str, window: str, by: Sequence[str]) -> str:
-    """The rates or increases of series in a window, added up by labels."""
-    grouped = f"sum by ({', '.join(by)}) " if by else "sum "
-    return f"{grouped}({function}({series}[{window}]))"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,8 +59,7 @@ class Counted(Indicator):
     def share(self, window: str, by: Sequence[str], where: Labels) -> str:
         """The share of bad ones; no series where there was nothing at all."""
         whole = summed("rate", selector(self.denominator, self.of, {**where, **self.all_labels}), window, by)
-        # a counter that never moved has no series
-        return f"({self.count('rate', window, by, where)} or 0 * {whole}) / {whole}"
+        return promql.share(self.count("rate", window, by, where), whole)
 
     def count(self, function: str, window: str, by: Sequence[str], where: Labels) -> str:
         """How many bad ones there were (``increase``), or a second (``rate``)."""
@@ -130,11 +90,6 @@ class Timed(Indicator):
         gone = f"({left} - {soon})"
         # a bot that answered everybody has no series of those who left, one that answered nobody none of gaps
         return f"1 - ({quick} or 0 * {gone}) / ({answered} + {gone} or {answered} or {gone})"
-
-
-def quantile(metric: Metric, share: float, window: str, by: Sequence[str], where: Labels) -> str:
-    """A quantile of a histogram, interpolated by Prometheus."""
-    return f"histogram_quantile({share:g}, {summed('rate', selector(metric, '_bucket', where), window, [*by, 'le'])})"
 
 
 def _of_operations(bad: str, labels: Labels) -> Counted:

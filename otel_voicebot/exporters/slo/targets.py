@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
-from otel_voicebot.exporters.slo.indicators import INDICATORS, Labels, Timed
+from otel_voicebot.exporters.promql import Labels
+from otel_voicebot.exporters.slo.indicators import INDICATORS, Timed
 from otel_voicebot.models.targets import Target, Targets, as_rows
 
 __all__ = ["TARGETS", "Limit", "limits_of"]

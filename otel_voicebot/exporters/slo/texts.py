@@ -5,13 +5,14 @@ from typing import Final
 
 from otel_voicebot import semconv
 from otel_voicebot.conventions import Metric
-from otel_voicebot.exporters.slo.indicators import Indicator, Labels, matchers, selector, summed
+from otel_voicebot.exporters.promql import Labels, matchers, selector, summed
+from otel_voicebot.exporters.slo.indicators import Indicator
 
 __all__ = ["SEGMENT_MEAN", "About", "annotations", "segment_mean"]
 
 SEGMENT_MEAN: Final = "voicebot:turn_segment:mean1h"
 """Recorded: seconds of each segment and owner in an answer's wait, on the average of an hour."""
-_SERVICES: Final = "component, provider, model"
+_SERVICES: Final = ("component", "provider", "model")
 _SERVICE: Final = "{{ .Labels.component }} {{ .Labels.provider }} {{ .Labels.model }}"
 _LENGTH: Final = "{{ .Value | humanizeDuration }}"
 
@@ -73,12 +74,11 @@ class About:
         if metric is semconv.ERRORS:
             series = self._of_bot(semconv.ERRORS, "_total", self.bad_labels)
             told = f"{_SERVICE}: {{{{ .Labels.error_type }}}}"
-            return self._topmost(
-                f"sum by ({_SERVICES}, error_type) (rate({series}[1h]))", told, "nothing failed in the last hour"
-            )
+            failed = summed("rate", series, "1h", (*_SERVICES, "error_type"))
+            return self._topmost(failed, told, "nothing failed in the last hour")
         if metric is semconv.OPERATION_DURATION or metric is semconv.TIME_TO_FIRST:
-            spent = f"sum by ({_SERVICES}) (rate({self._of_bot(metric, '_sum', {})}[1h]))"
-            times = f"sum by ({_SERVICES}) (rate({self._of_bot(metric, '_count', {})}[1h]))"
+            spent = summed("rate", self._of_bot(metric, "_sum", {}), "1h", _SERVICES)
+            times = summed("rate", self._of_bot(metric, "_count", {}), "1h", _SERVICES)
             told = f"{_SERVICE}, {_LENGTH} on the average"
             return self._topmost(f"{spent} / ({times} > 0)", told, "nothing was timed in the last hour")
         return None

@@ -12,9 +12,10 @@ import yaml
 
 from otel_voicebot import semconv
 from otel_voicebot.conventions import Metric
+from otel_voicebot.exporters.promql import matchers, selector
 from otel_voicebot.exporters.slo.compiled import Alert, Compiled
 from otel_voicebot.exporters.slo.forms import seconds
-from otel_voicebot.exporters.slo.indicators import Counted, matchers, selector
+from otel_voicebot.exporters.slo.indicators import Counted
 
 __all__ = ["unit_tests_file"]
 

@@ -167,7 +167,13 @@ class Engine:
         self._there = set(_COMPUTED)
 
     def _compute(self, labels: str, *, brief: bool, cut: bool) -> None:
-        """Compute turns and sessions from ``spans``, and define ``steps`` and the operations; ``labels``: those of ``BRIEF``."""
+        """Compute turns and sessions from ``spans``, and define ``steps`` and the operations.
+
+        Args:
+            labels: those of ``BRIEF``.
+            brief: as of the engine.
+            cut: likewise.
+        """
         run = self._connection.execute
         run(f"CREATE TEMP TABLE links AS {MODELS['links'].text}")
         repeated, nests, loose, framed = self._connection.sql(_SUSPECTED).fetchall()[0]

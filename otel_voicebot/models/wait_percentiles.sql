@@ -30,14 +30,19 @@ stretches AS (
     SELECT place, lift, lead(place) OVER (ORDER BY place) AS until_place FROM lifts
 ),
 reached AS (
-    -- of each stretch the first place with (waits - place) / waits * lift <= share; the product is rounded: it may miss a share
-    -- that it meets by that much
-    SELECT p.percent, min(greatest(ceil(t.waits * (1 - (p.share + 1e-9) / s.lift)), s.place + 1)) AS place
-    FROM stretches s
-    CROSS JOIN total t
-    CROSS JOIN (VALUES (50, 0.5), (95, 0.05), (99, 0.01)) p (percent, share)
-    WHERE greatest(ceil(t.waits * (1 - (p.share + 1e-9) / s.lift)), s.place + 1) < coalesce(s.until_place, t.waits + 1)
-    GROUP BY p.percent
+    SELECT percent, min(first_place) AS place
+    FROM (
+        -- of each stretch the first place with (waits - place) / waits * lift <= share; the product is rounded: it may miss a
+        -- share that it meets by that much
+        SELECT p.percent, s.until_place, t.waits,
+            greatest(ceil(t.waits * (1 - (p.share + 1e-9) / s.lift))::BIGINT, s.place + 1) AS first_place
+        FROM stretches s
+        CROSS JOIN total t
+        CROSS JOIN (VALUES (50, 0.5), (95, 0.05), (99, 0.01)) p (percent, share)
+        WHERE s.lift IS NOT NULL
+    )
+    WHERE first_place < coalesce(until_place, waits + 1)
+    GROUP BY percent
 ),
 lengths AS (
     SELECT

@@ -18,7 +18,7 @@ from otel_voicebot.models import Engine, Selection, Terms
 from otel_voicebot.models.catalog import MODELS, SPAN_COLUMNS
 from otel_voicebot.models.engine import BRIEF
 from otel_voicebot.models.terms import Source
-from otel_voicebot.reports.stored import WHOLE
+from otel_voicebot.reports.rows import WHOLE
 from otel_voicebot.store.reader import Snapshot, snapshot
 
 __all__ = ["Kept", "memory_for"]
@@ -29,7 +29,7 @@ _OPERATES: Final = "component IN ({})".format(", ".join(f"'{name}'" for name in 
 _TOLD: Final = f"""session_id, count(CASE WHEN kind = 'exchange' THEN 1 END) AS turns,
     count(CASE WHEN outcome = 'answered' THEN 1 END) AS answered, {WHOLE} AS whole"""
 _TURNS: Final = ("kind", "outcome", "abandon_reason", "response_gap_s", "wait_s", "interrupted")
-"""Columns of turns that the models of the usual sections read; ``session_id`` only where a part of the calls is asked for."""
+"""Columns of turns that the models of the usual sections read; where some calls are asked for, ``session_id``, too."""
 _TURN: Final = ("session_id", "turn_index", "revision")
 _SESSIONS: Final = (
     *("session_id", "channel", "user_hash", "intent", "start_time", "end_time"),
@@ -120,7 +120,8 @@ class Kept(Engine):
                 ) r WHERE kept_sessions.session_id = r.session_id AND revision < latest"""
             )
             numbered = turns.sql([*_TURN, "kind", "outcome"])
-            run(f"CREATE TEMP TABLE told AS SELECT {_TOLD}, max(revision) AS latest FROM ({numbered}) GROUP BY session_id")
+            told = f"SELECT {_TOLD}, max(revision) AS latest"
+            run(f"CREATE TEMP TABLE told AS {told} FROM ({numbered}) GROUP BY session_id")
             run(
                 f"""CREATE TEMP TABLE restated AS SELECT * FROM ({turns.sql([*_TURN, *_TURNS])})
                 WHERE session_id IN (SELECT session_id FROM told WHERE latest > 1)
@@ -129,7 +130,7 @@ class Kept(Engine):
                 else f"CREATE TEMP TABLE restated AS SELECT * FROM ({turns.sql([*_TURN, *_TURNS])}) LIMIT 0"
             )
             run("DELETE FROM told WHERE latest > 1")
-            run(f"INSERT INTO told SELECT {_TOLD}, max(revision) FROM restated GROUP BY session_id")
+            run(f"INSERT INTO told {told} FROM restated GROUP BY session_id")
         except duckdb.Error:  # damaged, or vanished; rows only save work
             return False
         return True
@@ -176,7 +177,8 @@ class Kept(Engine):
         """Find the calls of which a survey, a correction or a transfer says what their row doesn't.
 
         An import beside a service may tell it before the service computes the row, which then lacks it. A query for
-        each: few spans tell of any, and so no other column of theirs is read.
+        each: few spans tell of any, and so no other column of theirs is read. And those with a score that stands twice:
+        scores are read from spans, and a repeated one that is no operation makes these no more.
         """
         told = {
             "csat IS NOT NULL": (("csat",), "f.csat <> coalesce(s.csat, 0)"),
@@ -198,6 +200,11 @@ class Kept(Engine):
             JOIN kept_sessions s USING (session_id) WHERE {differs}"""
             for tells, (columns, differs) in told.items()
         ]
+        scored = source.sql(["session_id", "trace_id", "span_id", "component", "mos"], raw_ids=True)
+        parts.append(
+            f"""SELECT session_id FROM (SELECT * FROM ({scored}) WHERE mos IS NOT NULL)
+            WHERE NOT {_OPERATES} GROUP BY session_id, trace_id, span_id HAVING count(*) > 1"""
+        )
         self._connection.execute(f"CREATE TEMP TABLE contradicted AS {' UNION '.join(parts)}")
 
     def _take(self, turns: Snapshot) -> bool:

@@ -261,6 +261,7 @@ class Kept(Engine):
             run("ALTER VIEW steps RENAME TO steps_computed")
             stale = "WHERE session_id IS NOT NULL AND session_id NOT IN (SELECT session_id FROM stale)"
         else:
+            self._framed = False
             run("CREATE TEMP TABLE traces (trace_id BLOB, trace_session_id VARCHAR)")
         once = f"SELECT {', '.join(SPAN_COLUMNS)} FROM whole {stale}"
         steps = f"WITH once AS NOT MATERIALIZED ({once}) {MODELS['plain'].text}"

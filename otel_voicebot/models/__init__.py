@@ -18,7 +18,8 @@ live state needs). In reading order:
     operations, turns, costs ─► observations ─► anomaly_bins   what may become unusual
     sessions ─► outcomes
      sessions ─► calls                                     short, eligible, contained
-     calls, turns, components ─► kpis                      one number each
+     turns ─► waits_km, wait_percentiles                   how long callers wait, abandoned waits censored
+     calls, turns, components, wait_percentiles ─► kpis    one number each
      sessions, turns, operations, issues ─► per_call       what each call adds to them
      sessions ─► contacts ─► issues ─► fcr                 who called again; contacts also give strict_containment
      wide ─► events ─► workflows ─► completion             what bots tell by events

@@ -152,6 +152,29 @@ class Engine:
     def _define(self, source: Source, selection: Selection, *, brief: bool, cut: bool) -> None:
         run = self._connection.execute
         run(f"CREATE VIEW spans AS {self._spans(source)}")
+        selected = any(getattr(selection, label) is not None for label in _LABELS)
+        labels = ", ".join(
+            label if selected or label == "channel" else f"NULL::VARCHAR AS {label}" for label in _LABELS
+        )
+        self._compute(labels, brief=brief, cut=cut)
+        run("CREATE VIEW operations AS SELECT * FROM operations_all")
+        where, parameters = selection.where()
+        if where:
+            run(f"CREATE TEMP TABLE selected AS SELECT session_id FROM sessions_all WHERE {where}", parameters)
+            for name in ("turns", "sessions", "operations", *(("segments",) if cut else ())):
+                run(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM {name}_all SEMI JOIN selected USING (session_id)")
+        run(f"CREATE {'TEMP TABLE' if brief else 'VIEW'} components AS {MODELS['components'].text}")
+        self._there = set(_COMPUTED)
+
+    def _compute(self, labels: str, *, brief: bool, cut: bool) -> None:
+        """Compute turns and sessions from ``spans``, and define ``steps`` and the operations.
+
+        Args:
+            labels: those of ``BRIEF``.
+            brief: as of the engine.
+            cut: likewise.
+        """
+        run = self._connection.execute
         run(f"CREATE TEMP TABLE links AS {MODELS['links'].text}")
         repeated, nests, loose, framed = self._connection.sql(_SUSPECTED).fetchall()[0]
         self._framed = framed
@@ -176,36 +199,16 @@ class Engine:
         # What was said stands in no section: known to be empty, it isn't even looked for.
         run(f"CREATE VIEW texts AS SELECT * FROM ({MODELS['texts'].text}) {'WHERE false' if brief else ''}")
         self._define_cuts(cut=cut)
-        selected = any(getattr(selection, label) is not None for label in _LABELS)
-        labels = ", ".join(
-            label if selected or label == "channel" else f"NULL::VARCHAR AS {label}" for label in _LABELS
-        )
         # Each model reads the one before as a table, so that it is computed once.
         for name in ("turns", "sessions"):
             columns = BRIEF[name].format(labels=labels) if brief else "*"
             run(f"CREATE TEMP TABLE {name}_all AS SELECT {columns} FROM ({MODELS[name].text})")
             run(f"CREATE VIEW {name} AS SELECT * FROM {name}_all")
         run(f"CREATE VIEW operations_all AS {MODELS['operations'].text}")
-        self._complete(labels)
-        run("CREATE VIEW operations AS SELECT * FROM operations_all")
-        where, parameters = selection.where()
-        if where:
-            run(f"CREATE TEMP TABLE selected AS SELECT session_id FROM sessions_all WHERE {where}", parameters)
-            for name in ("turns", "sessions", "operations", *(("segments",) if cut else ())):
-                run(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM {name}_all SEMI JOIN selected USING (session_id)")
-        run(f"CREATE {'TEMP TABLE' if brief else 'VIEW'} components AS {MODELS['components'].text}")
-        self._there = set(_COMPUTED)
 
     def _spans(self, source: Source) -> str:
         """A query for the spans that turns and sessions are computed from."""
         return source.sql(SPAN_COLUMNS, raw_ids=True)
-
-    def _complete(self, labels: str) -> None:
-        """Called when turns, sessions and operations are computed, for rows that don't have to be.
-
-        Args:
-            labels: those of ``BRIEF``.
-        """
 
     def _have(self, name: str) -> None:
         """Define a model's view, those that it reads first; one that nobody asks for would cost its text's binding."""

@@ -10,11 +10,12 @@ SELECT
     w.days,
     c.session_id,
     s.bot,
-    c.end_time + w.days * INTERVAL 1 DAY <= getvariable('as_of') AS passed,
+    epoch_us(c.end_time) + w.us <= epoch_us(getvariable('as_of')) AS passed,
     s.outcome = 'resolved'
-        AND (c.next_start_time IS NULL OR c.next_start_time > c.end_time + w.days * INTERVAL 1 DAY) AS solved
-FROM (VALUES (1), (7), (30)) w (days)
+        AND (c.next_start_time IS NULL OR epoch_us(c.next_start_time) > epoch_us(c.end_time) + w.us) AS solved
+-- whole numbers: to add days to a time takes longer than all the rest
+FROM (SELECT days, days * 86400000000 AS us FROM (VALUES (1), (7), (30)) d (days)) w
 CROSS JOIN contacts c
 JOIN calls s ON s.session_id = c.session_id
 WHERE NOT s.short
-    AND (c.before_end_time IS NULL OR c.before_end_time < c.start_time - w.days * INTERVAL 1 DAY)
+    AND (c.before_end_time IS NULL OR epoch_us(c.before_end_time) < epoch_us(c.start_time) - w.us)

@@ -1,10 +1,10 @@
 -- kpis: one number each, with what it is a share of.
--- inputs: calls, turns, components, waits_km
+-- inputs: calls, turns, components, wait_percentiles
 -- grain: one row per KPI (name, numerator, denominator, excluded). The value is numerator / denominator, or the numerator alone where
 --   there is no denominator; null where nothing was measured. excluded counts rows that were left out, by the definition's own rule.
 -- A short session is abandoned before short_session_s; an eligible one is not short and holds no planned handoff.
 -- error_rate: failed operations / operations. abandoned_wait_rate: abandoned exchanges / exchanges.
--- wait_km_*: percentiles of the wait from the product-limit curve, abandoned waits censored; null where it isn't reached.
+-- wait_km_*: percentiles of the wait from the product-limit curve (waits_km), abandoned waits censored; null where it isn't reached.
 -- interruption_rate: interrupted turns / turns with bot speech of which it is known. wer: wrong words / reference words, corpus level.
 -- aht_s: duration of handled sessions (at least one answered exchange) / handled sessions.
 -- containment: eligible sessions without a handoff to a human and not abandoned or failed / eligible sessions.
@@ -36,19 +36,11 @@ tu AS (
         count(CASE WHEN interrupted AND (kind = 'greeting' OR outcome = 'answered') THEN 1 END) AS interrupted,
         count(response_gap_s) AS gaps,
         count(CASE WHEN outcome = 'answered' AND response_gap_s IS NULL THEN 1 END) AS unmarked,
-        quantile_cont(response_gap_s, 0.5) AS p50,
-        quantile_cont(response_gap_s, 0.95) AS p95,
-        quantile_cont(response_gap_s, 0.99) AS p99
+        quantile_cont(response_gap_s, [0.5, 0.95, 0.99]) AS lengths  -- three calls would sort three times
     FROM turns
 ),
 km AS (
-    SELECT
-        coalesce(sum(answered + abandoned), 0) AS waits,
-        -- the product is rounded: it may miss a share that it meets by that much
-        min(CASE WHEN waiting <= 0.5 + 1e-9 THEN wait_s END) AS km_p50,
-        min(CASE WHEN waiting <= 0.05 + 1e-9 THEN wait_s END) AS km_p95,
-        min(CASE WHEN waiting <= 0.01 + 1e-9 THEN wait_s END) AS km_p99
-    FROM waits_km
+    SELECT waits, km_p50, km_p95, km_p99 FROM wait_percentiles
 ),
 op AS (
     SELECT
@@ -74,9 +66,9 @@ SELECT position, name, unit, numerator::DOUBLE AS numerator, denominator::DOUBLE
 FROM (
     SELECT 1 AS position, 'sessions' AS name, '{session}' AS unit, n AS numerator, NULL AS denominator, 0 AS excluded, NULL AS exclusion, false AS is_share, 1.0 AS factor FROM se
     UNION ALL SELECT 2, 'turns', '{turn}', exchanges, NULL, 0, NULL, false, 1 FROM tu
-    UNION ALL SELECT 3, 'response_gap_p50_s', 's', p50, gaps, abandoned + unmarked, 'no answer, or no speech marks', false, 1 FROM tu
-    UNION ALL SELECT 4, 'response_gap_p95_s', 's', p95, gaps, abandoned + unmarked, 'no answer, or no speech marks', false, 1 FROM tu
-    UNION ALL SELECT 5, 'response_gap_p99_s', 's', p99, gaps, abandoned + unmarked, 'no answer, or no speech marks', false, 1 FROM tu
+    UNION ALL SELECT 3, 'response_gap_p50_s', 's', lengths[1], gaps, abandoned + unmarked, 'no answer, or no speech marks', false, 1 FROM tu
+    UNION ALL SELECT 4, 'response_gap_p95_s', 's', lengths[2], gaps, abandoned + unmarked, 'no answer, or no speech marks', false, 1 FROM tu
+    UNION ALL SELECT 5, 'response_gap_p99_s', 's', lengths[3], gaps, abandoned + unmarked, 'no answer, or no speech marks', false, 1 FROM tu
     UNION ALL SELECT 6, 'wait_km_p50_s', 's', km_p50, waits, exchanges - waits, 'no speech marks', false, 1 FROM km, tu
     UNION ALL SELECT 7, 'wait_km_p95_s', 's', km_p95, waits, exchanges - waits, 'no speech marks', false, 1 FROM km, tu
     UNION ALL SELECT 8, 'wait_km_p99_s', 's', km_p99, waits, exchanges - waits, 'no speech marks', false, 1 FROM km, tu

@@ -27,7 +27,7 @@ __all__ = ["SparkEngine", "SparkSource", "start"]
 _KEPT: Final = frozenset(
     (
         *("nested", "framed", "placed", "exchanges", "steps", "judged", "turns", "sessions", "operations"),
-        *("components", "contacts", "waits_km", "costs"),
+        *("components", "contacts", "wait_percentiles", "costs"),
     )
 )
 """Models that several others read: computed once. Spark would put their plans into each, and

@@ -10,8 +10,9 @@
 WITH judged AS (
     SELECT
         c.session_id IS NOT NULL AND s.eligible AS asked,
-        c.end_time + INTERVAL 1 DAY <= getvariable('as_of') AS passed,
-        s.contained AND (c.next_start_time IS NULL OR c.next_start_time > c.end_time + INTERVAL 1 DAY) AS held
+        -- a day in whole numbers: to add one to a time takes longer than all the rest
+        epoch_us(c.end_time) + 86400000000 <= epoch_us(getvariable('as_of')) AS passed,
+        s.contained AND (c.next_start_time IS NULL OR epoch_us(c.next_start_time) > epoch_us(c.end_time) + 86400000000) AS held
     FROM calls s
     LEFT JOIN contacts c ON c.session_id = s.session_id
 ),

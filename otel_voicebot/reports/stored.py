@@ -18,11 +18,12 @@ import pyarrow.compute as pc
 from otel_voicebot.errors import UnreadableDataError
 from otel_voicebot.models import Selection
 from otel_voicebot.models.catalog import END, FLAT, STAGE, WORK
+from otel_voicebot.reports.rows import WHOLE
 from otel_voicebot.reports.waits import equals, indices, truths, with_longest
 from otel_voicebot.spans.schema import TURNS
 from otel_voicebot.store.reader import Snapshot
 
-__all__ = ["WHOLE", "PartOf", "RowsError", "Stored", "of_calls", "quoted", "sampled"]
+__all__ = ["PartOf", "RowsError", "Stored", "of_calls", "quoted", "sampled"]
 
 _LABELS: Final = ("bot", "channel", "variant", "environment")
 _MOST_STALE: Final = 5000
@@ -65,14 +66,6 @@ def of_calls(sessions: Sequence[str]) -> str:
 def quoted(names: Sequence[str]) -> str:
     """The names as a list of SQL texts."""
     return ", ".join("'" + name.replace("'", "''") + "'" for name in names) or "NULL"
-
-
-WHOLE: Final = """(count(*) = max(turn_index) AND min(turn_index) = 1
-    AND sum(turn_index) = count(*) * (count(*) + 1) // 2
-    -- a bit a turn, of the first 62: counting distinct ones takes five times as long
-    AND bit_count(bit_or(CASE WHEN turn_index BETWEEN 1 AND 62 THEN 1::BIGINT << (turn_index - 1) ELSE 0 END))
-        = least(count(*), 62))"""
-"""Of the rows of a call's turns, whether they number them from 1 without a hole, one row each; an aggregate."""
 
 
 class RowsError(Exception):

@@ -86,7 +86,7 @@ def test_kaplan_meier_finds_the_percentiles_that_abandoned_waits_hide(tmp_path: 
     assert told[-1] == censored.ASSUMPTION
 
 
-def curve(lengths: Floats, answered: NDArray[np.bool_]) -> list[dict[str, float]]:
+def curve(lengths: Floats, answered: NDArray[np.bool_], model: str = "waits_km") -> list[dict[str, float]]:
     """Rows of the model over these waits."""
     turns = pa.table(
         {
@@ -97,7 +97,7 @@ def curve(lengths: Floats, answered: NDArray[np.bool_]) -> list[dict[str, float]
     )
     with duckdb.connect() as connection:
         connection.register("turns", turns)
-        rows: list[dict[str, float]] = connection.sql(MODELS["waits_km"].text).to_arrow_table().to_pylist()
+        rows: list[dict[str, float]] = connection.sql(MODELS[model].text).to_arrow_table().to_pylist()
         return rows
 
 
@@ -114,6 +114,20 @@ def test_the_curve_is_that_of_scipy(found: list[tuple[int, bool]]) -> None:
     assert [row["waiting"] for row in rows] == pytest.approx(expected.probabilities.tolist(), abs=1e-12)
     assert sum(row["answered"] for row in rows) == answered.sum()
     assert sum(row["abandoned"] for row in rows) == (~answered).sum()
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 30), st.booleans()), max_size=120))
+def test_the_percentiles_are_where_the_curve_falls_to_their_share(found: list[tuple[int, bool]]) -> None:
+    """With ties of every kind they are the smallest lengths of the curve at which so few still wait, or null."""
+    lengths = np.array([length / 10 for length, _ in found], np.float64)
+    answered = np.array([yes for _, yes in found], np.bool_)
+    rows = curve(lengths, answered)
+    reached = {
+        name: next((row["wait_s"] for row in rows if row["waiting"] <= share + 1e-9), None)
+        for name, share in (("km_p50", 0.5), ("km_p95", 0.05), ("km_p99", 0.01))
+    }
+    assert curve(lengths, answered, "wait_percentiles") == [{"waits": len(found), **reached}]
 
 
 def exchange(turn: int, wait: float | None, *, answered: bool = True, **columns: object) -> Row:

@@ -171,6 +171,33 @@ def test_the_highest_revision_counts(data: Path) -> None:
     assert (number, with_rows) == (2, without)
 
 
+def test_a_turn_that_was_computed_again(data: Path) -> None:
+    """Its later row counts, and the earlier one doesn't; the turns of other calls have one row each."""
+    store(data, LATER, changed={"turns": {"response_gap_s": 7.0}})
+    with Engine(snapshot(data)) as engine:
+        rows = engine.sql("SELECT * FROM turns WHERE session_id = 'call-1'").to_pylist()
+    again = {"response_gap_s": 2.0, "revision": 2, "computed_at": LATER, "writer": "test"}
+    known = [{name: (row | again).get(name) for name in TABLES["turns"].names} for row in rows]
+    SpanStore(data).write_rows("turns", pa.Table.from_pylist(known, schema=TABLES["turns"]))  # type: ignore[arg-type]
+    for selection, turns, gap in ((ALL, 2, 4.5), (Selection(bot="bank"), 1, 2.0), (Selection(bot="shop"), 1, 7.0)):
+        number, with_rows, _ = both(data, selection)
+        kpis = {row["name"]: row["value"] for row in with_rows["all_kpis"]}
+        assert (number, kpis["turns"], kpis["response_gap_p50_s"]) == (2, turns, gap)
+
+
+def test_scores_are_read_from_the_spans(data: Path) -> None:
+    """A call's opinion score counts once, whether its row is taken or, as its span was delivered twice, is not."""
+    score = {"component": "other", "span_id": "00000000000000fe", "mos": 4.0, "mos_kind": "survey", "turn_index": None}
+    commit(data, call("call-1", "a", 1.0, bot="bank")[0] | score)
+    store(data, LATER)
+    number, with_rows, without = both(data)
+    assert (number, with_rows) == (2, without)
+    assert {row["name"]: row["value"] for row in with_rows["all_kpis"]}["mos"] == 4.0
+    commit(data, call("call-1", "a", 1.0, bot="bank")[0] | score)
+    number, with_rows, without = both(data)
+    assert (number, with_rows) == (1, without)
+
+
 def test_too_many_are_out_of_date(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Then all calls are computed: to pick them out costs more."""
     store(data, NOON - timedelta(minutes=5))
@@ -179,10 +206,11 @@ def test_too_many_are_out_of_date(data: Path, monkeypatch: pytest.MonkeyPatch) -
     assert (number, with_rows) == (0, without)
 
 
-def test_rows_that_cannot_be_read(data: Path) -> None:
+@pytest.mark.parametrize("table", ["turns", "sessions"])
+def test_rows_that_cannot_be_read(data: Path, table: str) -> None:
     """They are computed."""
     store(data, LATER)
-    for file in (data / "hot" / "sessions").rglob("*.parquet"):
+    for file in (data / "hot" / table).rglob("*.parquet"):
         content = bytearray(file.read_bytes())
         content[4:-400] = b"\xff" * (len(content) - 404)
         file.write_bytes(content)

@@ -2,7 +2,7 @@
 -- inputs: waits, stages, milestones, walked
 -- grain: one row per segment of an exchange, from position 1 at the caller's end of speech to the first bot audio, or to when the
 --   wait was given up: contiguous, never empty, so their lengths add up to the wait.
--- owner: a service (provider/model), a setting, a tool, the bot's code, the framework, transport or network; null where nobody
+-- wait: its number among those that are cut together. owner: a service (provider/model), a setting, a tool, the bot's code, the framework, transport or network; null where nobody
 --   is known (unattributed). detail: of a hole, the stages before and after it.
 -- A hole of at most 100 ms is orchestration, and so is any pause between a call that failed and the next of its kind.
 WITH tailed AS (
@@ -103,7 +103,7 @@ judged_holes AS (
     JOIN milestones m ON m.wait = a.wait
 )
 SELECT
-    session_id, turn_index, position::INTEGER AS position,
+    wait, session_id, turn_index, position::INTEGER AS position,
     named_segment AS segment,
     CASE
         WHEN kind = 'endpointing' THEN setting_name

@@ -1,5 +1,6 @@
 """The turns of a question with the segments of their waits: as they were stored where that is up to date."""
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -14,8 +15,9 @@ from otel_voicebot.models import Engine, Selection
 from otel_voicebot.reports.parts import InParts, parts
 from otel_voicebot.reports.scope import Scope, Unreadable
 from otel_voicebot.reports.source import scope_of
+from otel_voicebot.reports.spent import TOLD, joined, of_turns
 from otel_voicebot.reports.stored import RowsError, Stored, of_calls, sampled
-from otel_voicebot.reports.waits import COLUMNS, with_longest
+from otel_voicebot.reports.waits import COLUMNS, Spent, with_longest
 from otel_voicebot.store.reader import Snapshot, reading, snapshot
 
 __all__ = ["Exchanges", "InMemory", "ask"]
@@ -42,6 +44,10 @@ class Exchanges(Protocol):
         """The turns of these calls."""
         ...
 
+    def spent(self) -> Spent:
+        """What the answered waits were spent on."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class InMemory:
@@ -60,6 +66,10 @@ class InMemory:
         table = table.filter(pc.is_in(table["session_id"], pa.array(sessions, pa.string())))
         return table.select([name for name in columns if name in table.column_names])
 
+    def spent(self) -> Spent:
+        """What the answered waits were spent on."""
+        return of_turns(self.table)
+
 
 @dataclass(frozen=True, slots=True)
 class _OnDisk:
@@ -76,6 +86,10 @@ class _OnDisk:
     def of(self, sessions: Sequence[str], columns: Sequence[str] = COLUMNS) -> pa.Table:
         stored = [self.stored.rows_of(sessions, columns)] if self.stored is not None else []
         return pa.concat_tables([*stored, *self._computed(columns, of_calls(sessions))], promote_options="permissive")
+
+    def spent(self) -> Spent:
+        stored = self.stored.batches(TOLD) if self.stored is not None else ()
+        return joined(map(of_turns, itertools.chain(stored, self._computed(TOLD, "true"))))
 
     def _computed(self, columns: Sequence[str], condition: str) -> Iterator[pa.Table]:
         if self.engine is not None:

@@ -88,11 +88,16 @@ def test_turns_of_some_calls(data: Path) -> None:
 
 
 def test_a_span_without_a_session(data: Path) -> None:
-    """Whose it is its trace tells: nothing is divided."""
+    """Whose it is its trace tells: nothing is divided, and sums are those of the turns."""
     loose = [{**row, "session_id": None} for row in call("", "c", 1.0)]
     SpanStore(data).commit([pa.RecordBatch.from_pylist([_stored(row) for row in loose], schema=SPANS)])
     assert parts.parts(snapshot(data)) == ()
     assert not exchanges.ask(data, ALL, LATER, lambda found: isinstance(found, InParts))
+    sums, expected = exchanges.ask(
+        data, ALL, LATER, lambda found: (shares(found.spent()), shares(of_turns(found.turns())))
+    )
+    assert sums == expected
+    assert sums
 
 
 def test_few_spans_are_not_divided(tmp_path: Path) -> None:

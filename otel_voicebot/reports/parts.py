@@ -4,6 +4,7 @@ A part is some hours of ingest. Calls that lie in several parts are a part of th
 """
 
 import os
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -94,13 +95,14 @@ class InParts:
             with Cutting(part, self.selection, threads) as engine:
                 return spent(engine.waited(), engine.segments())
 
-        cores = len(os.sched_getaffinity(0))
+        cores = os.cpu_count() or 1
         workers = min(cores, _AT_ONCE)
         threads = cores // workers
         with ThreadPoolExecutor(workers, "otel-voicebot-cut") as pool:
-            waiting = [pool.submit(cut, part) for part in self.several]
+            waiting = deque(pool.submit(cut, part) for part in self.several)
             try:
-                return joined(one.result() for one in waiting)
+                # each is let go of once it is added: hundreds of millions of spans have gigabytes of segments
+                return joined(waiting.popleft().result() for _ in self.several)
             finally:
                 pool.shutdown(cancel_futures=True)
 

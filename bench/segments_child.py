@@ -37,6 +37,7 @@ def measure(spans: int, rounds: int) -> dict[str, object]:
 
     from otel_voicebot.models.catalog import EMPTY, MODELS, SEGMENTS
     from otel_voicebot.models.prepared import NARROW, connect
+    from otel_voicebot.models.terms import SHORT_SESSION_S
     from otel_voicebot.processors import Policy, prepare
     from otel_voicebot.selfmetrics import SelfMetrics
     from otel_voicebot.spans import decode
@@ -45,7 +46,7 @@ def measure(spans: int, rounds: int) -> dict[str, object]:
     batches = [prepare(decode(one), Policy(), SelfMetrics(), "bench", 0) for one in requests]
     rows = pa.Table.from_batches(batches).select(NARROW.names)
 
-    engine = connect()
+    engine = connect(SHORT_SESSION_S)
     engine.execute("SET memory_limit = '4GB'")
     engine.register("rows", rows)
     engine.execute("CREATE TEMP TABLE once AS FROM rows")

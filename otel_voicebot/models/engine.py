@@ -110,6 +110,7 @@ class Engine:
         given_up: asked ten times a second while there is the engine: True breaks off what it does, which raises
             TooSlowError then. None: nobody gives up.
         memory: what DuckDB may take before it writes to disk; exact percentiles of many values have to fit in.
+        threads: cores that it may use at once. None: all.
     """
 
     def __init__(  # noqa: PLR0913 - what a question needs of it
@@ -122,6 +123,7 @@ class Engine:
         terms: Terms | None = None,
         given_up: Callable[[], bool] | None = None,
         memory: str = "700MB",
+        threads: int | None = None,
     ) -> None:
         if given_up is not None and given_up():
             raise TooSlowError(_GIVEN_UP)
@@ -129,8 +131,9 @@ class Engine:
         self._overflow = _private_directory()
         overflow = self._overflow.name if self._overflow else ""
         self._grouping = False
+        cores = {} if threads is None else {"threads": threads}
         self._connection = duckdb.connect(
-            config={"memory_limit": memory, "preserve_insertion_order": False, "temp_directory": overflow}
+            config={"memory_limit": memory, "preserve_insertion_order": False, "temp_directory": overflow, **cores}
         )
         self._watch = None if given_up is None else _Watch(self._connection, given_up)
         try:
@@ -150,20 +153,14 @@ class Engine:
             raise
 
     def _define(self, source: Source, selection: Selection, *, brief: bool, cut: bool) -> None:
-        run = self._connection.execute
-        run(f"CREATE VIEW spans AS {self._spans(source)}")
+        self._connection.execute(f"CREATE VIEW spans AS {self._spans(source)}")
         selected = any(getattr(selection, label) is not None for label in _LABELS)
         labels = ", ".join(
             label if selected or label == "channel" else f"NULL::VARCHAR AS {label}" for label in _LABELS
         )
         self._compute(labels, brief=brief, cut=cut)
-        run("CREATE VIEW operations AS SELECT * FROM operations_all")
-        where, parameters = selection.where()
-        if where:
-            run(f"CREATE TEMP TABLE selected AS SELECT session_id FROM sessions_all WHERE {where}", parameters)
-            for name in ("turns", "sessions", "operations", *(("segments",) if cut else ())):
-                run(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM {name}_all SEMI JOIN selected USING (session_id)")
-        run(f"CREATE {'TEMP TABLE' if brief else 'VIEW'} components AS {MODELS['components'].text}")
+        self._select(selection, cut=cut)
+        self._define_sections(brief=brief)
         self._there = set(_COMPUTED)
 
     def _compute(self, labels: str, *, brief: bool, cut: bool) -> None:
@@ -199,12 +196,32 @@ class Engine:
         # What was said stands in no section: known to be empty, it isn't even looked for.
         run(f"CREATE VIEW texts AS SELECT * FROM ({MODELS['texts'].text}) {'WHERE false' if brief else ''}")
         self._define_cuts(cut=cut)
+        self._define_rows(labels, brief=brief)
+
+    def _define_rows(self, labels: str, *, brief: bool) -> None:
+        """Turns, sessions and operations."""
+        run = self._connection.execute
         # Each model reads the one before as a table, so that it is computed once.
         for name in ("turns", "sessions"):
             columns = BRIEF[name].format(labels=labels) if brief else "*"
             run(f"CREATE TEMP TABLE {name}_all AS SELECT {columns} FROM ({MODELS[name].text})")
             run(f"CREATE VIEW {name} AS SELECT * FROM {name}_all")
         run(f"CREATE VIEW operations_all AS {MODELS['operations'].text}")
+
+    def _select(self, selection: Selection, *, cut: bool) -> None:
+        """Leave out what doesn't count."""
+        run = self._connection.execute
+        run("CREATE VIEW operations AS SELECT * FROM operations_all")
+        where, parameters = selection.where()
+        if where:
+            run(f"CREATE TEMP TABLE selected AS SELECT session_id FROM sessions_all WHERE {where}", parameters)
+            for name in ("turns", "sessions", "operations", *(("segments",) if cut else ())):
+                run(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM {name}_all SEMI JOIN selected USING (session_id)")
+
+    def _define_sections(self, *, brief: bool) -> None:
+        """What a report always shows."""
+        kind = "TEMP TABLE" if brief else "VIEW"
+        self._connection.execute(f"CREATE {kind} components AS {MODELS['components'].text}")
 
     def _spans(self, source: Source) -> str:
         """A query for the spans that turns and sessions are computed from."""

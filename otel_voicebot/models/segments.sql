@@ -2,7 +2,7 @@
 -- inputs: waits, stages, milestones, walked
 -- grain: one row per segment of an exchange, from position 1 at the caller's end of speech to the first bot audio, or to when the
 --   wait was given up: contiguous, never empty, so their lengths add up to the wait.
--- owner: a service (provider/model), a setting, a tool, the bot's code, the framework, transport or network; null where nobody
+-- wait: its number among those that are cut together. owner: a service (provider/model), a setting, a tool, the bot's code, the framework, transport or network; null where nobody
 --   is known (unattributed). detail: of a hole, the stages before and after it.
 -- A hole of at most 100 ms is orchestration, and so is any pause between a call that failed and the next of its kind.
 WITH tailed AS (
@@ -30,51 +30,34 @@ fixed AS (
         END AS end_nano,
         CASE part
             WHEN 1 THEN CASE WHEN is_decided THEN 'endpointing' END
-            WHEN 2 THEN 'stt_tail'
+            WHEN 2 THEN 'stt'
             WHEN 3 THEN 'endpointing'
-            WHEN 4 THEN 'llm_first_token'
-            WHEN 5 THEN CASE WHEN tts_stage IS NOT NULL THEN 'tts_first_audio' END
-            ELSE 'playout_start'
-        END AS segment
+            WHEN 6 THEN 'playout'
+        END AS kind
     FROM tailed
     CROSS JOIN (VALUES (1), (2), (3), (4), (5), (6)) n(part)
 ),
 pieces AS (
-    SELECT wait, start_nano, end_nano, stage, part, segment, false AS open FROM fixed WHERE start_nano < end_nano
+    SELECT wait, start_nano, end_nano, stage, part, kind FROM fixed WHERE start_nano < end_nano
     UNION ALL
-    SELECT wait, start_nano, end_nano, stage, 10 + win, NULL, open FROM walked
+    SELECT wait, start_nano, end_nano, stage, 10 + win, NULL FROM walked
 ),
 named AS (
-    SELECT
-        p.wait, p.part, p.start_nano, p.end_nano, p.open,
-        s.chunk, s.failed, s.span_id, s.provider, s.model, s.owner, s.owner_kind,
-        CASE
-            WHEN p.part = 1 OR p.part = 3 THEN CASE WHEN p.segment IS NOT NULL THEN 'endpointing' END
-            WHEN p.part = 2 THEN 'stt'
-            WHEN p.part = 6 THEN 'playout'
-            ELSE s.kind
-        END AS kind,
-        CASE
-            WHEN p.segment IS NOT NULL THEN p.segment
-            WHEN s.kind = 'stt' THEN 'stt_tail'
-            WHEN s.kind IN ('nlu', 'rag', 'tool') THEN s.kind
-            WHEN s.kind = 'api' THEN 'tool'
-            WHEN s.kind = 'tts' THEN 'tts_first_audio'
-            WHEN s.kind = 'llm' THEN CASE WHEN p.part = 12 OR (NOT s.failed AND s.chunk <= p.start_nano) THEN 'llm_speakable' ELSE 'llm_first_token' END
-            WHEN s.kind IN ('cache', 'handoff', 'hook') THEN 'orchestration'
-        END AS segment
+    SELECT p.wait, p.part, p.start_nano, p.end_nano, coalesce(p.kind, s.kind) AS kind,
+        s.failed, s.span_id, s.provider, s.model, s.owner, s.owner_kind,
+        CASE WHEN s.kind = 'llm' AND p.part > 10 AND NOT s.failed THEN s.chunk END AS chunk
     FROM pieces p
     LEFT JOIN stages s ON s.stage = p.stage
 ),
 halved AS (
     -- a model call of an earlier round: to its first token, and on to the tool that it asked for
-    SELECT n.* EXCLUDE (start_nano, end_nano, segment),
+    SELECT n.* EXCLUDE (start_nano, end_nano, chunk),
         CASE h.half WHEN 1 THEN n.start_nano ELSE n.chunk END AS start_nano,
-        CASE WHEN h.half = 1 AND n.part = 11 AND n.segment = 'llm_first_token' AND NOT n.failed AND n.chunk < n.end_nano THEN n.chunk ELSE n.end_nano END AS end_nano,
-        CASE h.half WHEN 1 THEN n.segment ELSE 'llm_speakable' END AS segment
+        CASE WHEN h.half = 1 AND n.part = 11 AND n.chunk > n.start_nano AND n.chunk < n.end_nano THEN n.chunk ELSE n.end_nano END AS end_nano,
+        coalesce(n.part = 12 OR h.half = 2 OR n.chunk <= n.start_nano, false) AS written
     FROM named n
     CROSS JOIN (VALUES (1), (2)) h(half)
-    WHERE h.half = 1 OR (n.part = 11 AND n.segment = 'llm_first_token' AND NOT n.failed AND n.chunk < n.end_nano)
+    WHERE h.half = 1 OR (n.part = 11 AND n.chunk > n.start_nano AND n.chunk < n.end_nano)
 ),
 around AS (
     SELECT *,
@@ -89,7 +72,13 @@ around AS (
 judged_holes AS (
     SELECT a.*, w.session_id, w.turn_index, w.framework, w.setting_name, m.by_client,
         CASE
-            WHEN a.segment IS NOT NULL THEN a.segment
+            WHEN a.kind IN ('endpointing', 'nlu', 'rag', 'tool') THEN a.kind
+            WHEN a.kind = 'stt' THEN 'stt_tail'
+            WHEN a.kind = 'api' THEN 'tool'
+            WHEN a.kind = 'tts' THEN 'tts_first_audio'
+            WHEN a.kind = 'llm' THEN CASE WHEN a.written THEN 'llm_speakable' ELSE 'llm_first_token' END
+            WHEN a.kind = 'playout' THEN 'playout_start'
+            WHEN a.kind IN ('cache', 'handoff', 'hook') THEN 'orchestration'
             WHEN a.part = 1 THEN 'unattributed'
             WHEN m.failed_early AND a.start_nano = m.decided AND a.behind = 'llm' THEN 'orchestration'
             WHEN a.before_failed AND a.before = a.behind AND a.before IN ('llm', 'tts') THEN 'orchestration'
@@ -103,7 +92,7 @@ judged_holes AS (
     JOIN milestones m ON m.wait = a.wait
 )
 SELECT
-    session_id, turn_index, position::INTEGER AS position,
+    wait, session_id, turn_index, position::INTEGER AS position,
     named_segment AS segment,
     CASE
         WHEN kind = 'endpointing' THEN setting_name

@@ -53,17 +53,6 @@ entered AS (
     SELECT wait, win, stage, low, high, greatest(b, low) AS b, e, real_e, tol, opens, fill_e, llm_stage
     FROM candidates
     WHERE high > low AND b < high AND e > low
-    UNION ALL
-    -- one at each window's start, for the hole before the first stage
-    SELECT wait, win, NULL, low, high, low, low, low, 0, false, fill_e, llm_stage
-    FROM (
-        SELECT m.wait, n.win, m.llm_stage, CASE WHEN n.win = 2 AND m.has_text THEN m.llm_e END AS fill_e,
-            CASE n.win WHEN 1 THEN m.decided WHEN 2 THEN m.token ELSE m.text END AS low,
-            CASE n.win WHEN 1 THEN m.called WHEN 2 THEN m.text ELSE m.spoken END AS high
-        FROM milestones m
-        CROSS JOIN (VALUES (1), (2), (3)) n(win)
-    )
-    WHERE high > low
 ),
 first_pass AS (
     SELECT *, coalesce(min(CASE WHEN e <= high + tol THEN b END) OVER before, high) AS settled
@@ -78,15 +67,39 @@ second_pass AS (
     FROM first_pass
     WINDOW before AS (PARTITION BY wait, win ORDER BY e DESC, stage ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
 ),
-shifted AS (
-    -- what seems to end a little after the point ran by another clock: it ended there, and took as long as it says
-    SELECT * EXCLUDE (b), greatest(b - CASE WHEN lag > 5000000 AND lag < least(tol, settled - b) THEN lag ELSE 0 END, low) AS b
-    FROM (SELECT *, real_e - settled AS lag FROM second_pass WHERE e <= settled + tol)
+shifted AS MATERIALIZED (
+    -- what seems to end a little after the point ran by another clock: it ended there, and took as long as it says;
+    -- b is null where it had not ended
+    SELECT * EXCLUDE (b), b AS own_b,
+        CASE WHEN e <= settled + tol THEN greatest(b - CASE WHEN lag > 5000000 AND lag < least(tol, settled - b) THEN lag ELSE 0 END, low) END AS b
+    FROM (SELECT *, real_e - settled AS lag FROM second_pass)
+),
+windows AS (
+    SELECT wait, win, low, high, fill_e, llm_stage
+    FROM (
+        SELECT m.wait, n.win, m.llm_stage, CASE WHEN n.win = 2 AND m.has_text THEN m.llm_e END AS fill_e,
+            CASE n.win WHEN 1 THEN m.decided WHEN 2 THEN m.token ELSE m.text END AS low,
+            CASE n.win WHEN 1 THEN m.called WHEN 2 THEN m.text ELSE m.spoken END AS high
+        FROM milestones m
+        CROSS JOIN (VALUES (1), (2), (3)) n(win)
+    )
+    WHERE high > low
+),
+firsts AS (
+    SELECT wait, win, min(b) AS point, min(CASE WHEN opens THEN own_b END) AS open_b, min(CASE WHEN opens THEN stage END) AS open_stage
+    FROM shifted
+    GROUP BY wait, win
 ),
 cut AS (
-    SELECT *, coalesce(min(b) OVER before, high) AS point
+    SELECT wait, win, stage, b, e, fill_e, llm_stage, open_b, open_stage, coalesce(min(b) OVER before, high) AS point
     FROM shifted
+    WHERE b IS NOT NULL
     WINDOW before AS (PARTITION BY wait, win ORDER BY e DESC, stage ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+    UNION ALL
+    -- one at each window's start, for the hole before the first stage
+    SELECT w.wait, w.win, NULL, w.low, w.low, w.fill_e, w.llm_stage, f.open_b, f.open_stage, coalesce(f.point, w.high)
+    FROM windows w
+    LEFT JOIN firsts f ON f.wait = w.wait AND f.win = w.win
 ),
 holes AS (
     -- behind each stage, up to the point where the next begins: what of it is an open stage's

@@ -138,7 +138,7 @@ def answer(
     cut = "breakdowns" in wanted.sections
     found = asking(selection, compute=compute_all, brief=wanted.brief, cut=cut, kept=wanted.kept)
     if "segments" in wanted.sections and found.value("sessions"):
-        parts, scope = exchanges.ask(data, selection, terms.as_of, lambda waits: (shares(waits.turns()), waits.scope))
+        parts, scope = exchanges.ask(data, selection, terms.as_of, lambda waits: (shares(waits.spent()), waits.scope))
         found = replace(found, segments=parts, scope=scope)
     if earlier is None:
         return found

@@ -1,6 +1,8 @@
 """The turns of a question with the segments of their waits: as they were stored where that is up to date."""
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -11,11 +13,13 @@ import pyarrow.compute as pc
 
 from otel_voicebot.errors import NoDataError, UnreadableDataError
 from otel_voicebot.models import Engine, Selection
+from otel_voicebot.models.cutting import Cutting
 from otel_voicebot.reports.parts import InParts, parts
 from otel_voicebot.reports.scope import Scope, Unreadable
 from otel_voicebot.reports.source import scope_of
+from otel_voicebot.reports.spent import TOLD, joined, of_turns, spent
 from otel_voicebot.reports.stored import RowsError, Stored, of_calls, sampled
-from otel_voicebot.reports.waits import COLUMNS, with_longest
+from otel_voicebot.reports.waits import COLUMNS, Spent, with_longest
 from otel_voicebot.store.reader import Snapshot, reading, snapshot
 
 __all__ = ["Exchanges", "InMemory", "ask"]
@@ -42,6 +46,10 @@ class Exchanges(Protocol):
         """The turns of these calls."""
         ...
 
+    def spent(self) -> Spent:
+        """What the answered waits were spent on."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class InMemory:
@@ -60,27 +68,67 @@ class InMemory:
         table = table.filter(pc.is_in(table["session_id"], pa.array(sessions, pa.string())))
         return table.select([name for name in columns if name in table.column_names])
 
+    def spent(self) -> Spent:
+        """What the answered waits were spent on."""
+        return of_turns(self.table)
+
 
 @dataclass(frozen=True, slots=True)
 class _OnDisk:
-    """Stored rows, and rows computed from spans of calls that have none; one of the two is there."""
+    """Stored rows, and rows computed from spans of calls that have none, if there are such."""
 
     scope: Scope
-    stored: Stored | None
+    stored: Stored
     engine: Engine | None
 
     def turns(self, columns: Sequence[str] = COLUMNS, one_in: int = 1) -> pa.Table:
-        stored = [self.stored.rows(columns, sampled(one_in))] if self.stored is not None else []
-        return pa.concat_tables([*stored, *self._computed(columns, sampled(one_in))], promote_options="permissive")
+        stored = self.stored.rows(columns, sampled(one_in))
+        return pa.concat_tables([stored, *self._computed(columns, sampled(one_in))], promote_options="permissive")
 
     def of(self, sessions: Sequence[str], columns: Sequence[str] = COLUMNS) -> pa.Table:
-        stored = [self.stored.rows_of(sessions, columns)] if self.stored is not None else []
-        return pa.concat_tables([*stored, *self._computed(columns, of_calls(sessions))], promote_options="permissive")
+        stored = self.stored.rows_of(sessions, columns)
+        return pa.concat_tables([stored, *self._computed(columns, of_calls(sessions))], promote_options="permissive")
+
+    def spent(self) -> Spent:
+        return joined(map(of_turns, itertools.chain(self.stored.batches(TOLD), self._computed(TOLD, "true"))))
 
     def _computed(self, columns: Sequence[str], condition: str) -> Iterator[pa.Table]:
         if self.engine is not None:
-            # no text of a user's gets in here: names are the schema's, ids are quoted
-            yield self.engine.sql(f"SELECT {', '.join(columns)} FROM turns WHERE {condition}")  # noqa: S608
+            yield _chosen(self.engine, columns, condition)
+
+
+@dataclass(slots=True)
+class _FromSpans:
+    """Rows computed from spans. Close it."""
+
+    scope: Scope
+    source: Snapshot
+    selection: Selection
+    engine: Engine | None = None
+
+    def turns(self, columns: Sequence[str] = COLUMNS, one_in: int = 1) -> pa.Table:
+        return self._computed(columns, sampled(one_in))
+
+    def of(self, sessions: Sequence[str], columns: Sequence[str] = COLUMNS) -> pa.Table:
+        return self._computed(columns, of_calls(sessions))
+
+    def spent(self) -> Spent:
+        with Cutting(self.source, self.selection) as engine:
+            return joined([spent(engine.waited(), engine.segments())])
+
+    def _computed(self, columns: Sequence[str], condition: str) -> pa.Table:
+        if self.engine is None:
+            self.engine = Engine(self.source, self.selection)
+        return _chosen(self.engine, columns, condition)
+
+    def close(self) -> None:
+        if self.engine is not None:
+            self.engine.close()
+
+
+def _chosen(engine: Engine, columns: Sequence[str], condition: str) -> pa.Table:
+    # no text of a user's gets in here: names are the schema's, ids are quoted
+    return engine.sql(f"SELECT {', '.join(columns)} FROM turns WHERE {condition}")  # noqa: S608
 
 
 def ask(data: Path, selection: Selection, now: datetime, compute: Callable[[Exchanges], Answer]) -> Answer:
@@ -112,8 +160,8 @@ def _answer(source: Snapshot, selection: Selection, now: datetime, compute: Call
             turns, damaged = (None, damaged) if error.too_large else _again(turns)
     if several := parts(source):
         return compute(InParts(_without(scope, damaged), source, several, selection))
-    with Engine(source, selection) as engine:
-        return compute(_OnDisk(_without(scope, damaged), None, engine))
+    with closing(_FromSpans(_without(scope, damaged), source, selection)) as found:
+        return compute(found)
 
 
 _Damaged = tuple[Unreadable, ...]

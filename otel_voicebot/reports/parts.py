@@ -3,7 +3,10 @@
 A part is some hours of ingest. Calls that lie in several parts are a part of their own.
 """
 
+import os
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -15,17 +18,21 @@ import pyarrow.parquet as pq
 from otel_voicebot.errors import UnreadableDataError
 from otel_voicebot.models import Engine, Selection
 from otel_voicebot.models.catalog import NO_CUTS
+from otel_voicebot.models.cutting import Cutting
 from otel_voicebot.models.packed import TOLD, packed
 from otel_voicebot.models.terms import Source
 from otel_voicebot.reports.scope import Scope
+from otel_voicebot.reports.spent import joined, spent
 from otel_voicebot.reports.stored import PartOf, quoted, sampled
-from otel_voicebot.reports.waits import COLUMNS
+from otel_voicebot.reports.waits import COLUMNS, Spent
 from otel_voicebot.store.reader import Snapshot
 
 __all__ = ["InParts", "parts"]
 
 _SPANS: Final = 400_000
 """Spans of a part, at least; what the engine holds of twice as many doesn't fit into its memory."""
+_AT_ONCE: Final = 4
+"""Parts that are computed at once, at most, each by an engine of its own: so few rows keep one core busy, not two."""
 _MOST_ASTRIDE: Final = 5000
 """Calls in several parts; of more, nothing is divided."""
 
@@ -80,6 +87,24 @@ class InParts:
         for part in self.several:
             with _Packed(part, self.selection) as engine:
                 yield engine.turns(columns, condition)
+
+    def spent(self) -> Spent:
+        """What the answered waits were spent on."""
+
+        def cut(part: Source) -> Spent:
+            with Cutting(part, self.selection, threads) as engine:
+                return spent(engine.waited(), engine.segments())
+
+        cores = os.cpu_count() or 1
+        workers = min(cores, _AT_ONCE)
+        threads = cores // workers
+        with ThreadPoolExecutor(workers, "otel-voicebot-cut") as pool:
+            waiting = deque(pool.submit(cut, part) for part in self.several)
+            try:
+                # each is let go of once it is added: hundreds of millions of spans have gigabytes of segments
+                return joined(waiting.popleft().result() for _ in self.several)
+            finally:
+                pool.shutdown(cancel_futures=True)
 
     def of(self, sessions: Sequence[str], columns: Sequence[str] = COLUMNS) -> pa.Table:
         """The turns of these calls."""

@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
-import pyarrow as pa
 
 from otel_voicebot.reports.grid import Column, Grid
 from otel_voicebot.reports.values import quantity, seconds
-from otel_voicebot.reports.waits import NOT_CUT, Key, folded, waits
+from otel_voicebot.reports.waits import NOT_CUT, Key, Spent, folded
 
 __all__ = ["Share", "grid", "shares"]
 
@@ -19,13 +18,12 @@ which it occurs), ``total_s``, ``share`` (of all answered waits), ``mean_s``, ``
 _UNATTRIBUTED: Final = "unattributed"
 
 
-def shares(turns: pa.Table) -> tuple[Share, ...]:
-    """Segments and owners of the answered turns (form TURNS), the one with the most time first.
+def shares(answered: Spent) -> tuple[Share, ...]:
+    """Segments and owners of the answered waits, the one with the most time first.
 
     Percentiles are linear, as ``quantile_cont`` in the SQL models; a segment that occurs twice in a turn is summed.
     """
-    every = waits(turns)
-    (found,) = folded([every.where(every.answered)])
+    (found,) = folded([answered])
     whole = int(found.waited_ns.sum())
     if not whole:
         return ()

@@ -6,7 +6,7 @@ calls those are is asked of the spans each time (docs/decisions/008): a call's r
 from 1 without a hole, one row each, and none of its spans of work came in after the last of them was computed.
 """
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Self
 
@@ -29,6 +29,8 @@ _LABELS: Final = ("bot", "channel", "variant", "environment")
 _MOST_STALE: Final = 5000
 """Calls that are computed from their spans beside stored ones; of more, all are."""
 _FLAT: Final = ", ".join(f"'{name}'" for name in FLAT)
+_BATCH: Final = 200_000
+"""Rows that are looked at together."""
 _FEW: Final = 32
 """Calls that are read one by one."""
 
@@ -274,6 +276,18 @@ class Stored:
         again = self._sql(self._select((*columns, "segments"), f"({condition}) AND {unsure}"))
         kept = table.take(indices(np.flatnonzero(~old)))
         return pa.concat_tables([kept, with_longest(again).select(columns)], promote_options="permissive")
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """All turn rows of the calls that are up to date, some at a time: so many segments take gigabytes.
+
+        Raises:
+            RowsError: as ``rows``.
+        """
+        try:
+            for batch in self._connection.sql(self._select(columns, "true")).to_arrow_reader(_BATCH):
+                yield pa.Table.from_batches([batch])
+        except duckdb.Error as error:
+            raise RowsError(error) from error
 
     def rows_of(self, sessions: Sequence[str], columns: Sequence[str]) -> pa.Table:
         """Those of these calls; raises as ``rows``."""

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +21,7 @@ __all__ = [
     "NOT_CUT",
     "OTHERS",
     "Key",
+    "Spent",
     "Waits",
     "combined",
     "equals",
@@ -47,6 +48,7 @@ _ROWS: Final = 100_000
 """Turns whose longest segments are looked for at once."""
 
 Ints = NDArray[np.int64]
+Places = NDArray[np.int64] | NDArray[np.int32]
 Bools = NDArray[np.bool_]
 
 
@@ -81,37 +83,26 @@ MOST_KEYS: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Waits:
-    """Exchanges with a known wait, and the segments of these waits.
+class Spent:
+    """How long waits were, and their segments.
 
     Attributes:
-        table: one row per exchange, with ``COLUMNS``.
         waited_ns: how long the caller waited: the response gap of an answered exchange; of an abandoned one at least so
             long.
-        answered: whether the bot answered.
         keys: segments and owners that occur, the one with the most time first.
         turn: of each segment, the row of its exchange; ascending.
         key: of each segment, its place in ``keys``.
         ns: of each segment, how long it lasted.
     """
 
-    table: pa.Table
     waited_ns: Ints
-    answered: Bools
     keys: tuple[Key, ...]
-    turn: Ints
-    key: Ints
+    turn: Places
+    key: Places
     ns: Ints
 
     def __len__(self) -> int:
         return len(self.waited_ns)
-
-    def sessions(self) -> tuple[Ints, int]:
-        """Each exchange's call as a number from 0, in order of their names, and how many calls there are."""
-        coded = self.table["session_id"].combine_chunks().dictionary_encode()
-        place = np.empty(len(coded.dictionary), np.int64)  # rows come in another order each time
-        place[numbers(pc.sort_indices(coded.dictionary)).astype(np.int64)] = np.arange(len(place))
-        return place[numbers(coded.indices).astype(np.int64)], len(place)
 
     def totals(self) -> Iterator[tuple[int, Ints]]:
         """The nanoseconds by exchange and key, in pieces: (first exchange, exchanges x keys)."""
@@ -133,26 +124,44 @@ class Waits:
         """Whether each wait has segments at all."""
         return np.bincount(self.turn, minlength=len(self)) > 0
 
-    def where(self, chosen: Bools) -> "Waits":
+    def only(self, chosen: Bools) -> "Spent":
         """Only the chosen exchanges; keys keep their places."""
         number = np.cumsum(chosen) - 1
         kept = chosen[self.turn]
-        return Waits(
-            self.table.take(indices(np.flatnonzero(chosen))),
-            self.waited_ns[chosen],
-            self.answered[chosen],
-            self.keys,
-            number[self.turn[kept]],
-            self.key[kept],
-            self.ns[kept],
-        )
+        return Spent(self.waited_ns[chosen], self.keys, number[self.turn[kept]], self.key[kept], self.ns[kept])
 
-    def folding(self, kept: Collection[Key]) -> "Waits":
+    def folding(self, kept: Collection[Key]) -> Self:
         """The same with all other keys taken for one, ``OTHERS``, the last."""
         keys = [key for key in self.keys if key in kept]
         places = {key: place for place, key in enumerate(keys)}
         place = np.fromiter((places.get(key, len(keys)) for key in self.keys), np.int64, len(self.keys))
         return replace(self, keys=(*keys, OTHERS), key=place[self.key])
+
+
+@dataclass(frozen=True, slots=True)
+class Waits(Spent):
+    """Exchanges with a known wait, and the segments of these waits.
+
+    Attributes:
+        table: one row per exchange, with ``COLUMNS``.
+        answered: whether the bot answered.
+    """
+
+    table: pa.Table
+    answered: Bools
+
+    def sessions(self) -> tuple[Ints, int]:
+        """Each exchange's call as a number from 0, in order of their names, and how many calls there are."""
+        coded = self.table["session_id"].combine_chunks().dictionary_encode()
+        place = np.empty(len(coded.dictionary), np.int64)  # rows come in another order each time
+        place[numbers(pc.sort_indices(coded.dictionary)).astype(np.int64)] = np.arange(len(place))
+        return place[numbers(coded.indices).astype(np.int64)], len(place)
+
+    def where(self, chosen: Bools) -> "Waits":
+        """Only the chosen exchanges; keys keep their places."""
+        part = self.only(chosen)
+        table = self.table.take(indices(np.flatnonzero(chosen)))
+        return Waits(part.waited_ns, part.keys, part.turn, part.key, part.ns, table, self.answered[chosen])
 
     def segments_of(self, row: int) -> list[dict[str, object]]:
         """The segments of one exchange, by start, as they are stored."""
@@ -160,7 +169,10 @@ class Waits:
         return found if isinstance(found, list) else []
 
 
-def folded(found: Sequence[Waits]) -> list[Waits]:
+Some = TypeVar("Some", bound=Spent)
+
+
+def folded(found: Sequence[Some]) -> list[Some]:
     """The same with at most ``MOST_KEYS`` keys in all and ``OTHERS``: sums stay exact, and memory is bounded."""
     times: Counter[Key] = Counter()
     for one in found:
@@ -181,7 +193,7 @@ def waits(turns: pa.Table) -> Waits:
         table = table.take(indices(np.flatnonzero(known)))
     turn, key, ns, keys = _segments(table["segments"]) if "segments" in table.column_names else _NONE
     answered = truths(pc.is_valid(table["response_gap_s"]))
-    return Waits(table, _nano(numbers(table["waited_s"])), answered, keys, turn, key, ns)
+    return Waits(_nano(numbers(table["waited_s"])), keys, turn, key, ns, table, answered)
 
 
 LONGEST: Final = ("longest_segment", "longest_owner")

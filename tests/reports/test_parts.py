@@ -10,6 +10,8 @@ from bench.day import HOUR_NS, START, fill
 from otel_voicebot.models import Engine, Selection
 from otel_voicebot.reports import exchanges, parts
 from otel_voicebot.reports.parts import InParts
+from otel_voicebot.reports.shares import shares
+from otel_voicebot.reports.spent import of_turns
 from otel_voicebot.reports.waits import COLUMNS
 from otel_voicebot.spans.schema import SPANS
 from otel_voicebot.store import SpanStore, snapshot
@@ -60,6 +62,24 @@ def test_parts_give_the_turns_of_the_whole(data: Path, selection: Selection) -> 
     assert [row["session_id"] for row in found].count("astride") == 1
 
 
+@pytest.mark.parametrize("selection", [ALL, Selection(bot="bank"), Selection(variant="A"), Selection(intent="loan")])
+def test_sums_need_no_rows(data: Path, selection: Selection) -> None:
+    """What the answered waits were spent on is the same, whether or not turns are put together first."""
+    found = exchanges.ask(data, selection, LATER, lambda of: shares(of.spent()))
+    with Engine(snapshot(data), selection) as engine:
+        assert found == shares(of_turns(engine.table("turns")))
+
+
+def test_waits_that_are_not_cut(data: Path) -> None:
+    """An answered wait of which nobody knows when it began counts as such among the sums."""
+    turn = {"component": "turn", "turn_index": 1, "reported_gap_s": 1.5}
+    rows = [{**row, **(turn if row["component"] == "turn" else {})} for row in call("uncut", "d", 1.0)]
+    rows = [{**row, "user_speech_end_unix_nano": None, "bot_speech_start_unix_nano": None} for row in rows]
+    SpanStore(data).commit([pa.RecordBatch.from_pylist([_stored(row) for row in rows], schema=SPANS)])
+    found = exchanges.ask(data, ALL, LATER, lambda of: shares(of.spent()))
+    assert [(row["turns"], row["total_s"]) for row in found if row["segment"] == "not_cut"] == [(1, 1.5)]
+
+
 def test_turns_of_some_calls(data: Path) -> None:
     """They are those of all turns."""
     wanted = ["astride"]
@@ -68,11 +88,16 @@ def test_turns_of_some_calls(data: Path) -> None:
 
 
 def test_a_span_without_a_session(data: Path) -> None:
-    """Whose it is its trace tells: nothing is divided."""
+    """Whose it is its trace tells: nothing is divided, and sums are those of the turns."""
     loose = [{**row, "session_id": None} for row in call("", "c", 1.0)]
     SpanStore(data).commit([pa.RecordBatch.from_pylist([_stored(row) for row in loose], schema=SPANS)])
     assert parts.parts(snapshot(data)) == ()
     assert not exchanges.ask(data, ALL, LATER, lambda found: isinstance(found, InParts))
+    sums, expected = exchanges.ask(
+        data, ALL, LATER, lambda found: (shares(found.spent()), shares(of_turns(found.turns())))
+    )
+    assert sums == expected
+    assert sums
 
 
 def test_few_spans_are_not_divided(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from otel_voicebot.reports.grid import as_text
 from otel_voicebot.reports.shares import grid, shares
+from otel_voicebot.reports.spent import of_turns
 from tests.reports.periods import period
 from tests.reports.tables import cut_turns, exchange, segment, turn
 
@@ -20,7 +21,7 @@ TURNS = cut_turns(
 
 def test_shares() -> None:
     """Each segment and owner has its turns, its time, and its share of the answered waits."""
-    found = {row["segment"]: row for row in shares(TURNS)}
+    found = {row["segment"]: row for row in shares(of_turns(TURNS))}
     assert list(found) == ["endpointing", "not_cut", "unattributed", "tool", "llm_first_token"]
     assert found["endpointing"] == {
         "segment": "endpointing", "owner": "min_delay", "owner_kind": "setting", "provider": None, "model": None,
@@ -33,12 +34,14 @@ def test_shares() -> None:
 
 def test_shares_add_up() -> None:
     """The shares of all lines are the whole."""
-    assert math.fsum(float(str(row["share"])) for row in shares(period("a", 3))) == pytest.approx(1, abs=1e-12)
+    assert math.fsum(float(str(row["share"])) for row in shares(of_turns(period("a", 3)))) == pytest.approx(
+        1, abs=1e-12
+    )
 
 
 def test_table_names_what_is_unknown() -> None:
     """The table says which share of the waits nothing explains, and which could not be cut."""
-    lines = as_text(grid(shares(TURNS))).splitlines()
+    lines = as_text(grid(shares(of_turns(TURNS)))).splitlines()
     assert lines[-2:] == [
         "  unattributed: 20.0 % of all waits, which no span explains",
         "  not_cut: 25.0 %, waits whose beginning is not known",
@@ -47,5 +50,5 @@ def test_table_names_what_is_unknown() -> None:
 
 def test_no_waits() -> None:
     """Without an answered turn there are no lines, and the table says so."""
-    assert shares(cut_turns()) == ()
+    assert shares(of_turns(cut_turns())) == ()
     assert as_text(grid(())) == "Where the waits went\n  no answered turn has a wait"

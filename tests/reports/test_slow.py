@@ -14,7 +14,7 @@ from otel_voicebot.reports.common import hypergeometric_tail
 from otel_voicebot.reports.exchanges import InMemory
 from otel_voicebot.reports.grid import as_text
 from otel_voicebot.reports.scope import Scope
-from otel_voicebot.reports.waits import COLUMNS, LONGEST, combined, longest, waits, with_longest
+from otel_voicebot.reports.waits import COLUMNS, LONGEST, Spent, combined, longest, waits, with_longest
 from tests.reports.periods import FLASH, period
 from tests.reports.tables import NOON, cut_turns, exchange, segment, turn
 
@@ -81,6 +81,11 @@ class Recorded:
         """As ``InMemory``."""
         self.asked.append(sessions)
         return self.turns_.of(sessions, columns)
+
+    def spent(self) -> Spent:
+        """As ``InMemory``."""
+        self.asked.append("spent")
+        return self.turns_.spent()
 
 
 @pytest.mark.parametrize("choice", [{}, {"component": "llm"}, {"cause": "min_delay"}, {"threshold_s": 1.0}])

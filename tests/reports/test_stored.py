@@ -17,6 +17,8 @@ from otel_voicebot.cli import main
 from otel_voicebot.models import Selection
 from otel_voicebot.models.catalog import MODELS, NAMED, NAMED_ENDS
 from otel_voicebot.reports import exchanges, source, stored
+from otel_voicebot.reports.shares import shares
+from otel_voicebot.reports.spent import of_turns
 from otel_voicebot.reports.waits import COLUMNS
 from otel_voicebot.spans.schema import TURNS
 from otel_voicebot.store import SpanStore
@@ -236,6 +238,21 @@ def test_rows_too_large_for_memory(data: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(stored.Stored, "rows", too_large)
     assert gaps(data) == {"call-1": 1.0, "call-2": 3.0}
     assert exchanges.ask(data, ALL, LATER, lambda found: found.turns() and found.scope.unreadable) == ()
+
+
+def test_sums_over_stored_rows(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are read some at a time, and beside them counts the call that has no row: as all of them at once."""
+    store_rows(data, at=LATER)
+    commit(data, *call("call-3", "c", 5.0, 60))
+    monkeypatch.setattr(stored, "_BATCH", 1)
+
+    def told(found: exchanges.Exchanges) -> tuple[object, object]:
+        assert found.turns().num_rows == 3
+        return shares(found.spent()), shares(of_turns(found.turns()))
+
+    sums, expected = exchanges.ask(data, ALL, LATER, told)
+    assert sums == expected
+    assert sums
 
 
 def test_rows_of_an_older_version(data: Path) -> None:

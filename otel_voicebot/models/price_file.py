@@ -10,7 +10,8 @@ from otel_voicebot.models.checked import read_checked
 
 __all__ = ["PriceFile", "ServicePrice", "Telephony", "read_prices"]
 
-Usd = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
+Usd = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False, strict=True)]
+"""Beyond a billion dollars it is a slip, and sums of costs would not hold it."""
 _MILLION: Final = 1_000_000
 
 

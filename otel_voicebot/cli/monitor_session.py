@@ -9,7 +9,18 @@ import typer
 
 from otel_voicebot.cli import output as out
 from otel_voicebot.cli.asking import finish
-from otel_voicebot.cli.live import Count, Source, Url, Window, look_once, looks, seconds_of, source_of, stoppable
+from otel_voicebot.cli.live import (
+    LONGEST_S,
+    Count,
+    Source,
+    Url,
+    Window,
+    look_once,
+    looks,
+    seconds_of,
+    source_of,
+    stoppable,
+)
 from otel_voicebot.cli.options import (
     Bot,
     Channel,
@@ -43,7 +54,9 @@ def monitor_session(
     live: Annotated[bool, typer.Option("--live", help="Look again and again, until Ctrl-C.")] = False,
     interval: Annotated[
         float | None,
-        typer.Option("--interval", metavar="SECONDS", min=0.1, help="Between two looks of --live. Default: 2."),
+        typer.Option(
+            "--interval", metavar="SECONDS", min=0.1, max=LONGEST_S, help="Between two looks of --live. Default: 2."
+        ),
     ] = None,
     count: Count = None,
     data: Data = None,

@@ -21,7 +21,7 @@ _GAUGES: Final = tuple(name for name, metric in _OURS.items() if metric.kind == 
 
 
 class NotSplitError(Exception):
-    """A metric doesn't have a label that was asked for."""
+    """A metric isn't told by a label that was asked for: it has none, or too many values of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Samples:
             where: label values, beside those that are asked for.
 
         Raises:
-            NotSplitError: the metric lacks a label that is asked for.
+            NotSplitError: the metric isn't told by a label that is asked for.
         """
         return sum(value for _, value in self._series(metric, part, where))
 
@@ -60,6 +60,7 @@ class Samples:
         """Sums by the values of one label; raises as ``total``."""
         found: dict[str, float] = {}
         for labels, value in self._series(metric, part, {}):
+            _check_told(metric, label, labels)
             found[labels[label]] = found.get(labels[label], 0) + value
         return found
 
@@ -86,8 +87,18 @@ class Samples:
         for (found, pairs), value in self.values.items():
             if found == name:
                 labels = dict(pairs)
+                for label in wanted:
+                    _check_told(metric, label, labels)
                 if all(labels.get(label) == text for label, text in wanted.items()):
                     yield labels, value
+
+
+def _check_told(metric: Metric, label: str, labels: Mapping[str, str]) -> None:
+    """Raises NotSplitError where a series doesn't tell a label of its metric."""
+    if label not in labels:  # another version's
+        raise NotSplitError(f"the service doesn't count {metric.name} by {label}")
+    if labels[label] == semconv.OVERFLOW:
+        raise NotSplitError(f"{metric.name} has so many series that the service no longer tells all by {label}")
 
 
 def _interpolated(buckets: Sequence[tuple[float, float]], quantile: float) -> tuple[float | None, bool]:
@@ -114,7 +125,7 @@ def parse(text: str) -> Samples | None:
                     started = datetime.fromtimestamp(sample.value, UTC)
                 elif family.name in _OURS and not sample.name.endswith("_created"):
                     values[sample.name, tuple(sorted(sample.labels.items()))] = sample.value
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return Samples(values, started) if ours else None
 

@@ -116,6 +116,7 @@ def test_periods_are_those_of_the_calendar(at: str, period: Any, begin: str, end
             "quotas[0].period: 'week': Input should be 'day' or",
         ),
         ("quotas:\n  - {service: x, period: day, calls: 0}", "quotas[0].calls: 0: Input should be greater than 0"),
+        ("quotas:\n  - {service: x, period: day, calls: yes}", "quotas[0].calls: True: Input should be a valid number"),
         ("quotas:\n  - {period: day, calls: 1}", "quotas[0].service: Field required"),
         ("budgets:\n  - {period: day, usd: .inf}", "budgets[0].usd: inf: Input should be a finite number"),
         ("warning_share: 80\nbudgets:\n  - {period: day, usd: 1}", "warning_share: 80: Input should be less than"),

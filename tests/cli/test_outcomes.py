@@ -168,3 +168,17 @@ def test_what_stands_before_damage_is_kept(run: Run, tmp_path: Path, kind: str) 
     assert "nothing can be read behind row 2" in found["unreadable"][0]
     assert "; of what stands before, row 2: session_id 's99': no such session" in found["unreadable"][0]
     assert session(run, "s02")["csat"] == 5
+
+
+def test_a_moment_is_one_however_it_is_written(run: Run, tmp_path: Path) -> None:
+    """The same fact from a CSV file, with another offset, and from Parquet is one span."""
+    imported(run, tmp_path)
+    (tmp_path / "one.csv").write_text("session_id,csat,time\ns02,5,2026-03-09T10:00:00Z\n")
+    (tmp_path / "two.csv").write_text("session_id,csat,time\ns02,5,2026-03-09T11:00:00+01:00\n")
+    at = pa.array([1_773_050_400_000_000_000], pa.timestamp("ns", "Europe/Rome"))
+    pq.write_table(pa.table({"session_id": ["s02"], "csat": [5], "time": at}), tmp_path / "three.parquet")
+    for name in ("one.csv", "two.csv", "three.parquet"):
+        assert run("import", "--outcomes", str(tmp_path / name), "--data", "data").returncode == 0
+    rows = run("export", "spans", "--format", "jsonl", "--data", "data").stdout.splitlines()
+    told = [row for row in map(json.loads, rows) if row["session_id"] == "s02" and row["name"] == "voicebot.feedback"]
+    assert [(row["csat"], row["start_time"]) for row in told] == [(5, "2026-03-09T10:00:00.000000Z")]

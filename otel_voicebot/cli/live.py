@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from otel_voicebot.reports.samples import Samples
 
 __all__ = [
+    "LONGEST_S",
     "MOST_STEPS",
     "Count",
     "Directory",
@@ -63,6 +64,8 @@ Count = Annotated[
     typer.Option("--count", metavar="N", min=1, help="Stop after so many looks. Default: until Ctrl-C."),
 ]
 
+LONGEST_S: Final = 86_400
+"""Between two looks."""
 MOST_STEPS: Final = 400
 """Scrapes that are kept: each is some thousand numbers."""
 
@@ -145,8 +148,8 @@ class Service:
             self._steps.append((at - before, added(old, samples)))
             self._last = (at, samples)
             lasted = sum(seconds for seconds, _ in self._steps)
-            # a beat comes some ms early or late
-            while lasted - self._steps[0][0] >= self.window_s - 0.1 * self._steps[0][0]:
+            # a beat comes some ms early or late; one step stays, however long: it may be longer than the window
+            while len(self._steps) > 1 and lasted - self._steps[0][0] >= self.window_s - 0.1 * self._steps[0][0]:
                 lasted -= self._steps.popleft()[0]
             samples = together([step for _, step in self._steps])
         return of_service(self.url, samples.of(**self.only), now, lasted)
@@ -188,10 +191,17 @@ def source_of(question: Question, url: str | None, window_s: float | None, inter
 
 
 def seconds_of(window: str | None) -> float | None:
-    """What ``--window`` says."""
+    """What ``--window`` says.
+
+    Raises:
+        UsageError: it is no length of time, or begins before there were any spans.
+    """
     from otel_voicebot.reports.periods import length  # noqa: PLC0415 - not for --help
 
-    return None if window is None else length(window, "--window")
+    seconds = None if window is None else length(window, "--window")
+    if seconds is not None and seconds > time.time():
+        raise UsageError(f"--window {window} begins before 1970: leave it out to see all there is")
+    return seconds
 
 
 @contextmanager

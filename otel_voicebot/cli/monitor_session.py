@@ -9,7 +9,18 @@ import typer
 
 from otel_voicebot.cli import output as out
 from otel_voicebot.cli.asking import finish
-from otel_voicebot.cli.live import Count, Source, Url, Window, look_once, looks, seconds_of, source_of, stoppable
+from otel_voicebot.cli.live import (
+    LONGEST_S,
+    Count,
+    Source,
+    Url,
+    Window,
+    look_once,
+    looks,
+    seconds_of,
+    source_of,
+    stoppable,
+)
 from otel_voicebot.cli.options import Json, Now, grouped
 from otel_voicebot.errors import UsageError, VoicebotError
 
@@ -33,7 +44,9 @@ def monitor_session(
     live: Annotated[bool, typer.Option("--live", help="Look again and again, until Ctrl-C.")] = False,
     interval: Annotated[
         float | None,
-        typer.Option("--interval", metavar="SECONDS", min=0.1, help="Between two looks of --live. Default: 2."),
+        typer.Option(
+            "--interval", metavar="SECONDS", min=0.1, max=LONGEST_S, help="Between two looks of --live. Default: 2."
+        ),
     ] = None,
     count: Count = None,
     url: Url = None,

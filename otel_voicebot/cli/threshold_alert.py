@@ -8,6 +8,7 @@ import typer
 from otel_voicebot.cli import output as out
 from otel_voicebot.cli.asking import finish
 from otel_voicebot.cli.live import (
+    LONGEST_S,
     MOST_STEPS,
     Count,
     Source,
@@ -57,7 +58,13 @@ def threshold_alert(
     ] = None,
     interval: Annotated[
         float | None,
-        typer.Option("--interval", metavar="SECONDS", min=0.1, help="Look again and again, so many seconds apart."),
+        typer.Option(
+            "--interval",
+            metavar="SECONDS",
+            min=0.1,
+            max=LONGEST_S,
+            help="Look again and again, so many seconds apart.",
+        ),
     ] = None,
     count: Count = None,
     least: Annotated[
@@ -79,6 +86,8 @@ def threshold_alert(
     from otel_voicebot.reports.thresholds import limit  # noqa: PLC0415 - not for --help
 
     wanted = limit(metric, threshold, quantile, least)
+    if url is not None:
+        wanted.check_service()
     asked = seconds_of(window)
     if interval is not None and asked is None and question.since is None and question.until is None:
         asked = max(_WINDOW_S, interval)

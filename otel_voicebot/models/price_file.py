@@ -11,7 +11,8 @@ from otel_voicebot.models.checked import read_checked
 
 __all__ = ["PriceFile", "ServicePrice", "Telephony", "read_prices"]
 
-Usd = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
+Usd = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False, strict=True)]
+"""Beyond a billion dollars it is a slip, and sums of costs would not hold it."""
 _MILLION: Final = 1_000_000
 
 
@@ -111,10 +112,18 @@ class PriceFile(_Entry):
         if twice is not None:
             msg = f"telephony has two prices of the channel {twice!r}"
             raise ValueError(msg)
+        for component, entries in (("stt", self.stt), ("tts", self.tts), ("llm", self.llm)):
+            named = [
+                (entry.provider and entry.provider.lower(), entry.model and entry.model.lower()) for entry in entries
+            ]
+            again = next((name for name in named if named.count(name) > 1), None)
+            if again is not None:
+                msg = f"{component} has two prices of provider {again[0] or 'any'}, model {again[1] or 'any'}"
+                raise ValueError(msg)
         return self
 
     def find(self, component: str, provider: str | None, model: str | None) -> ServicePrice | None:
-        """The entry that names a service most closely; the first of several alike."""
+        """The entry that names a service most closely."""
         entries: dict[str, tuple[ServicePrice, ...]] = {"stt": self.stt, "tts": self.tts, "llm": self.llm}
         ranked = [(entry.rank(provider, model), entry) for entry in entries.get(component, ())]
         known = [(rank, entry) for rank, entry in ranked if rank is not None]

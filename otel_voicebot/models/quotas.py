@@ -12,8 +12,8 @@ from otel_voicebot.models.checked import read_checked
 
 __all__ = ["Moment", "Quotas", "as_rows", "read_quotas"]
 
-Amount = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(gt=0, le=1)]
+Amount = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
+Share = Annotated[float, Field(gt=0, le=1, strict=True)]
 Period = Literal["day", "month"]
 _UNITS: Final = ("calls", "tokens", "characters", "seconds", "usd")
 _MICROSECOND: Final = timedelta(microseconds=1)

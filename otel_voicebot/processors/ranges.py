@@ -2,6 +2,7 @@
 
 A CSAT of 500 or a negative number of tokens is a mistake of whoever wrote it. As a KPI it would move every average,
 and counters would go backwards. It stays an attribute, and the span's ``quality`` says ``csat_out_of_range``.
+One length of 1e300 s would have a price that no sum holds, and no report of its window would say any cost.
 """
 
 from collections.abc import Mapping
@@ -23,23 +24,26 @@ FIRST_CHUNK_OF_ERROR: Final = "llm_ttfb_of_error"
 """Rule: what a framework gives as the first chunk of a call that failed is the time until it failed."""
 
 _NOT_NEGATIVE: Final = (0.0, inf)
+_COUNT: Final = (0.0, 1e12)
+"""Of one operation; millions of them add up in 64 bits."""
+_WEEK_S: Final = 604_800.0
 
 RANGES: Final[dict[str, tuple[float, float]]] = {
     "csat": (1.0, 5.0),
     "nps": (0.0, 10.0),
     "mos": (1.0, 5.0),
     "confidence": (0.0, 1.0),
-    "audio_s": _NOT_NEGATIVE,
+    "audio_s": (0.0, _WEEK_S),
     "time_to_first_chunk_s": _NOT_NEGATIVE,
     "endpointing_setting_s": (0.0, 60.0),
-    "input_tokens": _NOT_NEGATIVE,
-    "output_tokens": _NOT_NEGATIVE,
-    "cached_input_tokens": _NOT_NEGATIVE,
-    "characters": _NOT_NEGATIVE,
-    "user_words": _NOT_NEGATIVE,
-    "bot_words": _NOT_NEGATIVE,
-    "wer_errors": _NOT_NEGATIVE,
-    "wer_words": _NOT_NEGATIVE,
+    "input_tokens": _COUNT,
+    "output_tokens": _COUNT,
+    "cached_input_tokens": _COUNT,
+    "characters": _COUNT,
+    "user_words": _COUNT,
+    "bot_words": _COUNT,
+    "wer_errors": _COUNT,
+    "wer_words": _COUNT,
 }
 """Least and greatest value of a column, both included."""
 

@@ -207,7 +207,8 @@ def _time(value: object, now: datetime) -> datetime:
         raise ValueError(f"time {_shown(value)}: must be ISO 8601, such as 2026-03-01T09:30:00+01:00") from None
     if not past or future:
         raise ValueError(f"time {_shown(value)}: must be from 1970 on, and not in the future")
-    return when
+    # one form for each moment: a fact's id follows from it, whatever the offset or the table that it came in
+    return datetime.fromisoformat(when.astimezone(UTC).isoformat(timespec="microseconds"))
 
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

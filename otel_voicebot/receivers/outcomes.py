@@ -7,7 +7,6 @@ import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
-from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -41,20 +40,27 @@ def outcomes(path: Path, data: Path, now: datetime, note: Callable[[str], None])
     """
     wrong: list[str] = []
     lookup = Lookup()
-    for rows in _batches(_numbered(path, note)):
-        found = list(_read(rows, wrong, now))
-        known = facts.known(data, {one.session_id for _, one in found}, lookup)
-        told = [one for _, one in found if one.session_id in known]
-        wrong += [
-            f"row {number}: session_id {one.session_id!r}: no such session in {data}"
-            for number, one in found
-            if one.session_id not in known
-        ]
-        if told:
-            yield Request("traces", facts.request(told, known, now))
+    try:
+        for rows in _batches(_numbered(path, note)):
+            found = list(_read(rows, wrong, now))
+            known = facts.known(data, {one.session_id for _, one in found}, lookup)
+            told = [one for _, one in found if one.session_id in known]
+            wrong += [
+                f"row {number}: session_id {one.session_id!r}: no such session in {data}"
+                for number, one in found
+                if one.session_id not in known
+            ]
+            if told:
+                yield Request("traces", facts.request(told, known, now))
+    except UnreadableDataError as error:
+        before = f"; of what stands before, {wrong[0]}{_more(wrong)}" if wrong else ""
+        raise UnreadableDataError(f"{error}{before}", (str(path),)) from error
     if wrong:
-        more = f" (and {len(wrong) - 1} more rows)" if len(wrong) > 1 else ""
-        raise UnreadableDataError(f"{path}: {wrong[0]}{more}; the rest was read", (str(path),))
+        raise UnreadableDataError(f"{path}: {wrong[0]}{_more(wrong)}; the rest was read", (str(path),))
+
+
+def _more(wrong: Sequence[str]) -> str:
+    return f" (and {len(wrong) - 1} more rows)" if len(wrong) > 1 else ""
 
 
 def _read(rows: Sequence[tuple[int, Cells]], wrong: list[str], now: datetime) -> Iterator[tuple[int, Outcome]]:
@@ -66,7 +72,19 @@ def _read(rows: Sequence[tuple[int, Cells]], wrong: list[str], now: datetime) ->
 
 
 def _batches(rows: Iterator[tuple[int, Cells]]) -> Iterator[list[tuple[int, Cells]]]:
-    while batch := list(islice(rows, _TOGETHER)):
+    """What stands before damage is given before it is told."""
+    batch: list[tuple[int, Cells]] = []
+    try:
+        for row in rows:
+            batch.append(row)
+            if len(batch) == _TOGETHER:
+                yield batch
+                batch = []
+    except UnreadableDataError:
+        if batch:
+            yield batch
+        raise
+    if batch:
         yield batch
 
 
@@ -75,19 +93,26 @@ def _numbered(path: Path, note: Callable[[str], None]) -> Iterator[tuple[int, Ce
     try:
         with path.open("rb") as file:
             parquet = file.read(4) == b"PAR1"
-        header, rows = _parquet(path) if parquet else _csv(path)
-        _check(path, header, note)
-        yield from enumerate(rows, 1)
     except OSError as error:
         raise UsageError(f"can't open {path}: {error.strerror or error}") from error
-    except (UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
-        raise UnreadableDataError(f"{path}: neither CSV nor Parquet: {error}", (str(path),)) from error
+    number = 0
+    try:
+        header, rows = _parquet(path) if parquet else _csv(path)
+        _check(path, header, note)
+        for number, cells in enumerate(rows, 1):
+            yield number, cells
+    except (OSError, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
+        what = f"nothing can be read behind row {number}" if number else "neither CSV nor Parquet"
+        reason = str(error).partition("\n")[0]
+        raise UnreadableDataError(f"{path}: {what}: {reason}", (str(path),)) from error
 
 
 def _csv(path: Path) -> tuple[Sequence[str], Iterable[Cells]]:
     text = path.read_text(encoding="utf-8-sig")
     head = text.partition("\n")[0]
-    reader = csv.DictReader(io.StringIO(text), delimiter=";" if ";" in head and "," not in head else ",")
+    # strict: a quote that is never closed would take the rows behind it into one cell
+    delimiter = ";" if ";" in head and "," not in head else ","
+    reader = csv.DictReader(io.StringIO(text), delimiter=delimiter, strict=True)
     names = [name.strip() for name in reader.fieldnames or ()]
     reader.fieldnames = names
     return names, reader
@@ -95,7 +120,9 @@ def _csv(path: Path) -> tuple[Sequence[str], Iterable[Cells]]:
 
 def _parquet(path: Path) -> tuple[Sequence[str], Iterable[Cells]]:
     file = pq.ParquetFile(path)
-    rows = (row for batch in file.iter_batches(_TOGETHER) for row in batch.to_pylist())
+    # group by group: a damaged one takes none before it
+    groups = (file.iter_batches(_TOGETHER, row_groups=[group]) for group in range(file.num_row_groups))
+    rows = (row for batches in groups for batch in batches for row in batch.to_pylist())
     return file.schema_arrow.names, rows
 
 
@@ -104,6 +131,8 @@ def _check(path: Path, header: Sequence[str], note: Callable[[str], None]) -> No
         shown = ", ".join(header) or "none"
         msg = f"{path}: its columns are {shown}; outcomes need session_id, and at least one of {', '.join(FACTS)}"
         raise UsageError(msg)
+    if twice := [name for name in FIELDS if list(header).count(name) > 1]:
+        raise UsageError(f"{path}: it has the column {twice[0]} twice, and which of them counts isn't known: leave one")
     others = [name for name in header if name not in FIELDS]
     if others:
         note(f"{path}: columns that mean nothing here are left out: {', '.join(others)}")

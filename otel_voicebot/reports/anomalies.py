@@ -234,16 +234,18 @@ def detect(table: pa.Table, scope: Scope, rule: Rule) -> Found:
 
     Args:
         table: the bins, those of the past too.
-        scope: bins that begin before its ``since`` are past, and not judged.
+        scope: bins that end by its ``since`` are past, and not judged.
         rule: what counts.
     """
     groups = list(_judged(table, rule, scope.since))
     limit = threshold(np.concatenate([np.empty(0), *(group.judged.p.ravel() for group in groups)]), rule.alpha)
+    newest = max((_newest(group.bins, rule) for group in groups), default=0)
     incidents: list[tuple[Incident, Track]] = []
     for group in groups:
         found = (group.judged.p <= limit) & group.judged.large
         for row in np.flatnonzero(found.any(axis=1)):
-            incidents += [_incident(group, int(row), run) for run in runs(group.bins, group.judged, found, int(row))]
+            several = runs(group.bins, group.judged, found, int(row))
+            incidents += [_incident(group, int(row), run, newest) for run in several]
     numbered = _episodes(incidents)
     judged = [np.isfinite(group.judged.p) for group in groups]
     return Found(
@@ -255,6 +257,12 @@ def detect(table: pa.Table, scope: Scope, rule: Rule) -> Found:
         sum(int(each.sum()) for each in judged),
         tracks=tuple(track for _, track in numbered),
     )
+
+
+def _newest(bins: Bins, rule: Rule) -> int:
+    """When the last bin begins that has calls enough: one call whose clock is years off isn't the end of the data."""
+    full = bins.start_s[(bins.calls >= rule.min_calls).any(axis=0)]
+    return int(full[-1]) if len(full) else 0
 
 
 def _judged(table: pa.Table, rule: Rule, since: datetime | None) -> Iterator[_Group]:
@@ -304,8 +312,8 @@ def _widths(which: NDArray[np.int64], minutes: NDArray[np.int64], calls: NDArray
     return widths
 
 
-def _incident(group: _Group, row: int, run: tuple[int, int]) -> tuple[Incident, Track]:
-    """What is said of a run of bins, in the measure's unit again."""
+def _incident(group: _Group, row: int, run: tuple[int, int], newest: int) -> tuple[Incident, Track]:
+    """What is said of a run of bins, in the measure's unit again; ``newest``: begin of the last full bin of all."""
     bins, judged, series = group.bins, group.judged, group.series[row]
     first, last = run
     part = (row, slice(first, last + 1))
@@ -318,7 +326,7 @@ def _incident(group: _Group, row: int, run: tuple[int, int]) -> tuple[Incident, 
         episode=0,
         start=datetime.fromtimestamp(int(bins.start_s[first]), UTC),
         end=datetime.fromtimestamp(int(bins.start_s[last]) + bins.width_s, UTC),
-        ongoing=last + 1 == len(bins.start_s),
+        ongoing=int(bins.start_s[last]) + bins.width_s > newest,
         minutes=bins.width_s // 60,
         calls=int(bins.calls[part].sum()),
         n=int(n.sum()),

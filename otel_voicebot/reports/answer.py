@@ -116,7 +116,8 @@ def answer(
     threading.Thread(target=preload, daemon=True).start()  # a fifth of a second, while the engine reads files
     listing = Prices(None if wanted.prices is None else read_prices(wanted.prices))
     held = DEFAULTS if wanted.targets is None else read_targets(wanted.targets)
-    moment = Moment(selection.until or terms.as_of, selection.since, selection.every)
+    # a window may end later than now, such as with the month: what is used by then isn't known yet
+    moment = Moment(min(selection.until or terms.as_of, terms.as_of), selection.since, selection.every)
     allowed = quota_rows(None if wanted.quotas is None else read_quotas(wanted.quotas), moment)
 
     def compute_all(opened: Opened) -> Report:

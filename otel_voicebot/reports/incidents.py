@@ -1,6 +1,7 @@
 """Anomalies for people and for machines."""
 
 from collections.abc import Mapping
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from otel_voicebot.reports.anomalies import MEASURES, Found, Incident
@@ -80,7 +81,8 @@ def _worst(found: Found) -> Grid:
 
 def _turn(row: Mapping[str, object]) -> dict[str, object]:
     turn = "" if row["turn_index"] is None else f"/{row['turn_index']}"
-    return {**row, "command": f"otel-voicebot trace {row['session_id']}{turn}"}
+    # senders name sessions, and readers paste
+    return {**row, "command": f"otel-voicebot trace {quote(str(row['session_id']) + turn)}"}
 
 
 def _row(one: Incident) -> dict[str, object]:

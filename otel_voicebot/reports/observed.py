@@ -8,9 +8,9 @@ from typing import Final
 from otel_voicebot.reports import kpis as kpi_forms
 from otel_voicebot.reports.grid import Column, Grid
 from otel_voicebot.reports.kpis import Kpi
-from otel_voicebot.reports.samples import Samples
+from otel_voicebot.reports.samples import NotSplitError, Samples
 from otel_voicebot.reports.scope import Scope
-from otel_voicebot.reports.service_kpis import component_rows, service_kpis, unknown_to_services
+from otel_voicebot.reports.service_kpis import BEYOND, ELSEWHERE, component_rows, service_kpis, unknown_to_services
 from otel_voicebot.reports.source import Opened
 from otel_voicebot.reports.values import instant, plain, quantity, seconds
 
@@ -28,6 +28,7 @@ class Observed:
         span: what the figures are of, in words.
         kpis: by the report's definitions; ``active_sessions`` stands first.
         components: one row per component, as the model ``component_latencies`` has them.
+        untold: why there are none, where it isn't that no operation was seen.
         service: it is a service's. Its percentiles are interpolated in the buckets of histograms.
         lasted_s: the figures are of the last so many seconds; None where no such window was asked for.
     """
@@ -38,6 +39,7 @@ class Observed:
     components: tuple[Row, ...] = field(default=())
     service: bool = False
     lasted_s: float | None = None
+    untold: str | None = None
 
     def kpi(self, name: str) -> Kpi:
         """One KPI; one that isn't there says why."""
@@ -67,8 +69,13 @@ class Observed:
 
     def latencies(self) -> Grid:
         """The components as a table."""
-        notes = (_BUCKETS,) if self.service and self.components else ()
-        return Grid("components", "Components", _COLUMNS, self.components, empty="no operation was seen", notes=notes)
+        notes = [_BUCKETS] if self.service and self.components else []
+        for row in self.components:
+            if beyond := row.get("beyond"):
+                names = ", ".join(name.removesuffix("_s") for name in beyond)  # type: ignore[attr-defined]
+                notes.append(f"{row['component']} {names}: {BEYOND}")
+        empty = self.untold or "no operation was seen"
+        return Grid("components", "Components", _COLUMNS, self.components, empty=empty, notes=tuple(notes))
 
     def document(self, name: str) -> dict[str, object]:
         """The JSON document of a command."""
@@ -78,6 +85,7 @@ class Observed:
             "of": self.span,
             "kpis": {one.name: kpi_forms.told(one) for one in self.kpis},
             "sections": {"components": [plain(dict(row)) for row in self.components]},
+            **({} if self.untold is None else {"notes": {"components": [self.untold]}}),
         }
 
 
@@ -149,7 +157,13 @@ def of_service(url: str, samples: Samples, now: datetime, lasted: float | None) 
     else:
         span = f"counted in the last {spelled(lasted)}"
     scope = Scope(url, now, since, filters=dict(samples.only))
-    return Observed(scope, span, service_kpis(samples), component_rows(samples), service=True, lasted_s=lasted)
+    components: tuple[Row, ...] = ()
+    untold = None
+    try:
+        components = component_rows(samples)
+    except NotSplitError as error:
+        untold = f"{error}; {ELSEWHERE}"
+    return Observed(scope, span, service_kpis(samples), components, service=True, lasted_s=lasted, untold=untold)
 
 
 def spelled(seconds: float) -> str:

@@ -36,7 +36,7 @@ class Period:
         return not (_over(self, other) or _over(other, self))
 
     def before(self, now: datetime) -> "Period":
-        """As long a time, just before. A period without an end ends now.
+        """As long a time, just before. A period without an end, or with one that is yet to come, ends now.
 
         Raises:
             UsageError: it has no beginning, or begins after now.
@@ -44,7 +44,7 @@ class Period:
         if self.since is None:
             msg = f"the period {self} has no beginning, so there is none before it: give --since"
             raise UsageError(msg)
-        until = self.until or now
+        until = min(self.until or now, now)  # a part of a month isn't compared with a whole one
         if self.since >= until:
             msg = f"the period {self} has not begun yet: there is none as long before it"
             raise UsageError(msg)

@@ -87,9 +87,10 @@ def _spread(engine: Engine) -> Spread | None:
         return None
     step = next((one for one in _STEPS if one * _BARS >= quantiles["p99"]), _STEPS[-1])
     found = engine.sql(
-        """SELECT least(greatest(floor(response_gap_s / ?), 0), ?)::BIGINT AS place, count(*) AS n
+        # in whole microseconds: 0.3 / 0.1 is less than 3
+        """SELECT least(greatest(floor(round(response_gap_s * 1e6) / ?), 0), ?)::BIGINT AS place, count(*) AS n
         FROM turns WHERE response_gap_s IS NOT NULL GROUP BY place ORDER BY place""",
-        [step, _BARS],
+        [round(step * 1e6), _BARS],
     ).to_pylist()
     counts = {row["place"]: row["n"] for row in found}
     last = max((place for place in counts if place < _BARS), default=0)

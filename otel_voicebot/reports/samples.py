@@ -21,7 +21,7 @@ _GAUGES: Final = tuple(name for name, metric in _OURS.items() if metric.kind == 
 
 
 class NotSplitError(Exception):
-    """A metric doesn't have a label that was asked for."""
+    """A metric isn't told by a label that was asked for: it has none, or too many values of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +52,21 @@ class Samples:
             where: label values, beside those that are asked for.
 
         Raises:
-            NotSplitError: the metric lacks a label that is asked for.
+            NotSplitError: the metric isn't told by a label that is asked for.
         """
         return sum(value for _, value in self._series(metric, part, where))
 
-    def by(self, metric: Metric, label: str, part: str = "_total") -> dict[str, float]:
-        """Sums by the values of one label; raises as ``total``."""
+    def by(self, metric: Metric, label: str, part: str = "_total", *, partly: bool = False) -> dict[str, float]:
+        """Sums by the values of one label; raises as ``total``.
+
+        ``partly``: also where some aren't told by it; these are under OVERFLOW, or, of a service without the label,
+        under an empty text.
+        """
         found: dict[str, float] = {}
         for labels, value in self._series(metric, part, {}):
-            text = labels.get(label, "")  # an older service may lack it
+            if not partly:
+                _check_told(metric, label, labels)
+            text = labels.get(label, "")
             found[text] = found.get(text, 0) + value
         return found
 
@@ -87,8 +93,18 @@ class Samples:
         for (found, pairs), value in self.values.items():
             if found == name:
                 labels = dict(pairs)
+                for label in wanted:
+                    _check_told(metric, label, labels)
                 if all(labels.get(label) == text for label, text in wanted.items()):
                     yield labels, value
+
+
+def _check_told(metric: Metric, label: str, labels: Mapping[str, str]) -> None:
+    """Raises NotSplitError where a series doesn't tell a label of its metric."""
+    if label not in labels:  # another version's
+        raise NotSplitError(f"the service doesn't count {metric.name} by {label}")
+    if labels[label] == semconv.OVERFLOW:
+        raise NotSplitError(f"{metric.name} has so many series that the service no longer tells all by {label}")
 
 
 def _interpolated(buckets: Sequence[tuple[float, float]], quantile: float) -> tuple[float | None, bool]:
@@ -115,7 +131,7 @@ def parse(text: str) -> Samples | None:
                     started = datetime.fromtimestamp(sample.value, UTC)
                 elif family.name in _OURS and not sample.name.endswith("_created"):
                     values[sample.name, tuple(sorted(sample.labels.items()))] = sample.value
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return Samples(values, started) if ours else None
 

@@ -38,11 +38,14 @@ def fetch(url: str) -> str:
     """The page.
 
     Raises:
-        UnreachableError: nothing answers there in ten seconds, or not with a page.
+        UnreachableError: nothing answers there in ten seconds, or not with a page, or with one that is too long.
     """
     try:
         with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as page:  # noqa: S310 - http and https only
-            text: str = page.read(_MOST_BYTES).decode()
+            content: bytes = page.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:  # a part of the series would be figures of a part of the calls
+            raise UnreachableError(f"{url} has more than {_MOST_BYTES} bytes: ask the data directory instead (--data)")
+        text = content.decode()
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = getattr(error, "reason", None) or error
         raise UnreachableError(f"{url} doesn't answer: {reason}; is it what serve says at `metrics`?") from None

@@ -62,7 +62,7 @@ def _counts(samples: Samples) -> dict[tuple[str, str], float]:
             continue
         part = "_total" if metric.kind == "counter" else ""
         if metric.labels:
-            by = samples.by(metric, metric.labels[-1], part)
+            by = samples.by(metric, metric.labels[-1], part, partly=True)
             found |= {(metric.name, label): value for label, value in by.items()}
         else:
             found[metric.name, ""] = samples.total(metric, part)

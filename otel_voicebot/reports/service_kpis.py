@@ -14,9 +14,12 @@ from otel_voicebot.conventions import Metric
 from otel_voicebot.reports.kpis import Kpi
 from otel_voicebot.reports.samples import NotSplitError, Samples
 
-__all__ = ["component_rows", "service_kpis", "unknown_to_services"]
+__all__ = ["BEYOND", "ELSEWHERE", "component_rows", "service_kpis", "unknown_to_services"]
 
 Row = Mapping[str, object]
+
+BEYOND: Final = "or more: beyond the last bucket"
+ELSEWHERE: Final = "the data directory knows (--data)"
 
 
 def service_kpis(samples: Samples) -> tuple[Kpi, ...]:
@@ -28,7 +31,7 @@ def _kpi(name: str, make: "Callable[[str, Samples], Kpi]", samples: Samples) -> 
     try:
         return make(name, samples)
     except NotSplitError as error:
-        return Kpi(name, None, "1", None, None, None, None, f"{error}; the data directory knows (--data)")
+        return Kpi(name, None, "1", None, None, None, None, f"{error}; {ELSEWHERE}")
 
 
 def unknown_to_services(name: str, unit: str = "1") -> Kpi:
@@ -63,7 +66,7 @@ def _ratio(name: str, top: float, bottom: float, missing: str, unit: str = "1") 
 def _gap(name: str, samples: Samples, quantile: float) -> Kpi:
     value, beyond = samples.quantile(s.RESPONSE_GAP, quantile)
     n = _whole(float(samples.total(s.RESPONSE_GAP, "_count")))
-    note = "no answered turn" if value is None else "or more: beyond the last bucket" if beyond else None
+    note = "no answered turn" if value is None else BEYOND if beyond else None
     return Kpi(name, value, "s", value, n, None, None, note)
 
 
@@ -168,23 +171,32 @@ _MADE: Final[dict[str, Callable[[str, Samples], Kpi]]] = {
 
 
 def component_rows(samples: Samples) -> tuple[Row, ...]:
-    """As the model ``component_latencies`` has them; none where the service doesn't count them by what is asked for."""
-    try:
-        counts = samples.by(s.OPERATION_DURATION, "component", "_count")
-        errors = samples.by(s.ERRORS, "component")
-        return tuple(
-            {
-                "component": component,
-                "operations": _whole(float(count)),
-                "errors": _whole(float(errors.get(component, 0))),
-                "timed": _whole(float(count)),
-                **{
-                    f"p{percent}_s": samples.quantile(s.OPERATION_DURATION, percent / 100, component=component)[0]
-                    for percent in (50, 95, 99)
-                },
-            }
-            for component, count in sorted(counts.items())
-            if count
-        )
-    except NotSplitError:
-        return ()
+    """As the model ``component_latencies`` has them.
+
+    ``beyond`` names the percentiles that lie beyond the last bucket, of which the edge is given.
+
+    Raises:
+        NotSplitError: the service doesn't count them by what is asked for.
+    """
+    counts = samples.by(s.OPERATION_DURATION, "component", "_count")
+    errors = samples.by(s.ERRORS, "component")
+    return tuple(
+        {
+            "component": component,
+            "operations": _whole(float(count)),
+            "errors": _whole(float(errors.get(component, 0))),
+            "timed": _whole(float(count)),
+            **_percentiles(samples, component),
+        }
+        for component, count in sorted(counts.items())
+        if count
+    )
+
+
+def _percentiles(samples: Samples, component: str) -> dict[str, object]:
+    found = {
+        f"p{percent}_s": samples.quantile(s.OPERATION_DURATION, percent / 100, component=component)
+        for percent in (50, 95, 99)
+    }
+    beyond = [name for name, (_, last) in found.items() if last]
+    return {**{name: value for name, (value, _) in found.items()}, **({"beyond": beyond} if beyond else {})}

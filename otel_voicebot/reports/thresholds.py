@@ -9,8 +9,9 @@ from otel_voicebot.errors import UsageError
 from otel_voicebot.reports.kpis import Kpi
 from otel_voicebot.reports.measures import BAD, MEASURES
 from otel_voicebot.reports.observed import Observed, spelled
+from otel_voicebot.reports.service_kpis import BEYOND
 from otel_voicebot.reports.values import duration, plain, quantity
-from otel_voicebot.semconv import OPERATIONS
+from otel_voicebot.semconv import OPERATION_DURATION, OPERATIONS, RESPONSE_GAP
 
 __all__ = ["WATCHED", "Evaluation", "Limit", "Watched", "limit"]
 
@@ -109,13 +110,30 @@ class Limit:
         span = None if window_s is None else f"{counted}, in the last {spelled(window_s)} at each look"
         return [f"{self.name} {bad} {self.shown(self.threshold)} is bad", *found.head(span)]
 
+    def check_service(self) -> None:
+        """Whether a service's histograms tell when it is crossed; a directory always does.
+
+        Raises:
+            UsageError: their last bucket begins at the threshold or below it, so that nothing could ever cross it.
+        """
+        if self.watched.unit != "s":
+            return
+        last = (RESPONSE_GAP if self.watched.component is None else OPERATION_DURATION).buckets[-1]
+        if self.threshold >= last:
+            raise UsageError(
+                f"--threshold {self.shown(self.threshold)}: a service counts what takes longer than {self.shown(last)} "
+                f"in one bucket, so {self.metric} could never cross it: take less, or ask the data directory (--data)"
+            )
+
     def _kpi(self, found: Observed) -> Kpi:
         name = self.watched.kpi.format(q=self.quantile)
         if self.watched.component is None:
             return found.kpi(name)
         row = next((row for row in found.components if row["component"] == self.watched.component), None)
         value, n = (row[name], row["timed"]) if row else (None, 0)
-        note = None if row else f"no {self.watched.component} operation"
+        note = None if row else found.untold or f"no {self.watched.component} operation"
+        if row and name in row.get("beyond", ()):  # type: ignore[operator]
+            note = BEYOND
         return Kpi(name, value, "s", value, n, None, None, note)  # type: ignore[arg-type]
 
     def shown(self, value: float | None) -> str:
@@ -150,7 +168,8 @@ class Evaluation:
             what = f"{limit.name} unknown: {self.kpi.note or 'nothing was measured'}"
         else:
             beyond = ("above" if limit.watched.bad == "up" else "below") if limit.beyond(value) else "within"
-            what = f"{limit.name} {limit.shown(value)}, {beyond} {limit.shown(limit.threshold)}"
+            more = " or more" if self.kpi.note == BEYOND else ""
+            what = f"{limit.name} {limit.shown(value)}{more}, {beyond} {limit.shown(limit.threshold)}"
         of = [f"n {self.observations}" + (f" of {limit.least} needed" if self.state == "too_few" else "")]
         if self.found.lasted_s is not None:
             of.append(spelled(self.found.lasted_s))

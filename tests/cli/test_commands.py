@@ -323,6 +323,13 @@ URL = ("--url", "http://127.0.0.1:1")
         (("threshold-alert", "--metric", "wer", "--threshold", "0.1", "--quantile", "p50"), "wer has no percentiles"),
         ((*WATCH, "--count", "2"), "--count is of --interval"),
         ((*WATCH, "--interval", "0"), "--interval"),
+        ((*WATCH, "--interval", "inf"), "'--interval': Input should be less than or equal to 86400"),
+        (("monitor-session", "--live", "--interval", "1e9"), "'--interval': Input should be less than or equal"),
+        (("monitor-session", "--window", "99999d"), "--window 99999d begins before 1970"),
+        (
+            ("threshold-alert", "--metric", "latency", "--threshold", "20s", *URL),
+            "--threshold 20.00 s: a service counts what takes longer than 13.50 s in one bucket, so latency could",
+        ),
     ],
 )
 def test_a_wrong_question_is_a_sentence(run: Run, words: tuple[str, ...], says: str) -> None:

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 
 from otel_voicebot import semconv as s
+from otel_voicebot.cli.live import Service, source_of
+from otel_voicebot.cli.options import Question
 from otel_voicebot.conventions import prometheus_name
 from tests.app.served import _MAIN, Served, until
 from tests.cli.conftest import Run
@@ -233,3 +235,19 @@ def test_what_a_service_does_not_split_by_is_said(served: Served, run: Run) -> N
     )
     done = run("monitor-session", "--url", served.where["metrics"], "--intent", "loan", "--json")
     assert json.loads(done.stdout)["kpis"]["turns"]["value"] is None
+
+
+def test_a_step_may_be_longer_than_the_window(served: Served) -> None:
+    """A12: a service that didn't answer for long is looked at again, over all the time since; the watch goes on."""
+    source = source_of(Question(), served.where["metrics"], 0.01, 1.0)
+    assert isinstance(source, Service)
+    assert source.begin()
+    began, samples = source._last or (0.0, None)
+    assert samples is not None
+    send(served, 3, 0.7)
+    source._last = (began - 3600.0, samples)
+    seen = source.look()
+    assert seen.kpi("turns").value == 3
+    assert 3600.0 <= (seen.lasted_s or 0.0) < 3700.0
+    source.look()
+    assert len(source._steps) == 1

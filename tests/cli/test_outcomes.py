@@ -123,6 +123,8 @@ def test_a_wrong_row_is_named_with_its_value_and_the_rest_is_kept(run: Run, tmp_
         ("", 2, "its columns are none"),
         ("session_id,outcome\ns01,fine\n", 4, "row 1: outcome 'fine': must be one of resolved, unresolved"),
         ("session_id,callback\ns01,perhaps\n", 4, "row 1: callback 'perhaps': must be yes or no"),
+        ("session_id,csat,csat\ns01,5,1\n", 2, "it has the column csat twice, and which of them counts isn't known"),
+        ('session_id,csat\n"s01,5\ns02,4\n', 4, "neither CSV nor Parquet: unexpected end of data"),
     ],
 )
 def test_what_is_no_table_of_outcomes(run: Run, tmp_path: Path, text: str, code: int, says: str) -> None:
@@ -144,3 +146,39 @@ def test_columns_that_mean_nothing_are_named(run: Run, tmp_path: Path) -> None:
     done = run("import", "--outcomes", str(tmp_path / "late.csv"), "--data", "data")
     assert done.returncode == 0
     assert "columns that mean nothing here are left out: agent name" in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_what_stands_before_damage_is_kept(run: Run, tmp_path: Path, kind: str) -> None:
+    """Exit code 4, and the sentence says where the damage begins; a Parquet file that is damaged was opened."""
+    imported(run, tmp_path)
+    path = tmp_path / f"late.{kind}"
+    if kind == "csv":
+        path.write_text(f"session_id,csat\ns02,5\ns99,5\ns01,{'9' * 200_000}\n")
+    else:
+        rows = {"session_id": ["s02", "s99", "s01"], "csat": [5, 5, 5]}
+        pq.write_table(pa.table(rows), path, row_group_size=2, compression="none", use_dictionary=False)
+        content = bytearray(path.read_bytes())
+        second = pq.ParquetFile(path).metadata.row_group(1).column(0).data_page_offset
+        content[second : second + 12] = b"\xff" * 12
+        path.write_bytes(content)
+    done = run("import", "--outcomes", str(path), "--data", "data", "--json")
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["spans"]) == (4, 1)
+    assert "nothing can be read behind row 2" in found["unreadable"][0]
+    assert "; of what stands before, row 2: session_id 's99': no such session" in found["unreadable"][0]
+    assert session(run, "s02")["csat"] == 5
+
+
+def test_a_moment_is_one_however_it_is_written(run: Run, tmp_path: Path) -> None:
+    """The same fact from a CSV file, with another offset, and from Parquet is one span."""
+    imported(run, tmp_path)
+    (tmp_path / "one.csv").write_text("session_id,csat,time\ns02,5,2026-03-09T10:00:00Z\n")
+    (tmp_path / "two.csv").write_text("session_id,csat,time\ns02,5,2026-03-09T11:00:00+01:00\n")
+    at = pa.array([1_773_050_400_000_000_000], pa.timestamp("ns", "Europe/Rome"))
+    pq.write_table(pa.table({"session_id": ["s02"], "csat": [5], "time": at}), tmp_path / "three.parquet")
+    for name in ("one.csv", "two.csv", "three.parquet"):
+        assert run("import", "--outcomes", str(tmp_path / name), "--data", "data").returncode == 0
+    rows = run("export", "spans", "--format", "jsonl", "--data", "data").stdout.splitlines()
+    told = [row for row in map(json.loads, rows) if row["session_id"] == "s02" and row["name"] == "voicebot.feedback"]
+    assert [(row["csat"], row["start_time"]) for row in told] == [(5, "2026-03-09T10:00:00.000000Z")]

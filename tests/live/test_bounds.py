@@ -19,8 +19,8 @@ def call(name: str, tokens: int) -> list[wire.Span]:
     ]
 
 
-def test_numbers_beyond_64_bits_stop_no_other_call() -> None:
-    """A sum that does not fit is null in its turn; both calls are counted, and nothing is left in memory."""
+def test_absurd_numbers_stop_no_other_call() -> None:
+    """A count that no model call has is null in its turn; both calls are counted, and nothing is left in memory."""
     fed = Fed()
     fed.add([*call("absurd", 2**62 + 5), *call("sound", 7)])
     fed.after(6)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from otel_voicebot import semconv
 from otel_voicebot.models.price_file import PriceFile
 from otel_voicebot.models.pricing import Prices
 from otel_voicebot.reports import export
@@ -12,7 +13,7 @@ from otel_voicebot.reports.source import Opened
 from otel_voicebot.spans.schema import PUBLISHED, TABLES
 from otel_voicebot.store.reader import snapshot
 from tests.models.calls import SERVED, engine, span
-from tests.models.twelve import AS_OF, opened
+from tests.models.twelve import AS_OF, opened, tables, take_in
 
 TURN = 0.002 + 0.001 + 0.0012
 """2 s heard at 0.001, 100 characters at 0.00001, 1000 tokens in at 1 and 100 out at 2 a million."""
@@ -44,6 +45,33 @@ def test_every_call_costs_its_operations_and_its_line(twelve: Path) -> None:
         name: pytest.approx(UNPRICED.get(name, 1.0)) for name in CALLS
     }
     assert sum(row["cost_usd"] for row in rows.values()) == pytest.approx(kpi["value"], rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("key", "kind", "told", "absurd"),
+    [
+        (semconv.AUDIO_DURATION, "doubleValue", "2.0", "1e300"),
+        (semconv.INPUT_TOKENS, "intValue", '"1000"', f'"{2**63 - 1}"'),
+    ],
+)
+def test_one_absurd_number_does_not_take_the_costs_of_all(
+    tmp_path: Path, key: str, kind: str, told: str, absurd: str
+) -> None:
+    """B2: an operation that says it heard 1e300 s, or took 2**63 tokens, has no price; everything else has its own."""
+    lines = list(tables.lines())
+    said = f'"{key}", "value": {{"{kind}": {told}}}'
+    place = next(number for number, line in enumerate(lines) if said in line)
+    lines[place] = lines[place].replace(said, said.replace(told, absurd), 1)
+    with opened(take_in(tmp_path, lines)) as engine:
+        cost, share = (
+            engine.sql("SELECT value, excluded FROM all_kpis WHERE name = ?", [name]).to_pylist()[0]
+            for name in ("cost_usd", "priced_share")
+        )
+        services = engine.table("services").to_pylist()
+    left_out = 0.002 if key == semconv.AUDIO_DURATION else 0.0012
+    assert cost == {"value": pytest.approx(sum(CALLS.values()) - left_out, rel=1e-9), "excluded": 3}
+    assert share["value"] < 1
+    assert {"deepgram", "openai", "telephony"} <= {row["service"] for row in services}
 
 
 def test_every_turn_costs_its_operations(twelve: Path) -> None:

@@ -185,6 +185,11 @@ def test_a_price_file_is_yaml_or_json(tmp_path: Path, name: str) -> None:
         ("date: 2026-03-01\nstt:\n  - {per_second: x}", "stt[0].per_second: 'x': Input should be a valid number"),
         ("date: 2026-03-01\nstt:\n  - {per_second: .nan}", "stt[0].per_second: nan: Input should be a finite number"),
         ("date: 2026-03-01\nstt:\n  - {per_minute: 1}", "stt[0].per_second: Field required"),
+        (
+            "date: 2026-03-01\nstt:\n  - {provider: A, per_second: 1}\n  - {provider: a, per_second: 2}",
+            "stt has two prices of provider a, model any",
+        ),
+        ("date: 2026-03-01\nstt:\n  - {per_second: 1.0e+300}", "stt[0].per_second: 1e+300: Input should be less than"),
         ("date: 2026-03-01\ntts:\n  - {provider: x}", "tts[0]: needs either per_character or per_second"),
         ("date: soon", "date: 'soon': Input should be a valid date"),
         ("stt: []", "date: Field required"),

@@ -1,5 +1,6 @@
 """B2: how much of quotas and budgets is used, by hand in the twelve calls: in April 2026 there is one of them."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -7,9 +8,10 @@ from typing import Any
 import pytest
 
 from otel_voicebot.errors import UsageError
-from otel_voicebot.models import Selection
+from otel_voicebot.models import Selection, Terms
 from otel_voicebot.models.quotas import Moment, Quotas, as_rows, read_quotas
-from tests.models.twelve import AS_OF, opened
+from otel_voicebot.reports.answer import Wanted, answer
+from tests.models.twelve import AS_OF, HERE, opened
 
 FILE = Quotas.model_validate(
     {
@@ -77,6 +79,17 @@ def test_what_is_later_or_of_another_month_is_not_counted(twelve: Path) -> None:
     assert by[None, "usd", "day"]["begin_time"] == datetime(2026, 3, 8, tzinfo=UTC)
 
 
+def test_a_window_that_ends_later_than_now_is_asked_of_now(twelve: Path) -> None:
+    """All of April, asked on the fifth: projected from the days that have passed, and the day is the fifth."""
+    wanted = Wanted(sections=("quotas",), quotas=HERE / "quotas.json")
+    april = Selection(datetime(2026, 4, 1, tzinfo=UTC), datetime(2026, 5, 1, tzinfo=UTC))
+    (told,) = answer(twelve, april, Terms(as_of=AS_OF), wanted).asked
+    (expected,) = answer(twelve, replace(april, until=None), Terms(as_of=AS_OF), wanted).asked
+    assert told.rows == expected.rows
+    assert told.rows[0]["projected_share"] == pytest.approx(2 / 26 * 30 / 4.5)
+    assert told.rows[-2]["begin_time"] == datetime(2026, 4, 5, tzinfo=UTC)
+
+
 @pytest.mark.parametrize(
     "moment",
     [
@@ -116,6 +129,7 @@ def test_periods_are_those_of_the_calendar(at: str, period: Any, begin: str, end
             "quotas[0].period: 'week': Input should be 'day' or",
         ),
         ("quotas:\n  - {service: x, period: day, calls: 0}", "quotas[0].calls: 0: Input should be greater than 0"),
+        ("quotas:\n  - {service: x, period: day, calls: yes}", "quotas[0].calls: True: Input should be a valid number"),
         ("quotas:\n  - {period: day, calls: 1}", "quotas[0].service: Field required"),
         ("budgets:\n  - {period: day, usd: .inf}", "budgets[0].usd: inf: Input should be a finite number"),
         ("warning_share: 80\nbudgets:\n  - {period: day, usd: 1}", "warning_share: 80: Input should be less than"),

@@ -1,19 +1,22 @@
 """A7, C5: anomalies in stored calls: what is put in is found, with its rows; a quiet day has none."""
 
+import shlex
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from otel_voicebot import frames
 from otel_voicebot.models import Engine, Selection
 from otel_voicebot.reports import anomalies
-from otel_voicebot.reports.anomalies import Incident, Series, find
+from otel_voicebot.reports.anomalies import Found, Incident, Series, find
 from otel_voicebot.reports.anomaly_rows import Rows
 from otel_voicebot.reports.detector import Rule
 from otel_voicebot.reports.incidents import document, grids
+from otel_voicebot.reports.scope import Scope
 from otel_voicebot.store.reader import snapshot
 from tests.reports.anomalous import Change, at, calls, costlier, failing, slower, stored
 from tests.reports.tables import NOON
@@ -112,6 +115,21 @@ def test_a_shift_that_lasts(spans: pa.Table, tmp_path: Path) -> None:
     assert incident.end - incident.start > timedelta(minutes=45)
 
 
+def test_a_clock_that_is_years_ahead_is_not_the_end_of_the_data(spans: pa.Table, tmp_path: Path) -> None:
+    """One call of ten years on: what goes on until the last of the others still does."""
+    changed = pc.and_(pc.equal(spans["model"], HIT["model"]), pc.equal(spans["bot"], HIT["bot"]))
+    one = spans.filter(pc.and_(changed, pc.is_valid(spans["time_to_first_chunk_s"]))).slice(0, 1)
+    for name in ("start_unix_nano", "end_unix_nano"):
+        later = pc.add(one[name], 10 * 365 * 86_400 * 10**9)
+        one = one.set_column(one.schema.get_field_index(name), one.schema.field(name), later)
+    for name, width in (("trace_id", 16), ("span_id", 8)):
+        own = pa.chunked_array([pa.array([b"later".ljust(width)], pa.binary(width))])
+        one = one.set_column(one.schema.get_field_index(name), one.schema.field(name), own)
+    one = one.set_column(one.schema.get_field_index("session_id"), one.schema.field("session_id"), [["later"]])
+    (incident,) = find(stored(tmp_path, pa.concat_tables([spans, one]), slower(2), (4.0, 6.0))).incidents
+    assert incident.ongoing
+
+
 def test_a_window_has_its_past_before_it(spans: pa.Table, tmp_path: Path) -> None:
     """`since` judges bins from then on by what was before; an anomaly before it is past."""
     data = stored(tmp_path, spans, slower(2), TWENTY)
@@ -193,6 +211,14 @@ def test_what_was_hit_has_something_in_common() -> None:
     assert anomalies._spread({one[0]}, every) == "1 of 4"
     assert anomalies._spread({one[0]}, {one[0]}) == "the only one"
     assert anomalies._spread({one[0], other[1]}, every) == "2 of 4"
+
+
+def test_commands_are_safe_to_paste() -> None:
+    """A7: senders name sessions: one that holds a command is one word of ours."""
+    row = {"session_id": "a; rm -rf ~ #", "turn_index": 2, "trace_id": "t", "value": 1.0, "error_type": None}
+    one = replace(incident(bot="bank"), rows=Rows(worst=(row,)))
+    (told,) = grids(Found(Scope("data", NOON), Rule(), (one,), 1, 1, 1))[1].rows
+    assert shlex.split(str(told["command"])) == ["otel-voicebot", "trace", "a; rm -rf ~ #/2"]
 
 
 def test_what_nobody_waits_for_has_no_share_of_waits() -> None:

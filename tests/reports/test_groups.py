@@ -153,6 +153,18 @@ def test_change_is_this_period_less_the_one_before(twelve: Path) -> None:
     assert (errors.change, errors.relative) == (0, None)
 
 
+def test_a_period_that_goes_on_is_compared_with_as_long_a_time(twelve: Path) -> None:
+    """Half of a week isn't compared with a whole one (D7): the period before is as long as what has passed."""
+    terms = replace(TERMS, as_of=SUNDAY)
+    whole, clipped = (
+        against(twelve, Selection(since=MONDAY, until=until), terms) for until in (SUNDAY + 9 * (SUNDAY - MONDAY), None)
+    )
+    assert whole.before == clipped.before
+    assert [kpi.previous for kpi in whole.kpis] == [kpi.previous for kpi in clipped.kpis]
+    with pytest.raises(UsageError, match="has not begun yet"):
+        against(twelve, Selection(since=SUNDAY, until=SUNDAY + (SUNDAY - MONDAY)), terms)
+
+
 def test_what_was_missing_before_is_missing(twelve: Path) -> None:
     """Without a call in the period before nothing is compared with 0, and the head says so."""
     found = against(twelve, Selection(since=datetime(2026, 3, 1, tzinfo=UTC), until=SUNDAY), TERMS)

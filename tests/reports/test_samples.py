@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,10 +14,15 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from otel_voicebot import semconv as s
+from otel_voicebot.conventions import prometheus_name
+from otel_voicebot.errors import UsageError
 from otel_voicebot.exporters import VoicebotCollector
 from otel_voicebot.live import Aggregator
+from otel_voicebot.reports.grid import as_text
+from otel_voicebot.reports.observed import of_service
 from otel_voicebot.reports.samples import NotSplitError, Samples, added, parse, together
 from otel_voicebot.reports.service_kpis import service_kpis
+from otel_voicebot.reports.thresholds import limit
 from tests.prometheus.server import needs_prometheus
 
 LABELS = {"bot": "bank", "channel": "phone", "variant": "", "environment": ""}
@@ -120,6 +126,64 @@ def test_what_is_no_page_of_ours() -> None:
     """Another program's metrics, and no metrics at all."""
     assert parse("up 1\n") is None
     assert parse("<html>") is None
+    assert parse(page([1.0], started=float("inf"))) is None
+
+
+def rows(into: Aggregator) -> Samples:
+    """The samples of what is in it."""
+    registry = CollectorRegistry()
+    registry.register(VoicebotCollector(into.read, dict, dict))
+    found = parse(generate_latest(registry).decode())
+    assert found is not None
+    return found
+
+
+def test_what_a_service_folded_is_not_told_and_not_guessed() -> None:
+    """Of more bots than a metric has series the rest lies in one, of which nobody knows score or component (A10)."""
+    into = Aggregator(max_series=4)
+    for bot in "abcdef":
+        column = pa.chunked_array([pa.array(["5"])])
+        into.count(s.CSAT_SCORES, {"bot": bot, "variant": "", "score": column}, rows=1)
+        into.count(s.TURNS, {**LABELS, "bot": bot, "outcome": "answered"}, rows=1)
+        served = dict.fromkeys(s.OPERATION_DURATION.labels, "") | {"bot": bot, "component": "llm"}
+        into.observe(s.OPERATION_DURATION, served, pa.chunked_array([[1.0]]))
+    found = {kpi.name: kpi for kpi in service_kpis(rows(into))}
+    assert found["turns"].value == 6
+    assert (found["csat_mean"].value, found["abandoned_wait_rate"].value) == (None, None)
+    assert found["csat_mean"].note == (
+        "voicebot.csat has so many series that the service no longer tells all by score; the data directory "
+        "knows (--data)"
+    )
+    seen = of_service("url", rows(into), datetime.now(UTC), None)
+    assert seen.components == ()
+    assert "no longer tells all by component" in as_text(seen.latencies())
+    assert "no longer tells all by component" in limit("llm_latency", "500", None, 1).evaluate(seen).line()
+
+
+def test_an_older_service_that_lacks_a_label_is_said_to() -> None:
+    """And isn't a defect of ours."""
+    name = prometheus_name(s.CSAT_SCORES)
+    found = parse(f'# TYPE {name}_total counter\n{name}_total{{bot="a"}} 5\n')
+    assert found is not None
+    (csat,) = [kpi for kpi in service_kpis(found) if kpi.name == "csat_mean"]
+    assert csat.note == "the service doesn't count voicebot.csat by score; the data directory knows (--data)"
+
+
+def test_percentiles_beyond_the_last_bucket_are_said_to_be_more() -> None:
+    """Of components, too (A12): what is printed is the edge, and a threshold that lies there is refused."""
+    into = Aggregator()
+    served = dict.fromkeys(s.OPERATION_DURATION.labels, "") | {"component": "llm"}
+    into.observe(s.OPERATION_DURATION, served, pa.chunked_array([[60.0] * 30]))
+    seen = of_service("url", rows(into), datetime.now(UTC), None)
+    assert "llm p50, p95, p99: or more: beyond the last bucket" in as_text(seen.latencies())
+    assert (
+        "llm_latency p95 8.00 s or more, above 7.99 s" in limit("llm_latency", "7990", None, 20).evaluate(seen).line()
+    )
+    for metric, edge in (("llm_latency", "8s"), ("latency", "13.5s")):
+        with pytest.raises(UsageError, match=f"{metric} could never cross it: take less"):
+            limit(metric, edge, None, 20).check_service()
+    limit("llm_latency", "7.99s", None, 20).check_service()
+    limit("wer", "1", None, 20).check_service()
 
 
 def test_scores_and_shares() -> None:

@@ -82,7 +82,7 @@ class UnreachableError(VoicebotError):
 
 
 class TooSlowError(UnreachableError):
-    """An answer was given up, as it took too long; a narrower question may have one."""
+    """An answer was given up, as it took too long or too much memory; a narrower question may have one."""
 
 
 class CannotStartError(VoicebotError):

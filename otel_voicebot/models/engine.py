@@ -130,7 +130,7 @@ class Engine:
         # By itself DuckDB would put what does not fit into memory beside the user: in the working directory.
         self._overflow = _private_directory()
         overflow = self._overflow.name if self._overflow else ""
-        self._grouping = False
+        self._grouping, self._memory = False, memory
         cores = {} if threads is None else {"threads": threads}
         self._connection = duckdb.connect(
             config={"memory_limit": memory, "preserve_insertion_order": False, "temp_directory": overflow, **cores}
@@ -330,7 +330,7 @@ class Engine:
 
         Raises:
             UnreadableDataError: a file turned out to be damaged, or vanished.
-            TooSlowError: it was given up.
+            TooSlowError: it was given up, or needs more memory than it may take.
         """
         try:
             try:
@@ -344,6 +344,8 @@ class Engine:
     def _failed(self, what: str, error: duckdb.Error) -> VoicebotError:
         if self._watch is not None and self._watch.fired:
             return TooSlowError(_GIVEN_UP)
+        if isinstance(error, duckdb.OutOfMemoryException):
+            return TooSlowError(f"the answer needs more than {self._memory} of memory: ask about less time")
         return UnreadableDataError(f"{what}: {_first_line(error)}")
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from otel_voicebot.errors import NoDataError, TooSlowError
-from otel_voicebot.models import Selection
+from otel_voicebot.models import Engine, Selection
 from otel_voicebot.reports import source
 from otel_voicebot.reports.source import Opened, ask, ask_about, names
 from otel_voicebot.store import SpanStore, snapshot
@@ -105,3 +105,10 @@ def test_names_that_need_too_much_memory_are_given_up(tmp_path: Path, monkeypatc
     with pytest.raises(TooSlowError, match="in full"):
         source._rows(snapshot(tmp_path / "data"), endless)
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_an_answer_that_needs_too_much_memory_is_given_up(tmp_path: Path) -> None:
+    """Spans of which nothing is wrong aren't called unreadable: it says how much it may take, and what to do."""
+    fill(tmp_path)
+    with pytest.raises(TooSlowError, match="more than 2MB of memory: ask about less time"):
+        Engine(snapshot(tmp_path), memory="2MB")

@@ -36,7 +36,7 @@ __all__ = [
 Row = dict[str, Any]
 _STAGED: Final = frozenset({"stt_tail", "nlu", "rag", "tool", "llm_first_token", "llm_speakable", "tts_first_audio"})
 """Segments that are a stage's, so that the stage has to be the right one, too."""
-_QUERY: Final = "SELECT * FROM segments ORDER BY session_id, turn_index, position"
+_QUERY: Final = "SELECT * EXCLUDE (wait) FROM segments ORDER BY session_id, turn_index, position"
 
 
 def rows_of_request(request: bytes) -> Any:

@@ -266,15 +266,12 @@ def anomalies(
         One row an incident, with the columns of ``anomalies --csv``; none where nothing stood out. ``usual`` and
         ``observed`` in the row's ``unit``, ``change`` a share.
     """
-    from otel_voicebot.models.price_file import read_prices  # noqa: PLC0415 - not at import
-    from otel_voicebot.models.pricing import Prices  # noqa: PLC0415
+    from otel_voicebot.models.pricing import Prices  # noqa: PLC0415 - not at import
     from otel_voicebot.reports.anomalies import find  # noqa: PLC0415
     from otel_voicebot.reports.incidents import frame  # noqa: PLC0415
 
     directory, selection, terms, known = _question(data, where)
-    listed = _path(prices) or known.prices
-    listing = Prices(None if listed is None else read_prices(listed))
-    found = find(directory, selection, rule, listing, terms.as_of)
+    found = find(directory, selection, rule, Prices.read(_path(prices) or known.prices), terms.as_of)
     table = frame(found)
     table.attrs = _asked(found.scope)
     return table

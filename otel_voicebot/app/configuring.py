@@ -133,7 +133,7 @@ class Handle:
             self.metrics.contained(stage, error)
 
     def warm(self) -> None:
-        """Have the engines ready before the first call, and not with its first spans. A second; never raises.
+        """Have the engines ready before the first call, and not with its first spans. Two seconds; never raises.
 
         Not where the process forks workers later: they would not have it.
         """

@@ -1,7 +1,6 @@
 """Settings to content policy, and to prices."""
 
 from otel_voicebot.dialects import COLUMNS, DIALECTS, load
-from otel_voicebot.models.price_file import read_prices
 from otel_voicebot.models.pricing import Prices
 from otel_voicebot.processors import Bounds, Policy
 from otel_voicebot.settings import Settings
@@ -32,4 +31,4 @@ def prices_of(settings: Settings) -> Prices:
     Raises:
         UsageError: the price file is wrong; the message names it, the field and the value.
     """
-    return Prices(None if settings.prices is None else read_prices(settings.prices))
+    return Prices.read(settings.prices)

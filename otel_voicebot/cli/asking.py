@@ -45,11 +45,9 @@ def prices_of(question: Question, prices: Path | None) -> "Prices":
     Raises:
         UsageError: the file is wrong; the message names it, the field and the value.
     """
-    from otel_voicebot.models.price_file import read_prices  # noqa: PLC0415 - not for --help
-    from otel_voicebot.models.pricing import Prices  # noqa: PLC0415
+    from otel_voicebot.models.pricing import Prices  # noqa: PLC0415 - not for --help
 
-    chosen = prices or question.settings().prices
-    return Prices(None if chosen is None else read_prices(chosen))
+    return Prices.read(prices or question.settings().prices)
 
 
 def exchanges(question: Question, now: datetime, compute: "Callable[[Exchanges], Answer]") -> Answer:

@@ -29,7 +29,8 @@ live state needs). In reading order:
 """
 
 from otel_voicebot.models.catalog import MODELS, Model, chain
-from otel_voicebot.models.engine import FILTERS, Engine, Selection
+from otel_voicebot.models.engine import Engine
+from otel_voicebot.models.selection import FILTERS, Selection
 from otel_voicebot.models.terms import Source, Terms
 
 __all__ = ["FILTERS", "MODELS", "Engine", "Model", "Selection", "Source", "Terms", "chain"]

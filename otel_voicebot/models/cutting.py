@@ -6,7 +6,8 @@ from typing import Final
 import pyarrow as pa
 
 from otel_voicebot.models.catalog import MODELS, NO_CUTS
-from otel_voicebot.models.engine import Engine, Selection
+from otel_voicebot.models.engine import Engine
+from otel_voicebot.models.selection import Selection
 from otel_voicebot.models.terms import Source
 
 __all__ = ["Cutting"]

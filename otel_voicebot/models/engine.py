@@ -4,7 +4,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Final, Self
 
@@ -14,9 +14,10 @@ import pyarrow as pa
 from otel_voicebot.errors import TooSlowError, UnreadableDataError, VoicebotError
 from otel_voicebot.models import groups
 from otel_voicebot.models.catalog import EMPTY, MODELS, NO_CUTS, PLACING, SEGMENTS, SPAN_COLUMNS, chain
+from otel_voicebot.models.selection import LABELS, Selection
 from otel_voicebot.models.terms import Past, Source, Terms, define
 
-__all__ = ["FILTERS", "Engine", "Selection", "Source"]
+__all__ = ["Engine"]
 
 # What the KPIs and sections of a report read; the rest is left null. Full turns cost a second a million spans more.
 BRIEF: Final = {
@@ -26,9 +27,6 @@ BRIEF: Final = {
     "sessions": """session_id, {labels}, user_hash, intent, start_time, end_time, duration_s, turns, answered, outcome,
         end_reason, escalated_by, planned_handoff, csat, nps""",
 }
-_LABELS: Final = ("bot", "channel", "variant", "environment")
-"""Where nothing is selected by them a brief engine leaves them out (but the channel, which has a price): strings of
-each span."""
 _SUSPECTED: Final = """WITH holding AS MATERIALIZED (
     SELECT operates, passes, parent FROM links
     WHERE (operates OR passes) AND span IN (SELECT parent FROM links WHERE operates)
@@ -56,45 +54,6 @@ _READ_TWICE: Final = ("contacts",)
 """Models that a report reads more than once: computed when first asked for."""
 _SPARED: Final = {"split_costs": "SELECT EXISTS (FROM service_prices WHERE split)"}
 """Models that are empty unless this is so: then their text isn't even planned, as it reads every operation."""
-
-
-FILTERS: Final = (*_LABELS, "intent")
-"""What sessions are selected by, beside their time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Which sessions are meant. The window selects sessions by their start; None selects all."""
-
-    since: datetime | None = None
-    """From this (aware) time on."""
-    until: datetime | None = None
-    """Before this (aware) time."""
-    bot: str | None = None
-    channel: str | None = None
-    variant: str | None = None
-    environment: str | None = None
-    intent: str | None = None
-    """Of the session: what its own span says, else the first that was classified."""
-    as_of: datetime | None = None
-    """What ended after this (aware) moment isn't known: calls, surveys, repeat contacts. None: all that is stored."""
-
-    @property
-    def filters(self) -> dict[str, str]:
-        """Which bot, channel and so on is meant, by the names in ``FILTERS``; without those of which all are."""
-        return {name: value for name in FILTERS if (value := getattr(self, name)) is not None}
-
-    @property
-    def every(self) -> bool:
-        """Whether all sessions of the window are meant, whatever their bot, channel and so on."""
-        return self == Selection(self.since, self.until, as_of=self.as_of)
-
-    def where(self) -> tuple[str, list[object]]:
-        """An SQL condition over sessions and its parameters; the condition is empty when all are meant."""
-        terms = {"since": "start_time >= ?", "until": "start_time < ?"}
-        chosen = [(field.name, getattr(self, field.name)) for field in fields(self) if field.name != "as_of"]
-        chosen = [(name, value) for name, value in chosen if value is not None]
-        return " AND ".join(terms.get(name, f"{name} = ?") for name, _ in chosen), [value for _, value in chosen]
 
 
 class Engine:
@@ -154,10 +113,9 @@ class Engine:
 
     def _define(self, source: Source, selection: Selection, *, brief: bool, cut: bool) -> None:
         self._connection.execute(f"CREATE VIEW spans AS {self._spans(source)}")
-        selected = any(getattr(selection, label) is not None for label in _LABELS)
-        labels = ", ".join(
-            label if selected or label == "channel" else f"NULL::VARCHAR AS {label}" for label in _LABELS
-        )
+        # strings of each span: a brief engine leaves out what nothing is selected by, but the channel: it has a price
+        selected = any(getattr(selection, label) is not None for label in LABELS)
+        labels = ", ".join(label if selected or label == "channel" else f"NULL::VARCHAR AS {label}" for label in LABELS)
         self._compute(labels, brief=brief, cut=cut)
         self._select(selection, cut=cut)
         self._define_sections(brief=brief)

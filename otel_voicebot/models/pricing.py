@@ -8,11 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any, Final, NamedTuple, Protocol
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Protocol, Self
 
 import pyarrow as pa
 
-from otel_voicebot.models.price_file import PriceFile, ServicePrice, Telephony
+from otel_voicebot.models.price_file import PriceFile, ServicePrice, Telephony, read_prices
 
 __all__ = ["LIBRARY", "Price", "Priced", "Prices", "Service", "listing", "preload"]
 
@@ -77,6 +78,15 @@ class Prices:
     """Where prices come from. An entry of the file goes before genai-prices: it is what the user pays."""
 
     file: PriceFile | None = None
+
+    @classmethod
+    def read(cls, path: Path | None) -> Self:
+        """With this price file, or without any.
+
+        Raises:
+            UsageError: as ``read_prices``.
+        """
+        return cls(None if path is None else read_prices(path))
 
     def give(self, engine: Priced) -> str:
         """Look up the services that the engine's sessions used, and give it their prices.

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from otel_voicebot.errors import CannotStartError, MissingExtraError, UnreadableDataError
 from otel_voicebot.models.catalog import EMPTY, FLAT, MODELS, SPAN_COLUMNS
-from otel_voicebot.models.engine import Selection
+from otel_voicebot.models.selection import Selection
 from otel_voicebot.models.terms import BEFORE_COLUMNS, GIVEN, WIDE_COLUMNS, Terms
 from otel_voicebot.models.warehouse import Asked, statement
 

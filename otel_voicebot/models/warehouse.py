@@ -19,8 +19,8 @@ from sqlglot.optimizer.qualify import qualify
 from otel_voicebot.errors import UsageError
 from otel_voicebot.models.catalog import MODELS, NO_CUTS, SPAN_COLUMNS
 from otel_voicebot.models.dialect_rules import PREFIXES
-from otel_voicebot.models.engine import Selection
 from otel_voicebot.models.portable import translated, untied, with_values
+from otel_voicebot.models.selection import Selection
 from otel_voicebot.models.terms import BEFORE_COLUMNS, GIVEN, WIDE_COLUMNS, Terms
 from otel_voicebot.spans.schema import SPANS_READ
 

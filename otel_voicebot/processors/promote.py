@@ -192,15 +192,15 @@ class Promoter:
         }
 
     def _column(self, filled: Filling, kind: pa.DataType) -> pa.Array:
-        rows, values = filled.found()
+        values = filled.values()
         if kind == pa.string():
-            return spread_texts(self._texts(values), rows, self._size)
+            return spread_texts(self._texts(values), filled.there)
         if kind == pa.float64():
-            return spread_numbers(self._doubles[values], rows, self._size, kind)
+            return spread_numbers(self._doubles[values], filled.there, kind)
         if kind == pa.bool_():
-            return spread_numbers(self._values.integer[values] != 0, rows, self._size, kind)
+            return spread_numbers(self._values.integer[values] != 0, filled.there, kind)
         numbers = self._integers[values].astype(kind.to_pandas_dtype(), copy=False)
-        return spread_numbers(numbers, rows, self._size, kind)
+        return spread_numbers(numbers, filled.there, kind)
 
     @cached_property
     def _doubles(self) -> npt.NDArray[np.float64]:

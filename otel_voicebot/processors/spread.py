@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from otel_voicebot.spans.attributes import Indices, Int32s, Mask
+from otel_voicebot.spans.attributes import Int32s, Mask
 
 __all__ = ["Filling", "spread_numbers", "spread_texts"]
 
@@ -30,42 +30,39 @@ class Filling:
         self.there[rows] = True
         self._parts.append((rows, values))
 
-    def found(self) -> tuple[Indices, Int32s]:
-        """The rows that have a value, ascending, and its number."""
-        rows = np.flatnonzero(self.there)
+    def values(self) -> Int32s:
+        """The number of each value, by row."""
         place = np.empty(len(self.there), np.int32)
-        for some, values in self._parts:
-            place[some] = values
-        return rows, place[rows]
+        for rows, values in self._parts:
+            place[rows] = values
+        return place[np.flatnonzero(self.there)]
 
 
-def spread_texts(texts: pa.StringArray, rows: Indices, size: int) -> pa.StringArray:
-    """One text on each of these rows, which ascend; null on the others."""
+def spread_texts(texts: pa.StringArray, there: Mask) -> pa.StringArray:
+    """One text on each of these rows; null on the others."""
+    rows = np.flatnonzero(there)
     if texts.null_count:
-        rows, texts = rows[np.asarray(texts.is_valid())], texts.drop_null()
+        said = np.asarray(texts.is_valid())
+        there = there.copy()
+        there[rows[~said]] = False
+        rows, texts = rows[said], texts.drop_null()
     _, ends, data = texts.buffers()
-    stops = np.zeros(size + 1, np.int32)
+    stops = np.zeros(len(there) + 1, np.int32)
     if len(texts):
         found = np.frombuffer(ends, np.int32)[texts.offset : texts.offset + len(texts) + 1]
         stops[0] = found[0]
         stops[rows + 1] = np.diff(found)
         np.cumsum(stops, out=stops)
-    buffers = [_valid(rows, size), pa.py_buffer(stops), data or pa.py_buffer(b"")]
-    return pa.Array.from_buffers(pa.string(), size, buffers, size - len(texts))
+    buffers = [_bits(there), pa.py_buffer(stops), data or pa.py_buffer(b"")]
+    return pa.Array.from_buffers(pa.string(), len(there), buffers, len(there) - len(texts))
 
 
-def spread_numbers(values: npt.NDArray[Any], rows: Indices, size: int, kind: pa.DataType) -> pa.Array:
+def spread_numbers(values: npt.NDArray[Any], there: Mask, kind: pa.DataType) -> pa.Array:
     """The same of numbers and of booleans."""
-    wide = np.zeros(size, values.dtype)
-    wide[rows] = values
+    wide = np.zeros(len(there), values.dtype)
+    wide[np.flatnonzero(there)] = values
     data = _bits(wide) if pa.types.is_boolean(kind) else pa.py_buffer(wide)
-    return pa.Array.from_buffers(kind, size, [_valid(rows, size), data], size - len(values))
-
-
-def _valid(rows: Indices, size: int) -> pa.Buffer:
-    there = np.zeros(size, dtype=bool)
-    there[rows] = True
-    return _bits(there)
+    return pa.Array.from_buffers(kind, len(there), [_bits(there), data], len(there) - len(values))
 
 
 def _bits(mask: npt.NDArray[Any]) -> pa.Buffer:

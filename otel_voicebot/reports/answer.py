@@ -9,7 +9,6 @@ from typing import Protocol
 
 from otel_voicebot.errors import NoDataError
 from otel_voicebot.models import Selection, Terms
-from otel_voicebot.models.price_file import read_prices
 from otel_voicebot.models.pricing import Prices, preload
 from otel_voicebot.models.quotas import Moment, read_quotas
 from otel_voicebot.models.quotas import as_rows as quota_rows
@@ -114,7 +113,7 @@ def answer(
     groups.check(wanted.group_by, change=wanted.change)
     earlier = Period(selection.since, selection.until).before(terms.as_of) if wanted.change else None
     threading.Thread(target=preload, daemon=True).start()  # a fifth of a second, while the engine reads files
-    listing = Prices(None if wanted.prices is None else read_prices(wanted.prices))
+    listing = Prices.read(wanted.prices)
     held = DEFAULTS if wanted.targets is None else read_targets(wanted.targets)
     # a window may end later than now, such as with the month: what is used by then isn't known yet
     moment = Moment(min(selection.until or terms.as_of, terms.as_of), selection.since, selection.every)

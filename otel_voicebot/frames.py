@@ -176,7 +176,7 @@ def trace(name: str, data: Path | str | None = None, *, turn: int | None = None)
 
 def compare(
     a: str, b: str, data: Path | str | None = None, *, by: str = "variant", plan: "Plan | None" = None,
-    **where: Unpack[Where],
+    prices: Path | str | None = None, **where: Unpack[Where],
 ) -> "pd.DataFrame":  # fmt: skip
     """Is B better or worse than A, KPI by KPI: what ``compare`` prints.
 
@@ -186,24 +186,27 @@ def compare(
         data: the data directory; None: that of the settings.
         by: a column of sessions, or ``period``.
         plan: which KPIs decide, and how (``reports.compare.Plan``).
+        prices: a price file; None: that of the settings.
         **where: which calls.
 
     Returns:
         One row a KPI: ``a_…`` and ``b_…`` value, numerator, denominator, excluded, sessions; ``difference``, ``low``
         and ``high`` in the KPI's ``unit``, ``p``, ``p_adjusted``, ``verdict``; ``attrs["verdict"]`` of all.
     """
-    from otel_voicebot.reports import compare as comparing  # noqa: PLC0415 - not at import
+    from otel_voicebot.models.pricing import Prices  # noqa: PLC0415 - not at import
+    from otel_voicebot.reports import compare as comparing  # noqa: PLC0415
     from otel_voicebot.reports import source  # noqa: PLC0415
     from otel_voicebot.reports.comparison import frame  # noqa: PLC0415
     from otel_voicebot.reports.periods import period  # noqa: PLC0415
     from otel_voicebot.reports.sides import PERIOD, Sides  # noqa: PLC0415
 
-    directory, selection, terms, _ = _question(data, where)
-    periods = by == PERIOD
+    directory, selection, terms, known = _question(data, where)
+    listing, periods = Prices.read(_path(prices) or known.prices), by == PERIOD
     sides = Sides(period(a, terms.as_of), period(b, terms.as_of), by) if periods else Sides(a, b, by)
+    chosen = plan or comparing.Plan()
     found = source.ask(
-        directory, selection, terms.as_of, lambda opened: comparing.of(opened, sides, plan or comparing.Plan()),
-        brief=periods, cut=False,
+        directory, selection, terms.as_of, lambda opened: comparing.of(opened, sides, chosen, listing),
+        brief=periods, cut=False, terms=terms,
     )  # fmt: skip
     table = frame(found)
     table.attrs = {**_asked(found.scope), "verdict": found.verdict, "reason": found.reason}

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 import typer
 
 from otel_voicebot.cli import output as out
-from otel_voicebot.cli.asking import ask, finish
-from otel_voicebot.cli.options import Question, Written, grouped
+from otel_voicebot.cli.asking import ask, finish, prices_of
+from otel_voicebot.cli.options import PriceFile, Question, Written, grouped
 from otel_voicebot.errors import UsageError
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def compare(
         Literal["worse", "no-evidence"],
         typer.Option("--fail-on", help="Exit with 1 when B is worse, or also when it is not shown to be better."),
     ] = "worse",
+    prices: PriceFile = None,
     question: Question,
     written: Written,
 ) -> int:
@@ -80,7 +81,8 @@ def compare(
     if sides.by == PERIOD:  # other hours need not be read
         window = sides.window
         question = replace(question, **{end: when.isoformat() for end, when in asdict(window).items() if when})
-    found = ask(question, now, lambda opened: of(opened, sides, plan), brief=sides.by == PERIOD, cut=False, kpis=True)
+    listing, brief = prices_of(question, prices), sides.by == PERIOD
+    found = ask(question, now, lambda opened: of(opened, sides, plan, listing), brief=brief, cut=False, kpis=True)
     _write(found, kind, written.output)
     return finish(found.scope) or _code(found, fail_on)
 

@@ -20,7 +20,7 @@ live state needs). In reading order:
      sessions ─► calls                                     short, eligible, contained
      turns ─► waits_km, wait_percentiles                   how long callers wait, abandoned waits censored
      calls, turns, components, wait_percentiles ─► kpis    one number each
-     sessions, turns, operations, issues ─► per_call       what each call adds to them
+     sessions, turns, operations, issues, costs ─► per_call what each call adds to them
      sessions ─► contacts ─► issues ─► fcr                 who called again; contacts also give strict_containment
      wide ─► events ─► workflows ─► completion             what bots tell by events
      operations, sessions ─► costs ─► cost_kpis            what is paid for, at the prices that an engine is given

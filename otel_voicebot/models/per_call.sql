@@ -1,10 +1,12 @@
 -- per_call: what each call adds to each KPI, for whatever takes the call as its unit (experiments do).
--- inputs: sessions, turns, operations, issues
+-- inputs: sessions, turns, operations, issues, costs
 -- grain: one row per session_id. Of a KPI k: k is the call's share of the numerator, k_of of the denominator, k_out how many rows of it
 --   are left out, all by the definitions of kpis: over any calls, sum(k) / sum(k_of) is the KPI (nps: times 100).
 -- fcr_1d, fcr_7d, fcr_30d: of the calls that start an issue whose window has passed (see issues, fcr).
 -- k is null where the call holds nothing that was measured. response_gaps_s: the gaps of the answered exchanges, seconds, ascending.
 -- input_tokens_per_session, output_tokens_per_session: tokens / sessions; a session with a model call of unknown tokens is left out.
+-- cost_per_priced_session_usd: cost / sessions; a session in which something that didn't fail has no known cost is left out, as
+--   what isn't priced would look free.
 WITH s AS (
     SELECT *,
         outcome = 'abandoned' AND duration_s < getvariable('short_session_s') AS short,
@@ -45,6 +47,11 @@ op AS (
         count(CASE WHEN component = 'nlu' AND confidence < 0.7 THEN 1 END) AS low_confidence,
         count(CASE WHEN component = 'nlu' AND intent_fallback THEN 1 END) AS fallbacks
     FROM operations
+    GROUP BY session_id
+),
+paid AS (
+    SELECT session_id, sum(cost_usd)::DOUBLE AS usd, count(CASE WHEN cost_usd IS NULL AND NOT failed THEN 1 END) > 0 AS cost_unknown
+    FROM costs
     GROUP BY session_id
 ),
 first_calls AS (
@@ -100,9 +107,13 @@ SELECT
     CASE WHEN NOT coalesce(op.output_unknown, false) THEN op.output_tokens END AS output_tokens_per_session,
     CASE WHEN NOT coalesce(op.output_unknown, false) THEN 1 END AS output_tokens_per_session_of,
     CASE WHEN op.output_unknown THEN 1 ELSE 0 END AS output_tokens_per_session_out,
+    CASE WHEN NOT coalesce(paid.cost_unknown, false) THEN paid.usd END AS cost_per_priced_session_usd,
+    CASE WHEN NOT coalesce(paid.cost_unknown, false) THEN 1 END AS cost_per_priced_session_usd_of,
+    CASE WHEN paid.cost_unknown THEN 1 ELSE 0 END AS cost_per_priced_session_usd_out,
     op.low_confidence AS low_confidence_rate, op.confident AS low_confidence_rate_of, op.classified - op.confident AS low_confidence_rate_out,
     op.fallbacks AS fallback_rate, op.classified AS fallback_rate_of, 0 AS fallback_rate_out
 FROM s
 LEFT JOIN tu ON tu.session_id = s.session_id
 LEFT JOIN op ON op.session_id = s.session_id
+LEFT JOIN paid ON paid.session_id = s.session_id
 LEFT JOIN first_calls i ON i.session_id = s.session_id

@@ -6,6 +6,7 @@ is now. The later fact of a session counts. The same fact said again is the same
 """
 
 import hashlib
+import re
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -43,6 +44,8 @@ FIELDS: Final = ("session_id", "time", *FACTS)
 SCALES: Final = {"csat": (semconv.CSAT, 1, 5), "nps": (semconv.NPS, 0, 10)}
 """Scores: their attribute, the least and the most."""
 _YES_NO: Final = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
+_WHOLE: Final = re.compile(r"\+?(\d{1,9})(?:\.0*)?", re.ASCII)
+"""A whole number as tables write it, such as 5 or 5.0. Python would take 1_0 for ten."""
 MOST_ID: Final = 512
 """Characters of a session id."""
 _AHEAD: Final = timedelta(days=1)
@@ -163,13 +166,10 @@ def _encodable(text: str) -> bool:
 
 def _score(name: str, value: object) -> int:
     _, low, high = SCALES[name]
-    try:
-        number = float(str(value))
-    except ValueError:
-        number = -1.0
-    if isinstance(value, (bool, dict, list)) or not number.is_integer() or not low <= number <= high:
+    found = None if isinstance(value, bool) else _WHOLE.fullmatch(str(value))
+    if found is None or not low <= int(found[1]) <= high:
         raise ValueError(f"{name} {_shown(value)}: must be a whole number from {low} to {high}")
-    return int(number)
+    return int(found[1])
 
 
 def _outcome(value: object) -> str:

@@ -1,6 +1,6 @@
 """Is B better or worse than A? Two groups of calls, KPI by KPI, with the call as the unit."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal
@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from otel_voicebot.errors import NoDataError, UnreadableDataError, UsageError
-from otel_voicebot.models import Selection
+from otel_voicebot.models import Selection, Terms
+from otel_voicebot.models.pricing import Prices
 from otel_voicebot.reports import inference, source
 from otel_voicebot.reports.measures import MEASURES, PRIMARY, Measure
 from otel_voicebot.reports.periods import Period
@@ -154,6 +155,8 @@ class Comparison:
     kpis: tuple[Compared, ...]
     verdict: Verdict
     reason: str
+    prices: str | None = None
+    """Where the prices are from and of which day, in a sentence; None: no cost was asked for."""
 
     def kpi(self, name: str) -> Compared:
         """One KPI; raises KeyError where it was not asked for."""
@@ -170,7 +173,8 @@ def between(
 ) -> Comparison:
     """Compare two groups of the calls in a data directory; ``of`` for a part of them.
 
-    What ended after ``as_of`` (aware) is left out; None: nothing is.
+    What ended after ``as_of`` (aware) is left out; None: nothing is. Only known model calls have
+    a price (``frames.compare`` takes a price file).
 
     Raises:
         UsageError: the question makes no sense.
@@ -180,11 +184,17 @@ def between(
     sides = Sides(a, b, PERIOD if isinstance(a, Period) else by)
     brief = sides.by == PERIOD  # a brief engine doesn't know variants and bots
     now, window = datetime.now(UTC), Selection(sides.window.since, sides.window.until, as_of=as_of)
-    return source.ask(Path(data), window, now, lambda opened: of(opened, sides, plan or Plan()), brief=brief, cut=False)
+    terms = Terms(as_of=as_of or now)
+
+    def found(opened: Opened) -> Comparison:
+        return of(opened, sides, plan or Plan(), Prices())
+
+    return source.ask(Path(data), window, terms.as_of, found, brief=brief, cut=False, terms=terms)
 
 
-def of(opened: Opened, sides: Sides, plan: Plan) -> Comparison:
+def of(opened: Opened, sides: Sides, plan: Plan, prices: Prices) -> Comparison:
     """Compare two groups of the calls of an open data directory; raises as ``between``."""
+    told = prices.give(opened.engine) if any(measure.unit == "USD" for measure in plan.measures) else None
     table, scope = calls(opened, sides), opened.scope
     for side, name in zip("ab", sides.names, strict=True):
         if not pc.any(pc.equal(table["side"], side)).as_py():
@@ -194,7 +204,7 @@ def of(opened: Opened, sides: Sides, plan: Plan) -> Comparison:
                 paths = tuple(item.path for item in scope.unreadable)
                 raise UnreadableDataError(f"{message}; what can't be read was left out: {', '.join(paths[:3])}", paths)
             raise NoDataError(message + others(opened, sides))
-    return compute(table, scope, sides, plan)
+    return replace(compute(table, scope, sides, plan), prices=told)
 
 
 def compute(table: pa.Table, scope: Scope, sides: Sides, plan: Plan) -> Comparison:

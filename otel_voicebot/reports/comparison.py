@@ -27,6 +27,7 @@ def document(found: Comparison) -> dict[str, object]:
         "alpha": found.plan.alpha,
         "power": POWER,
         "primary": found.plan.deciding,
+        "prices": found.prices,
         "verdict": found.verdict,
         "reason": found.reason,
         "kpis": {kpi.measure.name: _kpi(kpi) for kpi in found.kpis},
@@ -84,6 +85,8 @@ def head(found: Comparison) -> list[str]:
         lines.append(f"sample ratio: p = {_p(found.split_p)}")
     elif found.sides.by != PERIOD:
         lines.append("not split by chance: what differs may be who calls")
+    if found.prices is not None:
+        lines.append(found.prices)
     if found.sides.by != PERIOD and (a.last < b.first or b.last < a.first):
         lines.append("the sides did not run at the same time: what differs may be the time")
     verdict = "no verdict" if found.verdict == "refused" else f"B is {found.verdict}"

@@ -58,6 +58,7 @@ MEASURES: Final = {
         Measure("cache_hit_rate", "1", "down", share=True),
         Measure("input_tokens_per_session", "{token}", "up", "no token count"),
         Measure("output_tokens_per_session", "{token}", "up", "no token count"),
+        Measure("cost_per_priced_session_usd", "USD", "up", "no price, or no usage"),
         Measure("low_confidence_rate", "1", "up", "no confidence", share=True),
         Measure("fallback_rate", "1", "up", share=True),
     )

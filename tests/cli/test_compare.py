@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from otel_voicebot import frames
 from otel_voicebot.reports import compare
 from otel_voicebot.reports.periods import Period
 from tests.cli.conftest import Run, call, commit
@@ -53,7 +54,8 @@ def test_worse_for_people(program: Run, experiment: Path) -> None:
     assert lines[0] == "110 and 110 sessions, until 2026-03-01T13:00:00.000Z"
     assert lines[2].startswith("A: variant blue, 110 sessions, from 2026-03-01T12:00:00.000Z to ")
     assert lines[4] == "sample ratio: p = 1.000"
-    assert lines[5].startswith("B is worse: worse in response_gap_mean_s, response_gap_p50_s")
+    assert lines[5] == "no prices: name a price file with --prices"
+    assert lines[6].startswith("B is worse: worse in response_gap_mean_s, response_gap_p50_s")
     assert "  response_gap_mean_s *" in done.stdout
     assert "\x1b" not in done.stdout
 
@@ -133,6 +135,35 @@ def test_python_gives_the_same(run: Run, experiment: Path) -> None:
         experiment, Period(None, NOON + timedelta(hours=1)), Period(NOON + timedelta(hours=1), None)
     )
     assert (periods.a.sessions, periods.b.sessions) == (221, 110)
+
+
+def test_cost(run: Run, tmp_path: Path) -> None:
+    """C2: a dearer model is worse by a price file, which is named; without one nothing is known to be dear."""
+    data, file, spans = tmp_path / "data", tmp_path / "prices.yaml", []
+    for index in range(SIDE):
+        for number, model in enumerate(("cheap", "dear")):
+            made = rows(f"{model}-{index}", 2 * index + number, 1 + index % 11 / 10, 10 * index, variant=model)
+            made[2] |= {"model": model, "input_tokens": 100 + index}
+            spans += made
+    commit(data, *spans)
+    models = "".join(
+        f"  - {{provider: local, model: {model}, per_million_input: {usd}, per_million_output: 0}}\n"
+        for model, usd in (("cheap", 1), ("dear", 3))
+    )
+    file.write_text(f"date: 2026-02-01\nllm:\n{models}")
+    words = ("compare", "cheap", "dear", "--data", str(data), "--json", "--kpi", "cost_per_priced_session_usd")
+    done = run(*words, "--prices", str(file))
+    found = json.loads(done.stdout)
+    kpi = found["kpis"]["cost_per_priced_session_usd"]
+    mean = (100 + (SIDE - 1) / 2) / 1e6
+    assert (kpi["a"]["value"], kpi["difference"]) == (pytest.approx(mean), pytest.approx(2 * mean))
+    assert (done.returncode, kpi["verdict"], kpi["unit"]) == (1, "worse", "USD")
+    assert found["prices"] == "prices from a price file of 2026-02-01"
+    table = frames.compare("cheap", "dear", data, plan=compare.Plan(("cost_per_priced_session_usd",)), prices=file)
+    assert list(table["difference"]) == [kpi["difference"]]
+    unpriced = json.loads(run(*words).stdout)
+    assert (unpriced["verdict"], unpriced["prices"]) == ("not measured", "no prices: name a price file with --prices")
+    assert unpriced["kpis"]["cost_per_priced_session_usd"]["b"]["excluded"] == SIDE
 
 
 @pytest.mark.parametrize(("kind", "start"), [("md", "# Comparison"), ("html", "<!doctype html>"), ("jsonl", "{")])

@@ -4,13 +4,17 @@ from pathlib import Path
 
 import pytest
 
+from otel_voicebot.models.pricing import Price
 from otel_voicebot.reports.measures import MEASURES
 from tests.models.calls import engine, span
 from tests.models.test_kpis import A_DAY, FAILED, call
 from tests.models.twelve import opened
 
-OWN = {"response_gap_mean_s", "input_tokens_per_session", "output_tokens_per_session"}
-"""KPIs that a report has otherwise: as percentiles and as sums."""
+OWN = {
+    *("response_gap_mean_s", "input_tokens_per_session", "output_tokens_per_session"),
+    "cost_per_priced_session_usd",
+}
+"""KPIs that a report has otherwise: as percentiles, as sums, over all calls."""
 FCR = ("fcr_1d", "fcr_7d", "fcr_30d")
 
 
@@ -84,4 +88,27 @@ def test_tokens_of_a_call_are_known_or_left_out(tmp_path: Path) -> None:
         "half": (71, 1, 0, None, None, 1),
         "unknown": (None, None, 1, None, None, 1),
         "none": (None, 1, 0, None, 1, 0),
+    }
+
+
+def test_cost_of_a_call_is_known_or_left_out(tmp_path: Path) -> None:
+    """C2: a call counts when all that is paid for has a price, but for what failed; one without any counts."""
+    used = {"provider": "p", "model": "m"}
+    told = {**used, "input_tokens": 1000, "output_tokens": 100}
+    spans = [
+        *call("known", 0, 10, span("llm", 1, 2, 1, **told), span("llm", 3, 4, 2, **told)),
+        *call("failed", 20, 30, span("llm", 21, 22, 1, **told), span("llm", 23, 24, 2, **used, **FAILED)),
+        *call("unknown", 40, 50, span("llm", 41, 42, 1, **told), span("llm", 43, 44, 1, **{**told, "model": "x"})),
+        *call("none", 60, 70, span("nlu", 61, 62, 1)),
+    ]  # fmt: skip
+    price = Price("llm", "p", "m", "test", input_usd=0.001, cached_usd=0.001, output_usd=0.01, request_usd=0.0)
+    with engine(tmp_path, *spans) as models:
+        models.give("prices", [price._asdict()])
+        columns = ", ".join(f"cost_per_priced_session_usd{end}" for end in ("", "_of", "_out"))
+        rows = models.sql(f"SELECT session_id, {columns} FROM per_call").to_pylist()
+    assert {row["session_id"]: tuple(row.values())[1:] for row in rows} == {
+        "known": (pytest.approx(4.0), 1, 0),
+        "failed": (pytest.approx(2.0), 1, 0),
+        "unknown": (None, None, 1),
+        "none": (None, 1, 0),
     }

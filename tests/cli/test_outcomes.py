@@ -95,6 +95,7 @@ WRONG = {
     "s01,good,,": "row 1: csat 'good': must be a whole number from 1 to 5",
     "s01,,11,": "row 1: nps '11': must be a whole number from 0 to 10",
     "s01,,-1,": "row 1: nps '-1': must be a whole number from 0 to 10",
+    "s01,,1_0,": "row 1: nps '1_0': must be a whole number from 0 to 10",
     "s01,,,": "row 1: it tells nothing: csat, nps, outcome, callback are all empty",
     ",5,,": "row 1: session_id is missing",
     "s99,5,,": "row 1: session_id 's99': no such session in data",

@@ -31,7 +31,7 @@ def sql(
         typer.Option(
             "--as-of",
             metavar="WHEN",
-            help="The moment that windows end at, and from which 7d counts back. Default: now.",
+            help="As of then: what ended later is left out, and 7d counts back from it. Default: now.",
             show_default=False,
         ),
     ] = None,

@@ -5,7 +5,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
-__all__ = ["BEFORE_COLUMNS", "GIVEN", "SHORT_SESSION_S", "WIDE_COLUMNS", "Past", "Source", "Terms", "define"]
+__all__ = [
+    "BEFORE_COLUMNS",
+    "GIVEN",
+    "SHORT_SESSION_S",
+    "WIDE_COLUMNS",
+    "Past",
+    "Source",
+    "Terms",
+    "define",
+    "ended_by",
+]
 
 WIDE_COLUMNS: Final = (
     *("trace_id", "span_id", "session_id", "turn_index", "component", "attributes", "events", "tracked_events"),
@@ -62,14 +72,16 @@ class Past:
         """As ``Source.sql``."""
         asked = None if columns is None else list(dict.fromkeys([*columns, "start_unix_nano", "end_unix_nano"]))
         quoted = "*" if columns is None else ", ".join(f'"{name}"' for name in columns)
-        last = (self.as_of - _EPOCH) // timedelta(microseconds=1) * 1000 + 999  # the whole of its microsecond
-        return (
-            f"SELECT {quoted} FROM ({self.whole.sql(asked, raw_ids=raw_ids)}) "
-            f"WHERE coalesce(end_unix_nano, start_unix_nano) <= {last}"
-        )
+        return f"SELECT {quoted} FROM ({self.whole.sql(asked, raw_ids=raw_ids)}) WHERE {ended_by(self.as_of)}"
 
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def ended_by(moment: datetime) -> str:
+    """The condition that a span had ended by this (aware) moment; one without an end had begun."""
+    last = (moment - _EPOCH) // timedelta(microseconds=1) * 1000 + 999  # the whole of its microsecond
+    return f"coalesce(end_unix_nano, start_unix_nano) <= {last}"
 
 
 @dataclass(frozen=True, slots=True)

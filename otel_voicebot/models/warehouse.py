@@ -21,7 +21,7 @@ from otel_voicebot.models.catalog import MODELS, NO_CUTS, SPAN_COLUMNS
 from otel_voicebot.models.dialect_rules import PREFIXES
 from otel_voicebot.models.portable import translated, untied, with_values
 from otel_voicebot.models.selection import Selection
-from otel_voicebot.models.terms import BEFORE_COLUMNS, GIVEN, WIDE_COLUMNS, Terms
+from otel_voicebot.models.terms import BEFORE_COLUMNS, GIVEN, WIDE_COLUMNS, Terms, ended_by
 from otel_voicebot.spans.schema import SPANS_READ
 
 __all__ = ["DIALECTS", "EXECUTED", "UNPORTABLE", "Asked", "Rendered", "refusal", "render", "statement"]
@@ -112,7 +112,7 @@ def render(model: str, dialect: str, asked: Asked | None = None, *, only: bool =
     try:
         query = _alone(model, dialect, asked) if only else _tree(model, dialect, asked)
         tree = translated(query, dialect)
-        _name_spans(tree, asked.spans, dialect)
+        _name_spans(tree, asked, dialect)
         text = tree.sql(dialect, pretty=True, unsupported_level=sqlglot.ErrorLevel.RAISE)
     except SqlglotError as error:
         first = str(error).partition("\n")[0]
@@ -323,12 +323,16 @@ def _in_order(condition: exp.Expr, values: list[object]) -> list[exp.Expr]:
     return [made[ranked.index(order[id(place)])] for place in condition.find_all(exp.Placeholder)]
 
 
-def _name_spans(tree: exp.Expr, name: str, dialect: str) -> None:
+def _name_spans(tree: exp.Expr, asked: Asked, dialect: str) -> None:
+    """Read the warehouse's table; of a moment in the past, what had ended by then."""
     for table in list(tree.find_all(exp.Table)):
         if table.name in ("spans", "spans_whole") and not table.db:
-            meant = exp.to_table(name, dialect=dialect)
-            meant.set("alias", exp.TableAlias(this=exp.to_identifier(table.alias_or_name)))
-            table.replace(meant)
+            alias, meant = table.alias_or_name, exp.to_table(asked.spans, dialect=dialect)
+            if asked.selection.as_of is None:
+                meant.set("alias", exp.TableAlias(this=exp.to_identifier(alias)))
+                table.replace(meant)
+            else:
+                table.replace(exp.select("*").from_(meant).where(ended_by(asked.selection.as_of)).subquery(alias))
 
 
 def _sources(tree: exp.Expr) -> tuple[str, ...]:

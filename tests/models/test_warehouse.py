@@ -22,6 +22,7 @@ from otel_voicebot.store.reader import snapshot
 from tests.models.engines import AS_OF, COMPARED, differences, give, store
 
 BANK = Selection(since=datetime(2026, 1, 5, 3, tzinfo=UTC), bot="bank")
+PAST = Selection(as_of=datetime(2026, 1, 5, 6, tzinfo=UTC))
 ORDERED = [*COMPARED, "sla", "fcr", "calls", "longest", "segments"]
 
 
@@ -35,8 +36,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def answers(data: Path) -> dict[str, dict[str, pa.Table]]:
     """What the engine says, of all sessions and of some."""
     found = {}
-    for name, selection in (("all", None), ("bank", BANK)):
-        with Engine(snapshot(data), selection, terms=Terms(as_of=AS_OF)) as engine:
+    for name, selection in (("all", Selection()), ("bank", BANK), ("past", PAST)):
+        with Engine(snapshot(data), selection, terms=Terms(as_of=selection.as_of or AS_OF)) as engine:
             give(engine)
             found[name] = {model: engine.table(model) for model in (*ORDERED, *GIVEN)}
     return found
@@ -64,18 +65,19 @@ def duck(history: Path, answers: dict[str, dict[str, pa.Table]]) -> Iterator[duc
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(("label", "selection"), [("all", Selection()), ("bank", BANK)])
+@pytest.mark.parametrize(("label", "selection"), [("all", Selection()), ("bank", BANK), ("past", PAST)])
 def test_one_query_over_the_spans_counts_what_the_engine_counts(
     duck: duckdb.DuckDBPyConnection, answers: dict[str, dict[str, pa.Table]], label: str, selection: Selection
 ) -> None:
-    """Every model of a report, rendered for DuckDB as one query, equals the engine's, of all sessions and of some."""
-    asked = Asked(selection, Terms(as_of=AS_OF), "history")
+    """Every model of a report, rendered for DuckDB as one query, equals the engine's, of all sessions, of some, as of then."""
+    asked = Asked(selection, Terms(as_of=selection.as_of or AS_OF), "history")
     wrong = {}
     for model in ORDERED if label == "all" else ("all_kpis", "operations", "longest", "journey"):
         found = duck.sql(render(model, "duckdb", asked).sql).to_arrow_table()
         wrong[model] = differences(answers[label][model], found)[:3]
     assert {model: found for model, found in wrong.items() if found} == {}
     assert [model for model in ORDERED if not answers["all"][model].num_rows] == []
+    assert 0 < answers["past"]["operations"].num_rows < answers["all"]["operations"].num_rows
 
 
 @pytest.fixture(scope="module")

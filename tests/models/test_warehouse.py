@@ -69,7 +69,7 @@ def duck(history: Path, answers: dict[str, dict[str, pa.Table]]) -> Iterator[duc
 def test_one_query_over_the_spans_counts_what_the_engine_counts(
     duck: duckdb.DuckDBPyConnection, answers: dict[str, dict[str, pa.Table]], label: str, selection: Selection
 ) -> None:
-    """Every model of a report, rendered for DuckDB as one query, equals the engine's, of all sessions, of some, as of then."""
+    """Every model of a report, rendered for DuckDB as one query, equals the engine's: all, some, as of then."""
     asked = Asked(selection, Terms(as_of=selection.as_of or AS_OF), "history")
     wrong = {}
     for model in ORDERED if label == "all" else ("all_kpis", "operations", "longest", "journey"):

@@ -126,7 +126,7 @@ class Live(Opened):
         self._restate("turn", found.turns.num_rows - found.fresh.num_rows)
         if found.turns.num_rows:
             self._emit("turns", found.turns)
-        if ended:
+        if found.sessions is not None:
             self._conclude(found.sessions, complete=complete)
 
     def _finish_turns(self, turns: list[Place]) -> None:

@@ -1,11 +1,12 @@
 """Lets the bot's threads have the interpreter soon after they ask for it, while a thread of ours works."""
 
 import contextlib
+import gc
 import sys
 from collections.abc import Iterator
 from typing import Final
 
-__all__ = ["giving_way", "take_back"]
+__all__ = ["giving_way", "take_back", "uncollected"]
 
 _GIVES_WAY_S: Final = 0.000501
 """Seconds, which nobody else would choose, after which a thread that wants the interpreter gets it.
@@ -45,6 +46,26 @@ def take_back() -> None:
     """Put back the interval that the process had, where it still is ours."""
     if _is_ours():
         sys.setswitchinterval(_usual.seconds)
+
+
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """While this is entered no garbage is collected, and what was made meanwhile counts as old after it.
+
+    The modules that we load are 70,000 objects that stay. As new ones they have the collector go through all that the
+    bot has, while they are loaded and again in the first call: each time the interpreter is held for 100 ms.
+    """
+    if not gc.isenabled():  # that is the bot's choice, and so are frozen objects
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        if not gc.get_freeze_count():
+            gc.freeze()  # and at once back: what lies among the old ones now was not looked at
+            gc.unfreeze()
+        gc.enable()
 
 
 def _is_ours() -> bool:

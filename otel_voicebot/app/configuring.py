@@ -23,6 +23,7 @@ from otel_voicebot.app.warming import warm_up
 from otel_voicebot.embedded import PipelineProcessor, SessionProcessor, Worker
 from otel_voicebot.exporters import MetricsServer, VoicebotCollector
 from otel_voicebot.instrument.runtime import runtime
+from otel_voicebot.live import Engines
 from otel_voicebot.selfmetrics import SelfMetrics
 from otel_voicebot.settings import Settings, load
 from otel_voicebot.store import Commit
@@ -34,6 +35,8 @@ _ROUND_S: Final = 2.0
 """Seconds between two looks at the queue, at most. A round costs about 10 ms, however few spans it finds."""
 _LOOK_S: Final = 0.5
 """Seconds between two looks for a tracer provider that is set up after us."""
+_WARM_S: Final = 10.0
+"""Seconds that a bot's start waits for warming up, at most; then it goes on beside."""
 
 
 class Handle:
@@ -49,10 +52,11 @@ class Handle:
     ) -> None:
         self.settings = settings
         self.metrics = SelfMetrics()
-        self._warm = False
+        self._on_commit = on_commit
+        self._warm: bool | None = None  # asked for, and then whether for calls of frameworks only
         self._registry = registry
         self._worker = Worker(
-            lambda: Pipeline(settings, self.metrics, on_commit, CallLog(), ready=self._warm),
+            self._pipeline,
             self.metrics,
             size=settings.queue_size,
             interval_s=min(_ROUND_S, settings.tick_interval),
@@ -69,6 +73,13 @@ class Handle:
     def metrics_url(self) -> str | None:
         """Where Prometheus scrapes; None when nothing is served, as in a forked child."""
         return self._server.url if self._server is not None and self._server.serving else None
+
+    def _pipeline(self) -> Pipeline:
+        """On the worker's thread, which also warms it up: a fork waits until that has come to its end."""
+        engines = Engines(self.settings.short_session_s, framed=bool(self._warm))
+        if self._warm is not None:
+            self._contain("warm_up", partial(warm_up, self.settings, engines, framed=self._warm))
+        return Pipeline(self.settings, self.metrics, self._on_commit, CallLog(), engines)
 
     def _series(self) -> Mapping[str, Any]:
         pipeline = self._worker.consumer
@@ -132,14 +143,17 @@ class Handle:
         except Exception as error:  # noqa: BLE001 - a bot without telemetry beats no bot
             self.metrics.contained(stage, error)
 
-    def warm(self) -> None:
-        """Have the engines ready before the first call, and not with its first spans. Two seconds; never raises.
+    def warm(self, *, framed: bool = False) -> None:
+        """Have all ready before the first call, and not with its first spans. Half a second; never raises.
 
-        Not where the process forks workers later: they would not have it.
+        To be called before there are spans. Not where the process forks workers later: they would not have it.
+
+        Args:
+            framed: all calls will be those of frameworks, such as Pipecat: half of it is enough.
         """
-        self._contain("warm_up", partial(warm_up, self.settings))
-        self._warm = True
+        self._warm = framed
         self._worker.start()
+        self._worker.flush(_WARM_S)
 
     def flush(self, timeout_s: float = 30.0) -> bool:
         """Put on disk all that ended before; False when it isn't there after ``timeout_s`` seconds."""

@@ -56,7 +56,6 @@ class Derived(Generic[L]):
             idle_timeout_s=settings.session_idle_timeout,
             max_sessions=settings.max_sessions,
             max_spans=settings.max_spans,
-            short_session_s=settings.short_session_s,
         )
 
     def add(self, rows: pa.RecordBatch) -> None:
@@ -87,10 +86,6 @@ class Derived(Generic[L]):
         except Exception as error:  # noqa: BLE001 - see the class
             self._metrics.contained("live", error)
 
-    def make_ready(self) -> None:
-        """Have all engines before they are needed."""
-        self._contain(self.live.make_ready)
-
     def active(self) -> dict[str, int]:
         """Sessions under way, by bot. Safe from any thread."""
         return self.live.active()
@@ -100,5 +95,5 @@ class Derived(Generic[L]):
         self.live.interrupt()
 
     def close(self) -> None:
-        """Free the engine."""
+        """Free the engines."""
         self.live.close()

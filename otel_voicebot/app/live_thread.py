@@ -13,7 +13,7 @@ from otel_voicebot.app.computed import Computed, RowStore
 from otel_voicebot.app.derived import Derived
 from otel_voicebot.app.notes import Notes
 from otel_voicebot.app.staged import Staged
-from otel_voicebot.live import Left, Resumable
+from otel_voicebot.live import Engines, Left, Resumable
 from otel_voicebot.models.prepared import NARROW
 from otel_voicebot.selfmetrics import SelfMetrics
 from otel_voicebot.semconv import SELF_QUEUE
@@ -48,7 +48,7 @@ class LiveThread:
         self._computed = Computed(store, metrics, 0.0, writer, CallLog())
         self._notes = notes
         self._noted: list[pa.Array] = []
-        make = partial(Resumable, note=self._noted.append)
+        make = partial(Resumable, note=self._noted.append, engines=Engines(settings.short_session_s))
         self.derived = Derived(settings, metrics, self.aggregator, self._computed.add, _TICK_SHARE, make)
         self._changed = threading.Condition()
         self._rows: deque[pa.RecordBatch] = deque()

@@ -14,7 +14,7 @@ from otel_voicebot.app.computed import Computed, Table
 from otel_voicebot.app.derived import Derived
 from otel_voicebot.app.policy import policy_of
 from otel_voicebot.errors import CannotStartError
-from otel_voicebot.live import Aggregator, Live
+from otel_voicebot.live import Aggregator, Engines, Live
 from otel_voicebot.processors import prepare
 from otel_voicebot.selfmetrics import SelfMetrics
 from otel_voicebot.settings import Settings
@@ -40,7 +40,7 @@ class Pipeline:
         metrics: the package's own counters.
         on_commit: called after each durable commit, on the worker's thread.
         calls: logs calls that are over.
-        ready: have all engines at once, and not when they are first needed.
+        engines: what another pipeline has computed with, which has ended.
     """
 
     def __init__(
@@ -49,8 +49,7 @@ class Pipeline:
         metrics: SelfMetrics,
         on_commit: Callable[[Commit], None] | None = None,
         calls: CallLog | None = None,
-        *,
-        ready: bool = False,
+        engines: Engines | None = None,
     ) -> None:
         self.aggregator = Aggregator()
         self._metrics = metrics
@@ -61,9 +60,8 @@ class Pipeline:
         )
         writer = f"embedded-{os.getpid()}"
         self._computed = Computed(self._store, metrics, settings.commit_interval, writer, calls)
-        self._derived = Derived(settings, metrics, self.aggregator, self._computed.add, _TICK_SHARE, Live)
-        if ready:
-            self._derived.make_ready()
+        make = partial(Live, engines=engines or Engines(settings.short_session_s))
+        self._derived = Derived(settings, metrics, self.aggregator, self._computed.add, _TICK_SHARE, make)
         self._maintainer = Maintainer(settings.data, metrics, Care(settings.retention, settings.disk_cap))
         self._maintainer.start()
 
@@ -107,9 +105,13 @@ class Pipeline:
         self._derived.interrupt()
 
     def close(self) -> None:
-        """Free the engine, and give up a merge that is under way."""
-        self._maintainer.stop(_MAINTAINER_S)
+        """End, and free the engines."""
+        self.end()
         self._derived.close()
+
+    def end(self) -> None:
+        """Give up a merge that is under way. The engines stay, for another pipeline."""
+        self._maintainer.stop(_MAINTAINER_S)
 
 
 class _LazyStore:

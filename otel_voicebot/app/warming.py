@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from opentelemetry.context import Context
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import set_span_in_context
@@ -13,6 +14,7 @@ from opentelemetry.util.types import AttributeValue
 from otel_voicebot import semconv as s
 from otel_voicebot.app.pipeline import Pipeline
 from otel_voicebot.embedded import kept
+from otel_voicebot.live import Engines
 from otel_voicebot.selfmetrics import SelfMetrics
 from otel_voicebot.settings import Settings
 
@@ -25,30 +27,36 @@ _SERVED: Final[dict[str, AttributeValue]] = {
     s.TIME_TO_FIRST_CHUNK: 0.1,
     "metrics.ttfb": 0.1,
 }
-_CALLS: Final = (
+_Call = tuple[str, tuple[str, ...], str, str]
+_CALLS: Final[tuple[_Call, _Call]] = (
     (s.SCOPE_NAME, (s.SPAN_SESSION, s.SPAN_TURN, s.SPAN_STT, "chat warm-up", s.SPAN_TTS), s.SESSION_ID, s.TURN_INDEX),
     ("pipecat", ("conversation", "turn", "stt", "llm", "tts"), "conversation.id", "turn.number"),
 )
 """A call of each kind that is computed: scope, names of the spans of call, turn and its stages, and who says which."""
 
 
-def warm_up(settings: Settings) -> None:
+def warm_up(settings: Settings, engines: Engines, *, framed: bool) -> None:
     """Send two short calls through a pipeline of their own, in a directory that is deleted.
 
     Libraries load parts of themselves and set up tables when they are first used. Each time takes milliseconds in which
     no other thread runs; together they made an event loop's p99 delay twice as long in the first call of a process.
 
+    Args:
+        settings: as of the pipeline that comes after.
+        engines: compute these calls, and stay open for that pipeline.
+        framed: there will be calls of frameworks only, and one of the two is enough.
+
     Raises:
         OSError: there is nowhere to write.
     """
     with tempfile.TemporaryDirectory(prefix="otel-voicebot-", ignore_cleanup_errors=True) as directory:
-        pipeline = Pipeline(settings.model_copy(update={"data": Path(directory)}), SelfMetrics())
+        pipeline = Pipeline(settings.model_copy(update={"data": Path(directory)}), SelfMetrics(), engines=engines)
         try:
-            pipeline.take(_spans())
+            pipeline.take(_spans(_CALLS[framed:]))
             pipeline.drain()
             pipeline.flush()
         finally:
-            pipeline.close()
+            pipeline.end()
 
 
 class _Kept(SpanProcessor):
@@ -59,11 +67,12 @@ class _Kept(SpanProcessor):
         self.spans.extend(kept(span))
 
 
-def _spans() -> list[Any]:
+def _spans(calls: tuple[_Call, ...]) -> list[Any]:
     sink = _Kept()
-    provider = TracerProvider(sampler=ALWAYS_ON, shutdown_on_exit=False)
+    # an empty resource: to find out what stands in one takes threads
+    provider = TracerProvider(sampler=ALWAYS_ON, resource=Resource({}), shutdown_on_exit=False)
     provider.add_span_processor(sink)
-    for scope, (call, turn, *stages), session_id, turn_index in _CALLS:
+    for scope, (call, turn, *stages), session_id, turn_index in calls:
         tracer = provider.get_tracer(scope)
         attributes: dict[str, AttributeValue] = {session_id: f"warm-up-{scope}", turn_index: 1}
         whole = tracer.start_span(call, Context(), attributes=attributes, start_time=_SECOND)

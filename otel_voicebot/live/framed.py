@@ -13,10 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from otel_voicebot.live.engines import Engines
 from otel_voicebot.models.catalog import FLAT
 from otel_voicebot.models.framed import PreparedCalls
-from otel_voicebot.models.prepared import NARROW
-from otel_voicebot.models.terms import SHORT_SESSION_S
 
 __all__ = ["Computed", "Framed", "Whole", "of_frameworks"]
 
@@ -48,8 +47,8 @@ class Computed:
     """Operations that were not counted before."""
     handoffs: pa.Table
     """Spans of handoffs that were not counted before."""
-    sessions: pa.Table
-    """Rows of the model ``calls`` of those that have ended."""
+    sessions: pa.Table | None
+    """Rows of the model ``calls`` of those that have ended; None where none has."""
 
 
 def of_frameworks(rows: pa.RecordBatch) -> NDArray[np.bool_] | None:
@@ -60,11 +59,10 @@ def of_frameworks(rows: pa.RecordBatch) -> NDArray[np.bool_] | None:
 
 
 class Framed:
-    """Computes whole calls. For one thread, except ``interrupt``."""
+    """Computes whole calls. For one thread."""
 
-    def __init__(self, short_session_s: float = SHORT_SESSION_S) -> None:
-        self._short_session_s = short_session_s
-        self._models: PreparedCalls | None = None  # most pipelines never see such a call
+    def __init__(self, engines: Engines) -> None:
+        self._engines = engines
 
     def compute(self, rows: pa.Table, calls: dict[str, Whole], ended: Sequence[str]) -> Computed:
         """Compute calls and note what is counted with that.
@@ -90,15 +88,15 @@ class Framed:
                 known.revisions[index] = numbers[-1]
                 places.append(place)
         changed = turns.take(pa.array(places, pa.int64())).append_column("revision", pa.array(numbers, pa.int32()))
-        sessions = models.run("calls")
+        sessions = models.run("calls") if over else None  # a sixth of the queries' time
+        if sessions is not None:
+            sessions = sessions.filter(pc.is_in(sessions["session_id"], pa.array(over, pa.string())))
         return Computed(
             turns=changed,
             fresh=changed.filter(pa.array(fresh, pa.bool_())),
             operations=_uncounted(models.run("operations"), calls, over),
             handoffs=_handoffs(rows, calls),
-            sessions=sessions.filter(
-                pa.array([name in over for name in sessions["session_id"].to_pylist()], pa.bool_())
-            ),
+            sessions=sessions,
         )
 
     def take_up(self, rows: pa.Table, calls: dict[str, Whole], same: Same) -> dict[str, int]:
@@ -133,25 +131,10 @@ class Framed:
             counts[row["session_id"]] += key in known.counted
         return counts
 
-    def make_ready(self) -> None:
-        """Have the engine now, and not with the first call: half a second."""
-        self._loaded(NARROW.empty_table(), [])
-
     def _loaded(self, rows: pa.Table, under_way: list[str]) -> PreparedCalls:
-        if self._models is None:
-            self._models = PreparedCalls(self._short_session_s)
-        self._models.load(rows, under_way)
-        return self._models
-
-    def interrupt(self) -> None:
-        """Stop the query that runs, from another thread."""
-        if self._models is not None:
-            self._models.interrupt()
-
-    def close(self) -> None:
-        """Free the engine. Idempotent."""
-        if self._models is not None:
-            self._models.close()
+        models = self._engines.calls
+        models.load(rows, under_way)
+        return models
 
 
 def _of(row: Mapping[str, Any], calls: Mapping[str, Whole]) -> tuple[Whole, str]:

@@ -8,6 +8,7 @@ import time
 from abc import ABC, abstractmethod
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from functools import cached_property
 from typing import Final, Literal
 
 import numpy as np
@@ -19,11 +20,11 @@ from otel_voicebot import semconv
 from otel_voicebot.live.aggregate import Aggregator
 from otel_voicebot.live.calls import OpenSession, OpenTurn, Place
 from otel_voicebot.live.costs import Costing
+from otel_voicebot.live.engines import Engines
 from otel_voicebot.live.framed import Framed, of_frameworks
 from otel_voicebot.live.rows import Part, Rows, facts, facts_told
-from otel_voicebot.models.prepared import NARROW, Prepared
+from otel_voicebot.models.prepared import NARROW
 from otel_voicebot.models.pricing import Prices
-from otel_voicebot.models.terms import SHORT_SESSION_S
 from otel_voicebot.selfmetrics import SelfMetrics
 
 __all__ = ["CLOSED_KEPT", "LOOSE", "Emit", "Opened"]
@@ -52,7 +53,7 @@ class Opened(ABC):
         idle_timeout_s: float = 600.0,
         max_sessions: int = 10_000,
         max_spans: int = 500_000,
-        short_session_s: float = SHORT_SESSION_S,
+        engines: Engines | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._aggregator = aggregator
@@ -63,10 +64,9 @@ class Opened(ABC):
         self._max_sessions = max_sessions
         self._max_spans = max_spans
         self._clock = clock
-        self._models = Prepared(short_session_s)
-        self._framed = Framed(short_session_s)
+        self._engines = engines or Engines()
+        self._framed = Framed(self._engines)
         self._rows = Rows(NARROW)
-        self._finished = Rows(self._models.summed)
         self._open: OrderedDict[str, OpenSession] = OrderedDict()  # longest idle first
         self._closed: OrderedDict[str, None] = OrderedDict()
         self._traces: OrderedDict[bytes, str] = OrderedDict()
@@ -75,6 +75,11 @@ class Opened(ABC):
         self._due: dict[float, deque[tuple[float, str, int | None]]] = {
             grace: deque() for grace in (TURN_GRACE_S, SESSION_GRACE_S, LOOSE_GRACE_S)
         }
+
+    @cached_property
+    def _finished(self) -> Rows:
+        """Turns that were computed, for the rows of their sessions."""
+        return Rows(self._engines.turns.summed)
 
     # ---- what comes in ------------------------------------------------------------------------------------------
 

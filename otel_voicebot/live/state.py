@@ -35,7 +35,7 @@ class Live(Opened):
         idle_timeout_s: a session without a span for so long has ended.
         max_sessions: sessions held open; beyond, the longest idle is closed as it is.
         max_spans: spans of open sessions held in memory, the same.
-        short_session_s: a session abandoned before so many seconds is short.
+        engines: compute turns and sessions.
         clock: monotonic seconds.
     """
 
@@ -126,7 +126,7 @@ class Live(Opened):
         self._restate("turn", found.turns.num_rows - found.fresh.num_rows)
         if found.turns.num_rows:
             self._emit("turns", found.turns)
-        if ended:
+        if found.sessions is not None:
             self._conclude(found.sessions, complete=complete)
 
     def _finish_turns(self, turns: list[Place]) -> None:
@@ -147,16 +147,16 @@ class Live(Opened):
                 turn.revision += 1
                 revisions[id_, index] = turn.revision
         rows = self._rows.gather(parts)
-        self._models.load(rows)
+        self._engines.turns.load(rows)
         restated = {key for key, revision in revisions.items() if revision > 1}
-        operations = without(operations_of(rows, self._models.nested()), restated)
+        operations = without(operations_of(rows, self._engines.turns.nested()), restated)
         record.record_operations(self._aggregator, operations)
         self._costing.record_operations(self._aggregator, operations)
         for counted in operations["session_id"].value_counts().to_pylist():
             self._open[counted["values"]].operations += counted["counts"]
         record.record_handoffs(self._aggregator, without(handoffs_of(rows), restated))
         if revisions:
-            computed = self._models.run("turns")
+            computed = self._engines.turns.run("turns")
             record.record_turns(self._aggregator, without(computed, restated))
             self._restate("turn", changed)
             keys = list(zip(computed["session_id"].to_pylist(), computed["turn_index"].to_pylist(), strict=True))
@@ -185,8 +185,8 @@ class Live(Opened):
         sources = ["explicit" if self._open[name].explicit else "trace" for name in names.dictionary.to_pylist()]
         position = turns.schema.get_field_index("session_source")
         source = pa.array(sources, pa.string()).take(names.indices)
-        self._models.load(own, turns.set_column(position, "session_source", source))
-        self._conclude(self._models.run("calls"), complete=complete)
+        self._engines.turns.load(own, turns.set_column(position, "session_source", source))
+        self._conclude(self._engines.turns.run("calls"), complete=complete)
 
     def _conclude(self, computed: pa.Table, *, complete: bool) -> None:
         """Feed rows of the model ``calls``, of sessions that are over."""
@@ -241,16 +241,10 @@ class Live(Opened):
             counts[session.bot] = counts.get(session.bot, 0) + (not session.ended)
         return counts
 
-    def make_ready(self) -> None:
-        """Have what calls of frameworks are computed with, too, before there is one. Half a second."""
-        self._framed.make_ready()
-
     def interrupt(self) -> None:
         """Stop the query that runs, from another thread."""
-        self._models.interrupt()
-        self._framed.interrupt()
+        self._engines.interrupt()
 
     def close(self) -> None:
-        """Free the engine. Idempotent."""
-        self._models.close()
-        self._framed.close()
+        """Free the engines. Idempotent."""
+        self._engines.close()

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from otel_voicebot.errors import UsageError
@@ -26,6 +25,8 @@ def read_checked(path: Path, form: type[Form], what: str, needs: str) -> Form:
     Raises:
         UsageError: it can't be read, or a field is missing, unknown or wrong; the message names field and value.
     """
+    import yaml  # noqa: PLC0415 - 20 ms of every start, for a setting that few have
+
     try:
         told = _parsed(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -48,6 +49,8 @@ def _parsed(text: str) -> object:
     try:
         return json.loads(text)
     except ValueError:
+        import yaml  # noqa: PLC0415 - see above
+
         return yaml.safe_load(text)
 
 

@@ -9,7 +9,7 @@ import logging
 import sys
 from typing import Any, Final
 
-from otel_voicebot.giving_way import giving_way
+from otel_voicebot.giving_way import giving_way, uncollected
 from otel_voicebot.zerocode.start import start
 
 __all__ = ["setup_pipeline_worker", "setup_worker_runner"]
@@ -39,10 +39,10 @@ async def setup_pipeline_worker(worker: Any) -> None:
 
 
 def _start() -> None:
-    with giving_way():
+    with giving_way(), uncollected():
         handle = start()
         if handle is not None:
-            handle.warm()
+            handle.warm(framed=True)
 
 
 def _trace(worker: Any) -> None:

@@ -227,27 +227,31 @@ def test_configure_needs_no_provider_to_be_there(tmp_path: Path) -> None:
 
 def test_importing_app_starts_nothing() -> None:
     """Importing the composition root starts no thread, opens no port and sets no provider."""
-    text = "import threading, otel_voicebot.app; print(threading.active_count())"
+    text = "import threading; from otel_voicebot.app import *; print(threading.active_count())"
     ended = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True, timeout=60)
     assert ended.stdout == "1\n"
 
 
-def test_a_warm_engine_has_counted_and_kept_nothing(tmp_path: Path) -> None:
-    """What runs once for nothing leaves no file, no warning and no number; the call after it is there, once."""
+@pytest.mark.parametrize("framed", [False, True])
+def test_a_warm_engine_has_counted_and_kept_nothing(tmp_path: Path, framed: bool) -> None:
+    """What runs once for nothing leaves no file, no warning and no number; the call after it is there, once.
+
+    Also where calls of another kind were expected.
+    """
     out, errors = run(
         """
         import threading
         handle = vb.configure(create_provider=True)
-        handle.warm()
+        handle.warm(framed=FRAMED)
         print([thread.name for thread in threading.enumerate()].count("otel-voicebot"))
         print(sum(value for name, value in scrape(handle.metrics_url).items() if not name.endswith("_created")
                   and name.startswith("voicebot_")))
         call()
         assert handle.drain()
         print(scrape(handle.metrics_url)['voicebot_sessions_total{bot="bank",channel="phone",environment="",outcome="resolved",variant=""}'])
-        """,
+        """.replace("FRAMED", str(framed)),
         OTEL_VOICEBOT_DATA=str(tmp_path / "data"),
     )
     assert errors == []
-    assert out.split() == ["1", "0", "1.0"]
+    assert out.split() == ["1", "0.0", "1.0"]
     assert len(stored(tmp_path / "data")) == SPANS_PER_CALL

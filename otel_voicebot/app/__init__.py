@@ -1,8 +1,17 @@
 """The composition root: settings become a running pipeline."""
 
-from otel_voicebot.app.configuring import Handle, configure
-from otel_voicebot.app.environment import EnvironmentExporter
-from otel_voicebot.app.following import follow
-from otel_voicebot.app.ingest import Ingested, ingest
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["EnvironmentExporter", "Handle", "Ingested", "configure", "follow", "ingest"]
+if TYPE_CHECKING:
+    from otel_voicebot.app.environment import EnvironmentExporter
+
+__all__ = ["EnvironmentExporter"]
+
+
+def __getattr__(name: str) -> Any:
+    """What OpenTelemetry's entry point names, when it is asked for: a service needs nothing of an embedded pipeline."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from otel_voicebot.app.environment import EnvironmentExporter  # noqa: PLC0415 - see above
+
+    return EnvironmentExporter

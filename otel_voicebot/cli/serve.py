@@ -154,10 +154,11 @@ def _collect_rarely() -> None:
 
 
 def _share_memory() -> None:
-    """Let all threads and Arrow take memory from the same few places of glibc: a fifth less stays resident."""
-    import ctypes  # noqa: PLC0415 - not for --help
+    """Let all threads and Arrow take memory from the same place of glibc: a fifth less stays resident.
 
-    import pyarrow as pa  # noqa: PLC0415
+    Before NumPy and Arrow are imported: their threads would have places of their own, and Arrow its own allocator.
+    """
+    import ctypes  # noqa: PLC0415 - not for --help
 
     with suppress(OSError, AttributeError):  # another C library
         mallopt = ctypes.CDLL(None).mallopt
@@ -165,8 +166,8 @@ def _share_memory() -> None:
         # Columns of a megabyte come and go all the time: not from the kernel and back to it each time.
         mallopt(_M_MMAP_THRESHOLD, 32 * _MEGABYTE)
         mallopt(_M_TRIM_THRESHOLD, 64 * _MEGABYTE)
-    pa.set_memory_pool(pa.system_memory_pool())
-    _without_pandas(pa)
+    os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"  # to be set in Python only is not to be set for Parquet
+    _without_pandas()
 
 
 class _NoPandas:
@@ -178,10 +179,12 @@ class _NoPandas:
             raise ImportError(name)
 
 
-def _without_pandas(pa: Any) -> None:
+def _without_pandas() -> None:
     """Make pyarrow, which loads pandas with its first array, do without: 35 MB of which a service uses nothing."""
     if "pandas" in sys.modules:
         return
+    import pyarrow as pa  # noqa: PLC0415 - not for --help
+
     sys.meta_path.insert(0, _NoPandas)
     try:
         pa.array([0])  # it looks for pandas once

@@ -21,6 +21,7 @@ BENCHMARKS: Final = {
     "normalise": "what reading spans with the frameworks' tables costs, beside decode and commit",
     "compact": "time, memory and size of merging a closed hour of 10 M spans",
     "load": "the service beside a real Collector on the same OTLP load: spans per core-second, memory, time to an ack",
+    "steady": "the service at 10,000 spans/s in large and in small requests: share of a core, memory, time to an ack",
     "faults": "a real Collector and the service under load, with faults: what is lost, what is counted twice",
     "loop": "real Pipecat calls with and without us: the event loop's delay, the caller's gaps",
     "slow": "time and memory of `otel-voicebot slow` and `why` over a day of 10 M spans",
@@ -35,9 +36,9 @@ BENCHMARKS: Final = {
     "report": "time and memory of `otel-voicebot report` over 1 M spans",
 }
 
-LONG: Final = frozenset({"engines", "faults", "lookup", "loop", "month"})
+LONG: Final = frozenset({"engines", "faults", "lookup", "loop", "month", "steady"})
 """Run only when named: 20 minutes each; `lookup` 10, and 5 GB of disk; `month` 25, and 11 GB; `engines`
-needs Java, pyspark and chdb."""
+needs Java, pyspark and chdb; `steady` (3) because `load` has a part of it."""
 
 
 def main() -> int:
@@ -52,7 +53,7 @@ def main() -> int:
         "names",
         nargs="*",
         metavar="NAME",
-        help="which: " + ", ".join(BENCHMARKS) + " (all but engines, faults, lookup, loop and month)",
+        help="which: " + ", ".join(BENCHMARKS) + " (all but engines, faults, lookup, loop, month and steady)",
     )
     parser.add_argument("--quick", action="store_true", help="fewer and shorter repetitions, for a first look")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")

@@ -6,7 +6,6 @@ of each server's process, from /proc; the load generator is in neither. The serv
 
 import statistics
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -14,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from bench import collector, generate
+from bench import collector, generate, steady
 from bench.collector import Collector, free_address
 from bench.figures import Figure, Section
 from bench.sending import Ledger, Request, Sender
@@ -74,11 +73,11 @@ def run(*, quick: bool, tell: Callable[[str], None]) -> Section:
         directory = Path(name)
         measured = _in_turns(directory, requests, spans, rounds, tell)
         tell("load: 10,000 spans/s")
-        steady = _steady(directory / "steady", 10_000, 10.0 if quick else 60.0)
+        even = steady.measure(directory / "steady", 10_000, 10.0 if quick else 60.0, 1000)
         top = statistics.median(measured[OURS].per_second)
         tell(f"load: half of {top:,.0f} spans/s")
-        half = _steady(directory / "half", top / 2, 8.0 if quick else 30.0)
-    return _section(measured, steady, half, rounds)
+        half = steady.measure(directory / "half", top / 2, 8.0 if quick else 30.0, int(top / 20))
+    return _section(measured, even, half, rounds)
 
 
 def _in_turns(
@@ -152,54 +151,7 @@ def _at_rest(pid: int, quiet_s: int = 10, most_s: float = 120.0) -> float:
     return rest
 
 
-@dataclass(frozen=True)
-class _Steady:
-    pace: float
-    core: float
-    resident: int
-    ack_p99_s: float
-
-
-def _steady(directory: Path, pace: float, seconds: float) -> _Steady:
-    """Ours at so many spans a second, each span new, calls under way all the time."""
-    directory.mkdir()
-    per_request = max(int(pace / 10), 100)
-    requests = [
-        Request(payload, frozenset())
-        for payload in generate.requests(int(pace * (seconds + 5)), seed=9, per_request=per_request)
-    ]
-    every = per_request / pace
-    ledger = Ledger()
-    with Server(directory / "data") as server, Sender(server.grpc, ledger) as sender:
-        _paced(sender, requests[: int(5 / every)], every)  # warm
-        ledger.ack_s.clear()
-        cpu, began = cpu_seconds(server.pid), time.monotonic()
-        _paced(sender, requests[int(5 / every) :], every)
-        wall = time.monotonic() - began
-        core = (cpu_seconds(server.pid) - cpu) / wall
-        sent = len(requests[int(5 / every) :]) * per_request
-        p99 = statistics.quantiles(ledger.ack_s, n=100)[98]
-        return _Steady(sent / wall, core, resident_bytes(server.pid, "VmHWM"), p99)
-
-
-def _paced(sender: Sender, requests: list[Request], every_s: float) -> None:
-    """Four threads, each a quarter of the requests on a fixed timetable: a slow answer delays nothing but itself."""
-
-    def timetable(own: list[Request], first_s: float) -> None:
-        due = time.monotonic() + first_s
-        for request in own:
-            time.sleep(max(due - time.monotonic(), 0.0))
-            sender.send(request)
-            due += every_s * 4
-
-    threads = [threading.Thread(target=timetable, args=(requests[n::4], every_s * n)) for n in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-
-def _section(measured: dict[str, _Measured], steady: _Steady, half: _Steady, rounds: int) -> Section:
+def _section(measured: dict[str, _Measured], even: steady.Steady, half: steady.Steady, rounds: int) -> Section:
     columns = ["server", "spans per core-second", "lowest", "highest", "spans/s", "peak MB"]
     rows: list[list[str | float]] = []
     for name, found in measured.items():
@@ -212,8 +164,8 @@ def _section(measured: dict[str, _Measured], steady: _Steady, half: _Steady, rou
     ratios = [ours / theirs for ours, theirs in pairs]
     figures = [
         Figure("spans per core-second, ours / theirs (faster form)", statistics.median(ratios), "", ">=", 1.3, 2.0),
-        Figure(f"of a core at {steady.pace:,.0f} spans/s", steady.core * 100, "%", "<=", 25),
-        Figure("resident there, peak", steady.resident / 1e6, "MB", "<=", 400),
+        Figure(f"of a core at {even.pace:,.0f} spans/s", even.core * 100, "%", "<=", 25),
+        Figure("resident there, peak", even.resident / 1e6, "MB", "<=", 400),
         Figure(f"ack p99 at {half.pace:,.0f} spans/s, half the maximum", half.ack_p99_s, "s", "<", 2),
     ]
     notes = [f"faster form: {faster}; ratios of the rounds: {', '.join(f'{ratio:.2f}' for ratio in ratios)}"]

@@ -41,7 +41,7 @@ def measure(spans: int, directory: Path, *, vary: bool) -> dict[str, object]:
 
 def _together(requests: Iterator[bytes]) -> Iterator[list[bytes]]:
     """The requests in the groups in which ``otel-voicebot import`` reads them."""
-    from otel_voicebot.app.ingesting import TOGETHER
+    from otel_voicebot.app.ingest import TOGETHER
 
     group: list[bytes] = []
     for request in requests:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from otel_voicebot import frames
-    from otel_voicebot.app import configure
+    from otel_voicebot.app.configuring import configure
     from otel_voicebot.instrument import (
         Cache,
         Endpointing,
@@ -91,7 +91,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "frames":
         return import_module("otel_voicebot.frames")
-    home = import_module("otel_voicebot.app" if name == "configure" else "otel_voicebot.instrument")
+    home = import_module("otel_voicebot.app.configuring" if name == "configure" else "otel_voicebot.instrument")
     value = getattr(home, name)
     globals()[name] = value
     return value

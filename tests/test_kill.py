@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 BOT = """
 import os, sys
 from concurrent.futures import ThreadPoolExecutor
-from otel_voicebot import app
+from otel_voicebot.app.configuring import configure
 from otel_voicebot.demo.center import CallCenter
 
 pipe = int(sys.argv[2])
@@ -35,7 +35,7 @@ with CallCenter(1, snr=None, seed=int(sys.argv[3]), speed=12.0, on_progress=lamb
     if not sys.stdin.readline():
         sys.exit()
     options = {"commit_interval": 0.3, "commit_rows": 20, "tick_interval": 0.2, "metrics_addr": "none"}
-    app.configure(data=sys.argv[1], create_provider=True, on_commit=tell, **options)
+    configure(data=sys.argv[1], create_provider=True, on_commit=tell, **options)
     plans = center.plans(100)
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(center.hold, range(1, len(plans) + 1), plans))

@@ -1,36 +1,17 @@
-"""The composition root: settings become a running pipeline.
+"""The composition root: settings become a running pipeline."""
 
-Loaded when it is first asked for: a bot needs nothing of what reads requests and files.
-"""
-
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from otel_voicebot.app.configuring import Handle, configure
     from otel_voicebot.app.environment import EnvironmentExporter
-    from otel_voicebot.app.following import follow
-    from otel_voicebot.app.ingesting import Ingested, ingest
 
-__all__ = ["EnvironmentExporter", "Handle", "Ingested", "configure", "follow", "ingest"]
-
-_HOMES: Final = {
-    "EnvironmentExporter": "environment",
-    "Handle": "configuring",
-    "Ingested": "ingesting",
-    "configure": "configuring",
-    "follow": "following",
-    "ingest": "ingesting",
-}
+__all__ = ["EnvironmentExporter"]
 
 
 def __getattr__(name: str) -> Any:
+    """What OpenTelemetry's entry point names, when it is asked for: a service needs nothing of an embedded pipeline."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
+    from otel_voicebot.app.environment import EnvironmentExporter  # noqa: PLC0415 - see above
 
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return EnvironmentExporter

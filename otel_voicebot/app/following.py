@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Event
 from typing import Final
 
-from otel_voicebot.app.ingesting import Ingested, Ingestion
+from otel_voicebot.app.ingest import Ingested, Ingestion
 from otel_voicebot.errors import CannotStartError, UnreadableDataError, UsageError
 from otel_voicebot.receivers.follow import Follower, Position
 from otel_voicebot.settings import Settings

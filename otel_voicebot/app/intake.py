@@ -1,7 +1,7 @@
 """From a request's bytes to its answer: read together, committed together, answered when it is on disk.
 
 Two threads: one reads all requests that wait, one commits all rows that wait. Each takes what has gathered while it was
-busy, so that a request costs little when many come, and waits for nobody when it comes alone.
+busy, so that a request costs little when many come, and waits for nobody when it comes alone; see also ``pace``.
 """
 
 import threading
@@ -19,6 +19,7 @@ import pyarrow as pa
 from otel_voicebot import semconv
 from otel_voicebot.app.admission import Admission
 from otel_voicebot.app.joining import DAMAGED, decode_together
+from otel_voicebot.app.pace import Pace
 from otel_voicebot.errors import CannotStartError, UnreadableDataError
 from otel_voicebot.receivers.answers import Accepted, Answer, Refused, Signal
 from otel_voicebot.selfmetrics import SelfMetrics
@@ -27,6 +28,10 @@ __all__ = ["Intake", "Keys", "Queued", "SignalPath"]
 
 _READ_BYTES: Final = 8 << 20
 """Payload bytes that are read at once: some 20,000 spans, after which reading more at once saves nothing."""
+_ENOUGH_BYTES: Final = 2 << 20
+"""Payload bytes, some 5,000 spans, for which nobody waits any longer."""
+_ENOUGH_REQUESTS: Final = 32
+"""The same in requests: a door works on 64 at once."""
 _COMMIT_ROWS: Final = 200_000
 """Rows that go into one file."""
 _FAILED_RETRY_S: Final = 5.0
@@ -110,6 +115,7 @@ class Intake:
         self._probe = probe
         self._others = others
         self._changed = threading.Condition()
+        self._pace = Pace()
         self._offered: deque[Queued] = deque()
         self._read: deque[_Read] = deque()
         self._reading = self._committing = False
@@ -134,6 +140,7 @@ class Intake:
                 refusal = Refused("shutting down", 1.0)
             else:
                 self._offered.append(request)
+                self._pace.came()
                 self._changed.notify_all()
         if refusal is not None:
             self._answer(request, refusal, "turned_away")
@@ -197,6 +204,8 @@ class Intake:
         """What waits, up to a bound; nothing when it is time to end."""
         with self._changed:
             self._changed.wait_for(lambda: self._offered or self._stopping)
+            self._changed.wait_for(self._is_enough, self._pace.wait_s())
+            self._pace.read()
             taken: list[Queued] = []
             size = 0
             while self._offered and (not taken or size + self._offered[0].size <= _READ_BYTES):
@@ -204,6 +213,12 @@ class Intake:
                 size += taken[-1].size
             self._reading = bool(taken)
             return taken
+
+    def _is_enough(self) -> bool:
+        """Whether reading what waits must not be put off."""
+        if self._stopping or self._pace.back or len(self._offered) >= _ENOUGH_REQUESTS:
+            return True
+        return sum(request.size for request in self._offered) >= _ENOUGH_BYTES
 
     def _read_some(self, signal: Signal, requests: list[Queued]) -> None:
         path = self._paths[signal]
@@ -219,6 +234,7 @@ class Intake:
             if path.sent_on is None:
                 request.payload = b""
             if isinstance(outcome, UnreadableDataError):
+                self._pace.answered(1)
                 self._answer(request, Refused(str(outcome), None), "unreadable")
                 continue
             if outcome:
@@ -305,6 +321,7 @@ class Intake:
             self._contain("live", partial(path.passed_on, kept))
         if path.keys is not None and rows.num_rows:
             self._contain("window", partial(path.keys.add, rows))  # compaction drops repeats, too
+        self._pace.answered(sum(len(read.requests) for read in reads))
         for read in reads:
             if path.sent_on is not None:
                 rows_read = sum(part.num_rows for part in read.rows)

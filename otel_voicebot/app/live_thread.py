@@ -120,6 +120,7 @@ class LiveThread:
             try:
                 if rows:
                     self.derived.add(pa.concat_batches(rows))
+                    rows.clear()  # the tick needs room
                 self.derived.tick()
                 self._settle()
             except BaseException as error:  # noqa: BLE001 - without this thread the service would take nothing any more

@@ -84,13 +84,13 @@ def demo(
     overrides: dict[str, Any] = {"metrics_addr": metrics_addr} if metrics_addr is not None else {}
     overrides |= {"capture_content": True} if capture_content else {}
     settings = Question(data).settings(**overrides)
-    from otel_voicebot import app  # noqa: PLC0415 - not for --help
+    from otel_voicebot.app.configuring import configure  # noqa: PLC0415 - not for --help
     from otel_voicebot.demo.run import run  # noqa: PLC0415
     from otel_voicebot.store import SpanStore  # noqa: PLC0415
 
     SpanStore(settings.data)  # a directory that can't be written to is better known before the calls than after
     began = datetime.now(UTC)
-    pipeline = app.configure(settings, create_provider=True, resource_attributes=_RESOURCE)
+    pipeline = configure(settings, create_provider=True, resource_attributes=_RESOURCE)
     try:
         _say_where(settings, pipeline.metrics_url)
         with Calls(calls, texts=settings.capture_content) as watcher:

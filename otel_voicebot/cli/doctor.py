@@ -148,7 +148,7 @@ def _taken(paths: Sequence[Path], data: Path | None) -> Iterator[_Taken]:
 
 def _taken_in(files: Sequence[Path], directory: Path) -> _Taken:
     """Files go through the pipeline that everything goes through."""
-    from otel_voicebot import app  # noqa: PLC0415 - not for --help
+    from otel_voicebot.app.ingest import ingest  # noqa: PLC0415 - not for --help
     from otel_voicebot.receivers import payloads  # noqa: PLC0415
     from otel_voicebot.reports.findings import of_unread  # noqa: PLC0415
 
@@ -161,5 +161,5 @@ def _taken_in(files: Sequence[Path], directory: Path) -> _Taken:
             except UnreadableDataError as error:
                 unreadable[str(path)] = str(error)
 
-    done = app.ingest(requests(), Question(directory).settings())
+    done = ingest(requests(), Question(directory).settings())
     return _Taken(directory, files, of_unread(done.rejected.items()), unreadable)

@@ -18,7 +18,7 @@ from otel_voicebot.errors import UnreadableDataError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from otel_voicebot.app import Ingested
+    from otel_voicebot.app.ingest import Ingested
     from otel_voicebot.receivers.requests import Request
 
 __all__ = ["import_"]
@@ -53,7 +53,8 @@ def import_(
         msg = "choose --follow or --outcomes: a table of outcomes isn't followed"
         raise UsageError(msg)
     _check(files, follow=follow)
-    from otel_voicebot import app  # noqa: PLC0415 - not for --help
+    from otel_voicebot.app.following import follow as followed  # noqa: PLC0415 - not for --help
+    from otel_voicebot.app.ingest import ingest  # noqa: PLC0415
 
     unreadable: list[str] = []
     settings = Question(data).settings()
@@ -61,11 +62,11 @@ def import_(
         if follow:
             with _stopped_by_signals() as stop:
                 out.note(f"following {', '.join(map(str, files))}; Ctrl-C ends it")
-                done = app.follow(files, settings, stop, _told(unreadable))
+                done = followed(files, settings, stop, _told(unreadable))
         else:
             with Counter("requests", len(files)) as counter:
                 opened = _tables(settings.data) if outcomes else _spans
-                done = app.ingest(_requests(files, opened, counter, unreadable), settings)
+                done = ingest(_requests(files, opened, counter, unreadable), settings)
     document = {
         "schema": "otel_voicebot.import/1",
         "data": str(settings.data),

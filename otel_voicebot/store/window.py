@@ -31,6 +31,10 @@ Flags = npt.NDArray[np.bool_]
 
 _LEVEL_KEYS: Final = 1 << 18
 """Sorted runs are merged up to so many keys: a merge takes as much memory again for a moment."""
+_LEAST_BITS: Final = 14
+"""Words of the smallest bitmap, as a power of two: 128 KB."""
+_KEYS_PER_WORD: Final = 1.5
+"""Beyond, too many new keys look as if they were there already."""
 _TRIES: Final = 8
 _SLACK_NS: Final = 120_000_000_000
 """A row came in at most so long before its commit."""
@@ -147,9 +151,8 @@ class _Generation:
     def __init__(self, capacity: int, began: int) -> None:
         self.began = began
         self.count = 0
-        bits = max(10, int(capacity * 0.6).bit_length())
-        self._shift = np.uint64(64 - bits)
-        self._bitmap: Words = np.zeros(1 << bits, np.uint64)  # a key is three bits of one word
+        self._bitmap: Words = np.zeros(1 << _LEAST_BITS, np.uint64)  # a key is three bits of one word
+        self._shift = np.uint64(64 - _LEAST_BITS)
         room = min(capacity, _LEVEL_KEYS)
         self._fresh = (np.empty(room, np.uint64), np.empty(room, np.uint64))  # as they came
         self._unsorted = 0
@@ -159,11 +162,24 @@ class _Generation:
         self.count += len(spans)
         for start in range(0, len(spans), len(self._fresh[0])):
             self._keep(*(part[start : start + len(self._fresh[0])] for part in (spans, traces)))
+        if self.count > _KEYS_PER_WORD * len(self._bitmap):
+            self._widen()
+        else:
+            self._mark(spans)
+
+    def _mark(self, spans: Words) -> None:
         places, bits = self._places(spans)
         while len(places):  # of several keys of one word the last is written: again for the others
             self._bitmap[places] |= bits
             left = (self._bitmap[places] & bits) != bits
             places, bits = places[left], bits[left]
+
+    def _widen(self) -> None:
+        """Another bitmap, twice as large: the largest, 16 MB, would be in memory from a few thousand keys on."""
+        bits = int(self.count / _KEYS_PER_WORD).bit_length()
+        self._bitmap, self._shift = np.zeros(1 << bits, np.uint64), np.uint64(64 - bits)
+        for spans in (self._fresh[0][: self._unsorted], *(spans for spans, _ in self._levels)):
+            self._mark(spans)
 
     def find(self, spans: Words, traces: Words, mask: Flags) -> None:
         """Set ``mask`` where a key is here."""

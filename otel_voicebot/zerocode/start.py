@@ -15,7 +15,7 @@ from otel_voicebot.settings import load
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
-    from otel_voicebot.app import Handle
+    from otel_voicebot.app.configuring import Handle
 
 __all__ = ["start"]
 
@@ -60,7 +60,7 @@ def start() -> "Handle | None":
         if settings.send_to:
             _send(settings.send_to)
         else:
-            from otel_voicebot.app import configure  # noqa: PLC0415 - who sends needs no query engine
+            from otel_voicebot.app.configuring import configure  # noqa: PLC0415 - who sends needs no query engine
 
             handle = configure(settings, create_provider=True)
         _end_jobs()

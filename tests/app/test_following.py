@@ -6,8 +6,8 @@ from threading import Event
 
 import pytest
 
-from otel_voicebot.app import follow
-from otel_voicebot.app.ingesting import Ingestion, ingest
+from otel_voicebot.app.following import follow
+from otel_voicebot.app.ingest import Ingestion, ingest
 from otel_voicebot.errors import UsageError
 from otel_voicebot.receivers.bodies import from_json
 from otel_voicebot.receivers.requests import Request

@@ -11,6 +11,7 @@ import pytest
 
 from bench import wire
 from otel_voicebot import semconv as s
+from otel_voicebot.app import pace
 from otel_voicebot.app.admission import Admission
 from otel_voicebot.app.intake import Intake
 from otel_voicebot.receivers.answers import Accepted, Refused
@@ -70,6 +71,44 @@ def test_requests_that_wait_are_read_and_committed_together(taken: Taken) -> Non
     assert [future.result(30) for future in futures] == [Accepted()] * 50
     assert taken.stored() == 204
     assert len(list(taken.data.rglob("*.parquet"))) <= 3
+
+
+def test_who_comes_close_behind_others_waits_for_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What came after a quiet while is read at once; the next wait until they are enough, and are one file then."""
+    monkeypatch.setattr(pace, "_EVERY_S", 3600.0)
+    monkeypatch.setattr(pace, "_BACK_S", -1.0)
+    taken = Taken(tmp_path / "data")
+    assert taken.ask(request(call("first", 7))) == Accepted()
+    futures = [taken.intake.offer("traces", request(call(f"call-{n}", 7))) for n in range(31)]
+    assert not any(future.done() for future in futures)
+    futures.append(taken.intake.offer("traces", request(call("the last", 7))))
+    assert [future.result(30) for future in futures] == [Accepted()] * 32
+    assert len(list(taken.data.rglob("*.parquet"))) == 2
+    taken.close()
+
+
+def test_who_sends_again_as_soon_as_it_is_answered_does_not_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An exporter that sends one request after the other is as fast as without others to wait for."""
+    monkeypatch.setattr(pace, "_EVERY_S", 3600.0)
+    monkeypatch.setattr(pace, "_BACK_S", 3600.0)
+    taken = Taken(tmp_path / "data")
+    assert [taken.ask(request(call(f"call-{n}", 7))) for n in range(5)] == [Accepted()] * 5
+    half = request(call("half", 7))[:-3]
+    assert all(isinstance(taken.ask(half), Refused) for _ in range(2))  # a refusal is an answer, too
+    taken.close()
+
+
+def test_what_waits_for_others_is_answered_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service that stops doesn't wait for more."""
+    monkeypatch.setattr(pace, "_EVERY_S", 3600.0)
+    monkeypatch.setattr(pace, "_BACK_S", -1.0)
+    taken = Taken(tmp_path / "data")
+    taken.ask(request(call("first", 7)))
+    waiting = taken.intake.offer("traces", request(call("second", 7)))
+    taken.close()
+    assert waiting.result(0) == Accepted()
 
 
 def test_only_the_sender_of_a_wrong_span_is_told(taken: Taken) -> None:

@@ -16,7 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from bench.generate import calls
-from otel_voicebot.app import ingest
+from otel_voicebot.app.ingest import ingest
 from otel_voicebot.receivers.requests import Request
 from otel_voicebot.settings import Settings
 from tests.app.served import Served, until

@@ -6,7 +6,7 @@ from typing import Any
 
 from bench import generate
 from bench.differences import differences
-from otel_voicebot.app.ingesting import ingest
+from otel_voicebot.app.ingest import ingest
 from otel_voicebot.models.quotas import Moment, Quotas
 from otel_voicebot.models.quotas import as_rows as quota_rows
 from otel_voicebot.models.targets import DEFAULTS, as_rows, cache_rows

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from otel_voicebot.app.ingesting import ingest
+from otel_voicebot.app.ingest import ingest
 from otel_voicebot.models import Engine, Selection, Terms
 from otel_voicebot.models.price_file import read_prices
 from otel_voicebot.models.pricing import Prices

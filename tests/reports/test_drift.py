@@ -8,7 +8,7 @@ import duckdb
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from otel_voicebot.app import ingest
+from otel_voicebot.app.ingest import ingest
 from otel_voicebot.dialects import DIALECTS, Dialect
 from otel_voicebot.receivers.requests import Request
 from otel_voicebot.reports.drift import FieldState, fields_of, seen, version

@@ -1,0 +1,57 @@
+"""How long requests wait for others, so that they are read together: see ``docs/decisions/012``."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+__all__ = ["Pace"]
+
+_EVERY_S: Final = 0.25
+"""Seconds from one reading to the next, at least: reading and its commit cost 12 ms of CPU, and a file."""
+_BACK_S: Final = 0.05
+"""Seconds after an answer within which a sender is back that had more to send and waited for it."""
+
+
+class Pace:
+    """Says when to read what waits. Any thread.
+
+    What comes after a quiet quarter of a second is read at once. Senders who send again as soon as they are answered
+    are not kept waiting: most exporters have one request under way, and would only send less.
+
+    Args:
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._next = float("-inf")
+        self._away = 0
+        self._answered_at = float("-inf")
+        self.back = False
+        """Everybody who was answered last has come again, at once."""
+
+    def answered(self, requests: int) -> None:
+        """So many senders are about to have their answers."""
+        with self._lock:
+            now = self._clock()
+            self._away = requests + (self._away if now - self._answered_at <= _BACK_S else 0)
+            self._answered_at = now
+
+    def came(self) -> None:
+        """A request has come."""
+        with self._lock:
+            if self._away and self._clock() - self._answered_at <= _BACK_S:
+                self._away -= 1
+                self.back = not self._away
+
+    def wait_s(self) -> float:
+        """Seconds until what waits is to be read."""
+        return max(self._next - self._clock(), 0.0)
+
+    def read(self) -> None:
+        """A reading begins."""
+        with self._lock:
+            self._next = self._clock() + _EVERY_S
+            self.back = False

@@ -105,7 +105,8 @@ def cli_page() -> str:
         'With `--json` stdout holds exactly one JSON document, also for an error: `{"error": {"code", "message"}}`.',
         "Progress and notes go to stderr. `otel-voicebot --debug VERB …` shows the traceback of an error.\n",
     ]
-    for name, verb in cli.VERBS:
+    for name, _ in cli.VERBS:
+        verb = cli.verb(name)
         arguments, options = _parameters(verb)
         parts += [f"## otel-voicebot {name}\n", inspect.getdoc(verb) or "", ""]
         usage = " ".join(["otel-voicebot", name, "[OPTIONS]" if options else "", *(row[0] for row in arguments)])

@@ -8,67 +8,44 @@ Verb modules import what is heavy (engine, Arrow, charts) inside their functions
 
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Annotated, Final
 
 import typer
 
-from otel_voicebot.cli import (
-    analytics_report,
-    anomalies,
-    business_dashboard,
-    compact,
-    compare,
-    demo,
-    doctor,
-    export,
-    failures,
-    import_,
-    logs,
-    monitor_session,
-    orchestrator_log,
-    report,
-    retain,
-    schema,
-    serve,
-    slo,
-    slow,
-    sql,
-    threshold_alert,
-    trace,
-    verify,
-    why,
-)
+from otel_voicebot.cli import failures
 
-__all__ = ["VERBS", "alone", "command", "main"]
+__all__ = ["VERBS", "alone", "command", "main", "verb"]
 
 GROUPS: Final = {"slo": "Service level objectives for Prometheus."}
 """Verbs of two words, by the first."""
 
-VERBS: Final[tuple[tuple[str, Callable[..., object]], ...]] = (
-    ("demo", demo.demo),
-    ("serve", serve.serve),
-    ("report", report.report),
-    ("slow", slow.slow),
-    ("why", why.why),
-    ("trace", trace.trace),
-    ("logs", logs.logs),
-    ("compare", compare.compare),
-    ("anomalies", anomalies.anomalies),
-    ("doctor", doctor.doctor),
-    ("import", import_.import_),
-    ("export", export.export),
-    ("compact", compact.compact),
-    ("retain", retain.retain),
-    ("verify", verify.verify),
-    ("schema", schema.schema),
-    ("sql", sql.sql),
-    ("slo compile", slo.compile_),
-    ("orchestrator-log", orchestrator_log.orchestrator_log),
-    ("monitor-session", monitor_session.monitor_session),
-    ("analytics-report", analytics_report.analytics_report),
-    ("threshold-alert", threshold_alert.threshold_alert),
-    ("business-dashboard", business_dashboard.business_dashboard),
+VERBS: Final = (
+    ("demo", "demo.demo"),
+    ("serve", "serve.serve"),
+    ("report", "report.report"),
+    ("slow", "slow.slow"),
+    ("why", "why.why"),
+    ("trace", "trace.trace"),
+    ("logs", "logs.logs"),
+    ("compare", "compare.compare"),
+    ("anomalies", "anomalies.anomalies"),
+    ("doctor", "doctor.doctor"),
+    ("import", "import_.import_"),
+    ("export", "export.export"),
+    ("compact", "compact.compact"),
+    ("retain", "retain.retain"),
+    ("verify", "verify.verify"),
+    ("schema", "schema.schema"),
+    ("sql", "sql.sql"),
+    ("slo compile", "slo.compile_"),
+    ("orchestrator-log", "orchestrator_log.orchestrator_log"),
+    ("monitor-session", "monitor_session.monitor_session"),
+    ("analytics-report", "analytics_report.analytics_report"),
+    ("threshold-alert", "threshold_alert.threshold_alert"),
+    ("business-dashboard", "business_dashboard.business_dashboard"),
 )
+"""Each with the module and function that it is: only what is asked for is loaded."""
 
 NAME: Final = "otel-voicebot"
 _CONTEXT: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -110,23 +87,31 @@ def _app(name: str, text: str | None = None) -> typer.Typer:
     )
 
 
-def command() -> typer.Typer:
-    """The whole command line, with help made of the verbs' docstrings."""
+def verb(name: str) -> Callable[..., object]:
+    """The function of a verb."""
+    module, _, function = dict(VERBS)[name].partition(".")
+    found: Callable[..., object] = getattr(import_module(f"{__name__}.{module}"), function)
+    return found
+
+
+def command(words: Sequence[str] = ()) -> typer.Typer:
+    """The whole command line, with help made of the verbs' docstrings; of one that begins with a verb only that."""
     app = _app(NAME)
     app.callback()(_root)
     groups = {name: _app(name, text) for name, text in GROUPS.items()}
     for group in groups.values():
         app.add_typer(group)
-    for name, verb in VERBS:
+    names = [name for name, _ in VERBS]
+    for name in names[names.index(words[0]) :][:1] if words and words[0] in names else names:
         first, _, second = name.partition(" ")
-        (groups[first] if second else app).command(second or first)(verb)
+        (groups[first] if second else app).command(second or first)(verb(name))
     return app
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line (``sys.argv`` when None) and return its exit code. Never raises but for a signal."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    return _run(command, NAME, words, words)
+    return _run(lambda: command(words), NAME, words, words)
 
 
 def alone(name: str, arguments: Sequence[str] | None = None) -> int:
@@ -135,7 +120,7 @@ def alone(name: str, arguments: Sequence[str] | None = None) -> int:
 
     def only() -> typer.Typer:
         app = _app(name)
-        app.command(name, context_settings=_CONTEXT)(dict(VERBS)[name])
+        app.command(name, context_settings=_CONTEXT)(verb(name))
         return app
 
     return _run(only, name, words, [name, *words])

@@ -50,10 +50,18 @@ _COMPUTED: Final = frozenset(
     )
 )
 """Models that the engine defines one by one; the others are views over these."""
-_READ_TWICE: Final = ("contacts",)
-"""Models that a report reads more than once: computed when first asked for."""
-_SPARED: Final = {"split_costs": "SELECT EXISTS (FROM service_prices WHERE split)"}
-"""Models that are empty unless this is so: then their text isn't even planned, as it reads every operation."""
+_KEPT: Final = ("contacts", *groups.FEW)
+"""Models that are computed when first asked for: a report reads them more than once, or they are a few rows of all
+spans, whose many columns each view over them would bind again."""
+_SPARED: Final = {
+    "split_costs": (
+        "service_prices",
+        "SELECT EXISTS (FROM service_prices WHERE split)",
+        "SELECT NULL::BIGINT AS things, NULL::BIGINT AS priced, NULL::DECIMAL(38, 12) AS cost_usd WHERE false",
+    )
+}
+"""Models that are empty unless of this model this is so, and what they are then: their text reads every operation, and
+isn't even planned."""
 
 
 class Engine:
@@ -189,11 +197,15 @@ class Engine:
         """Define a model's view, those that it reads first; one that nobody asks for would cost its text's binding."""
         if name not in MODELS or name in self._there:
             return
-        for needed in MODELS[name].inputs:
+        text, inputs = MODELS[name].text, MODELS[name].inputs
+        if name in _SPARED:
+            decides, needs, nothing = _SPARED[name]
+            self._have(decides)
+            if not self._connection.sql(needs).fetchall()[0][0]:
+                text, inputs = nothing, ()
+        for needed in inputs:
             self._have(needed)
-        kind, text = "TEMP TABLE" if name in _READ_TWICE else "VIEW", MODELS[name].text
-        if name in _SPARED and not self._connection.sql(_SPARED[name]).fetchall()[0][0]:
-            text = f"SELECT * FROM ({text}) WHERE false"
+        kind = "TEMP TABLE" if name in _KEPT else "VIEW"
         self._connection.execute(f"CREATE OR REPLACE {kind} {name} AS {text}")
         self._there.add(name)
 
@@ -232,12 +244,13 @@ class Engine:
             UnreadableDataError: as ``sql``.
         """
         columns = list(rows[0]) if rows else []
-        places = ", ".join("?" for _ in columns)
+        places = f"({', '.join('?' for _ in columns)})"
         try:
             # few rows; as Arrow they would have pyarrow import pandas, which takes longer than most reports
-            for row in rows:
+            if rows:
                 self._connection.execute(
-                    f"INSERT INTO {name} ({', '.join(columns)}) VALUES ({places})", [*row.values()]
+                    f"INSERT INTO {name} ({', '.join(columns)}) VALUES {', '.join(places for _ in rows)}",
+                    [value for row in rows for value in row.values()],
                 )
         except duckdb.Error as error:
             raise self._failed(f"{name} can't be used", error) from error

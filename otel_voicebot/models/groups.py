@@ -12,7 +12,7 @@ from typing import Any, Final
 from otel_voicebot import semconv
 from otel_voicebot.models.catalog import MODELS
 
-__all__ = ["GROUPINGS", "OF_OPERATIONS", "TIMES", "begin", "listed", "look_at"]
+__all__ = ["FEW", "GROUPINGS", "OF_OPERATIONS", "TIMES", "begin", "listed", "look_at"]
 
 Run = Callable[..., Any]
 
@@ -63,6 +63,8 @@ GROUPINGS: Final[Mapping[str, str]] = {
 
 _KEPT: Final = ("sessions", "turns", "operations", "events")
 """What the KPI models read of a selection."""
+FEW: Final = ("mos_kinds", "workflows")
+"""Models of a few rows that the KPI models read, and that read spans or what was kept."""
 
 
 def listed(run: Run, by: Sequence[str]) -> list[tuple[int, tuple[str | None, ...]]]:
@@ -87,6 +89,9 @@ def begin(run: Run) -> None:
             columns = [column for column in columns if column in read]
         run(f"CREATE TEMP TABLE kept_{name} AS SELECT {', '.join(columns)} FROM {name}")
     run("CREATE TEMP TABLE kept_scores AS SELECT session_id, mos, mos_kind FROM steps WHERE mos IS NOT NULL")
+    for name in FEW:
+        run(f"DROP TABLE {name}")
+        run(f"CREATE VIEW {name} AS {MODELS[name].text}")
     run(f"CREATE OR REPLACE VIEW mos_kinds AS WITH steps AS (FROM kept_scores) {MODELS['mos_kinds'].text}")
     kind = run("SELECT table_type FROM information_schema.tables WHERE table_name = 'components'").fetchone()[0]
     run("DROP VIEW components" if kind == "VIEW" else "DROP TABLE components")

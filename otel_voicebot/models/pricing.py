@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, Self
 
-import pyarrow as pa
+if TYPE_CHECKING:
+    import pyarrow as pa
 
-from otel_voicebot.models.price_file import PriceFile, ServicePrice, Telephony, read_prices
+    from otel_voicebot.models.price_file import PriceFile, ServicePrice, Telephony
 
 __all__ = ["LIBRARY", "Price", "Priced", "Prices", "Service", "listing", "preload"]
 
@@ -64,7 +65,7 @@ class Price(NamedTuple):
 class Priced(Protocol):
     """What is given prices; an ``Engine`` is one."""
 
-    def sql(self, text: str, parameters: Sequence[object] = ()) -> pa.Table:
+    def sql(self, text: str, parameters: Sequence[object] = ()) -> "pa.Table":
         """A query."""
         ...
 
@@ -77,7 +78,7 @@ class Priced(Protocol):
 class Prices:
     """Where prices come from. An entry of the file goes before genai-prices: it is what the user pays."""
 
-    file: PriceFile | None = None
+    file: "PriceFile | None" = None
 
     @classmethod
     def read(cls, path: Path | None) -> Self:
@@ -86,7 +87,11 @@ class Prices:
         Raises:
             UsageError: as ``read_prices``.
         """
-        return cls(None if path is None else read_prices(path))
+        if path is None:
+            return cls()
+        from otel_voicebot.models.price_file import read_prices  # noqa: PLC0415 - few have one
+
+        return cls(read_prices(path))
 
     def give(self, engine: Priced) -> str:
         """Look up the services that the engine's sessions used, and give it their prices.
@@ -120,11 +125,11 @@ class Prices:
         return _listed(service) if service.component == "llm" and service.model else []
 
 
-def _line(entry: Telephony) -> dict[str, object]:
+def _line(entry: "Telephony") -> dict[str, object]:
     return {"channel": entry.channel, "minute_usd": entry.per_minute}
 
 
-def _price(service: Service, entry: ServicePrice, source: str) -> Price:
+def _price(service: Service, entry: "ServicePrice", source: str) -> Price:
     return Price(*service, source)._replace(**entry.usd())
 
 

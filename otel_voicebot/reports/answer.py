@@ -10,17 +10,13 @@ from typing import Protocol
 from otel_voicebot.errors import NoDataError
 from otel_voicebot.models import Selection, Terms
 from otel_voicebot.models.pricing import Prices, preload
-from otel_voicebot.models.quotas import Moment, read_quotas
-from otel_voicebot.models.quotas import as_rows as quota_rows
-from otel_voicebot.models.targets import DEFAULTS, Targets, as_rows, cache_rows, read_targets
-from otel_voicebot.reports import exchanges, groups, kpis, pictures, source
+from otel_voicebot.reports import groups, kpis, source
 from otel_voicebot.reports.groups import Grouped
 from otel_voicebot.reports.kpis import Kpi
 from otel_voicebot.reports.periods import Period
 from otel_voicebot.reports.report import Before, Report, compute
 from otel_voicebot.reports.scope import Scope
 from otel_voicebot.reports.sections import ON_REQUEST, section
-from otel_voicebot.reports.shares import shares
 from otel_voicebot.reports.source import Opened, Opener
 
 __all__ = ["Files", "Wanted", "against", "answer"]
@@ -114,19 +110,18 @@ def answer(
     earlier = Period(selection.since, selection.until).before(terms.as_of) if wanted.change else None
     threading.Thread(target=preload, daemon=True).start()  # a fifth of a second, while the engine reads files
     listing = Prices.read(wanted.prices)
-    held = DEFAULTS if wanted.targets is None else read_targets(wanted.targets)
-    # a window may end later than now, such as with the month: what is used by then isn't known yet
-    moment = Moment(min(selection.until or terms.as_of, terms.as_of), selection.since, selection.every)
-    allowed = quota_rows(None if wanted.quotas is None else read_quotas(wanted.quotas), moment)
+    limits = _limits(selection, terms, wanted)
 
     def compute_all(opened: Opened) -> Report:
         told = listing.give(opened.engine)
-        _aim(opened, held)
-        opened.engine.give("quotas", allowed)
+        for name, rows in limits.items():
+            opened.engine.give(name, rows)
         found = replace(compute(opened.engine, opened.scope), prices=told)
         asked = tuple(section(name, opened.engine) for name in dict.fromkeys(wanted.sections) if name in ON_REQUEST)
         found = replace(found, asked=asked)
         if wanted.pictures:  # from here on the engine has KPIs only
+            from otel_voicebot.reports import pictures  # noqa: PLC0415 - few ask for them
+
             found = replace(found, pictures=pictures.compute(opened.engine))
         return replace(found, grouped=_grouped(opened, wanted))
 
@@ -138,6 +133,9 @@ def answer(
     cut = "breakdowns" in wanted.sections
     found = asking(selection, compute=compute_all, brief=wanted.brief, cut=cut, kept=wanted.kept)
     if "segments" in wanted.sections and found.value("sessions"):
+        from otel_voicebot.reports import exchanges  # noqa: PLC0415 - few ask for them
+        from otel_voicebot.reports.shares import shares  # noqa: PLC0415
+
         parts, scope = exchanges.ask(data, selection, terms.as_of, lambda waits: (shares(waits.spent()), waits.scope))
         found = replace(found, segments=parts, scope=scope)
     if earlier is None:
@@ -159,9 +157,21 @@ def against(data: Path, selection: Selection, terms: Terms, prices: Path | None 
     return answer(data, selection, terms, Wanted(change=True, prices=prices))
 
 
-def _aim(opened: Opened, held: Targets) -> None:
-    opened.engine.give("targets", as_rows(held))
-    opened.engine.give("cache_targets", cache_rows(held))
+def _limits(selection: Selection, terms: Terms, wanted: Wanted) -> dict[str, list[dict[str, object]]]:
+    """What targets and quotas allow, as rows of the tables that sections on request read; nothing where none is.
+
+    Raises:
+        UsageError: a file is wrong.
+    """
+    if wanted.targets is None and wanted.quotas is None and not any(name in ON_REQUEST for name in wanted.sections):
+        return {}
+    from otel_voicebot.models import quotas, targets  # noqa: PLC0415 - most reports read neither
+
+    held = targets.DEFAULTS if wanted.targets is None else targets.read_targets(wanted.targets)
+    # a window may end later than now, such as with the month: what is used by then isn't known yet
+    moment = quotas.Moment(min(selection.until or terms.as_of, terms.as_of), selection.since, selection.every)
+    allowed = quotas.as_rows(None if wanted.quotas is None else quotas.read_quotas(wanted.quotas), moment)
+    return {"targets": targets.as_rows(held), "cache_targets": targets.cache_rows(held), "quotas": allowed}
 
 
 def _grouped(opened: Opened, wanted: Wanted) -> Grouped | None:

@@ -25,7 +25,10 @@ __all__ = ["Kept", "memory_for"]
 
 _MOST_STALE: Final = 5000
 """Calls, and traces of spans without a session's id, that are computed beside stored rows; of more, all are."""
-_OPERATES: Final = "component IN ({})".format(", ".join(f"'{name}'" for name in semconv.OPERATIONS))
+_OPERATES: Final = "list_position([{}], component) IS NOT NULL".format(
+    ", ".join(f"'{name}'" for name in semconv.OPERATIONS)
+)
+"""A function of a column is asked once for each of its values in a file; IN is asked for each row."""
 _TOLD: Final = f"""session_id, count(CASE WHEN kind = 'exchange' THEN 1 END) AS turns,
     count(CASE WHEN outcome = 'answered' THEN 1 END) AS answered, {WHOLE} AS whole"""
 _TURNS: Final = ("kind", "outcome", "abandon_reason", "response_gap_s", "wait_s", "interrupted")
@@ -159,12 +162,13 @@ class Kept(Engine):
             SELECT s.session_id
             FROM kept_sessions s
             SEMI JOIN rows USING (session_id)
+            ANTI JOIN mixed USING (session_id)
+            ANTI JOIN contradicted USING (session_id)
             JOIN seen c ON c.session_id = s.session_id
             LEFT JOIN told t ON t.session_id = s.session_id
             WHERE s.computed_at >= c.came AND s.operations = c.operations
-                AND coalesce(t.turns, 0) = s.turns AND coalesce(t.answered, 0) = s.answered AND coalesce(t.whole, true)
-                AND s.session_id NOT IN (SELECT session_id FROM mixed)
-                AND s.session_id NOT IN (SELECT session_id FROM contradicted)"""
+                AND coalesce(t.turns, 0) = s.turns AND coalesce(t.answered, 0) = s.answered
+                AND coalesce(t.whole, true)"""
         )
         run(
             """CREATE TEMP TABLE stale AS

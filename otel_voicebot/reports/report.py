@@ -2,19 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from otel_voicebot.reports import censored, groups, kpis
 from otel_voicebot.reports.grid import Column, Grid
 from otel_voicebot.reports.groups import Grouped
 from otel_voicebot.reports.kpis import Kpi
 from otel_voicebot.reports.periods import Period
-from otel_voicebot.reports.pictures import Pictures
 from otel_voicebot.reports.scope import Scope
 from otel_voicebot.reports.sections import ON_REQUEST, Asked
-from otel_voicebot.reports.shares import Share
-from otel_voicebot.reports.shares import grid as segment_grid
 from otel_voicebot.reports.tables import Tables
 from otel_voicebot.reports.values import plain, quantity, seconds
+
+if TYPE_CHECKING:
+    from otel_voicebot.reports.pictures import Pictures
+    from otel_voicebot.reports.shares import Share
 
 __all__ = ["SECTIONS", "Before", "Kpi", "Report", "compute", "document", "grids", "head"]
 
@@ -52,7 +54,7 @@ class Report:
     components: tuple[Row, ...]
     outcomes: tuple[Row, ...]
     errors: tuple[Row, ...]
-    segments: tuple[Share, ...] | None = None
+    segments: "tuple[Share, ...] | None" = None
     """Where the waits went; None where nobody asked, as it takes longer than all the rest."""
     prices: str | None = None
     """Where prices are from and of which day; None where nobody looked for any."""
@@ -62,7 +64,7 @@ class Report:
     """What KPIs are compared with; None where nobody asked."""
     grouped: Grouped | None = None
     """KPIs by group; None where nobody asked."""
-    pictures: Pictures | None = None
+    pictures: "Pictures | None" = None
     """What the charts show beside sections; None where nobody asked."""
 
     def value(self, name: str) -> float | None:
@@ -130,10 +132,16 @@ def grids(report: Report) -> dict[str, Grid]:
         "components": Grid("components", "Components", _COMPONENTS, report.components, empty="no operation was seen"),
         "outcomes": Grid("outcomes", "Outcomes", _OUTCOMES, report.outcomes, empty="no session was seen"),
         "errors": Grid("errors", "Errors", _ERRORS, report.errors, empty="no operation failed"),
-        **({} if report.segments is None else {"segments": segment_grid(report.segments)}),
+        **({} if report.segments is None else {"segments": _segments(report.segments)}),
         **{one.name: one.grid() for one in report.asked},
         **({} if report.grouped is None else {"groups": groups.grid(report.grouped)}),
     }
+
+
+def _segments(shares: "tuple[Share, ...]") -> Grid:
+    from otel_voicebot.reports.shares import grid  # noqa: PLC0415 - few ask for it
+
+    return grid(shares)
 
 
 _NAMES = (

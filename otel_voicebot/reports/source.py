@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -14,9 +14,10 @@ from otel_voicebot.errors import NoDataError, TooSlowError, UnreadableDataError
 from otel_voicebot.models import Engine, Selection, Terms
 from otel_voicebot.reports.kept import Kept, memory_for
 from otel_voicebot.reports.scope import Scope, Unreadable
-from otel_voicebot.store.contents import is_trace
-from otel_voicebot.store.lookup import Lookup
 from otel_voicebot.store.reader import Snapshot, reading, snapshot
+
+if TYPE_CHECKING:
+    from otel_voicebot.store.lookup import Lookup
 
 __all__ = ["Opened", "Opener", "ask", "ask_about", "names", "scope_of"]
 
@@ -160,6 +161,9 @@ def ask_about(name: str, data: Path, now: datetime, compute: Callable[[Opened], 
         NoDataError: no session or trace is called so; what it begins is found in ``names``.
         UnreadableDataError, TooSlowError: as ``names``.
     """
+    from otel_voicebot.store.contents import is_trace  # noqa: PLC0415 - not for reports
+    from otel_voicebot.store.lookup import Lookup  # noqa: PLC0415
+
     lookup = Lookup()
     trace = name.lower()
     unknown = NoDataError(
@@ -191,7 +195,7 @@ def names(data: Path) -> list[tuple[str, str]]:
     return [(session or trace, trace) for session, trace in pairs if session or trace not in known]
 
 
-def _told(data: Path, wanted: str, called: Sequence[str], lookup: Lookup, unknown: NoDataError) -> list[str | None]:
+def _told(data: Path, wanted: str, called: Sequence[str], lookup: "Lookup", unknown: NoDataError) -> list[str | None]:
     """The sessions, or traces, of the rows that carry one of these names as their session or trace.
 
     Raises:

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from otel_voicebot.errors import UnreadableDataError
 from otel_voicebot.store import disk
@@ -98,6 +97,8 @@ class Erased:
         """
         if not self:
             return None
+        import pyarrow.compute as pc  # noqa: PLC0415 - who reads has no erased rows to find: its SQL leaves them out
+
         mask = _is_in(rows, "session_id", self.sessions | self.traces)
         mask = _either(mask, _is_in(rows, "user_hash", self.callers))
         mask = _either(mask, _is_in(rows, "trace_id", self.traces))
@@ -120,7 +121,7 @@ class Tombstone:
 
 def traces_of(rows: pa.Table) -> frozenset[str]:
     """The traces of these rows, as hex."""
-    ids = pc.unique(rows["trace_id"]).drop_null().to_pylist() if "trace_id" in rows.column_names else []
+    ids = rows["trace_id"].unique().drop_null().to_pylist() if "trace_id" in rows.column_names else []
     return frozenset(one.hex() if isinstance(one, bytes) else one for one in ids)
 
 
@@ -307,6 +308,8 @@ def _quoted(ids: Iterable[str]) -> str:
 def _is_in(rows: pa.Table, column: str, ids: frozenset[str]) -> pa.ChunkedArray | None:
     if not ids or column not in rows.column_names:
         return None
+    import pyarrow.compute as pc  # noqa: PLC0415 - as in ``find``
+
     kind = rows.schema.field(column).type
     values = sorted(ids)
     if not pa.types.is_string(kind):
@@ -317,4 +320,6 @@ def _is_in(rows: pa.Table, column: str, ids: frozenset[str]) -> pa.ChunkedArray 
 def _either(one: pa.ChunkedArray | None, other: pa.ChunkedArray | None) -> pa.ChunkedArray | None:
     if one is None or other is None:
         return other if one is None else one
+    import pyarrow.compute as pc  # noqa: PLC0415 - as in ``find``
+
     return pc.or_(one, other)

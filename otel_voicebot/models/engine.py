@@ -50,6 +50,9 @@ _COMPUTED: Final = frozenset(
     )
 )
 """Models that the engine defines one by one; the others are views over these."""
+_GROUPED_BYTES: Final = {"brief": 65, "full": 300}
+"""What grouping spans into turns holds for each: it can't all be written to disk, so of more calls come one after the
+other. Each share of them reads all spans once more."""
 _KEPT: Final = ("contacts", *groups.FEW)
 """Models that are computed when first asked for: a report reads them more than once, or they are a few rows of all
 spans, whose many columns each view over them would bind again."""
@@ -140,8 +143,13 @@ class Engine:
         run = self._connection.execute
         run(f"CREATE TEMP TABLE links AS {MODELS['links'].text}")
         repeated, nests, loose, framed = self._connection.sql(_SUSPECTED).fetchall()[0]
+        spans = self._connection.sql("SELECT count(*) FROM links").fetchall()[0][0]
+        grouped = spans * _GROUPED_BYTES["brief" if brief else "full"]
+        self._shares = 1 if cut else grouped // _bytes(self._memory) + 1
         self._framed = framed
         run("DROP TABLE links")
+        # From here on joins read files, which DuckDB takes for one row: it would hold all spans, to look up a few.
+        run("SET disabled_optimizers = 'build_side_probe_side'")
         if repeated:
             run(f"CREATE TEMP TABLE repeats AS {MODELS['repeats'].text}")
         run(f"CREATE VIEW once AS {MODELS['once'].text if repeated else 'SELECT * FROM spans'}")
@@ -167,11 +175,22 @@ class Engine:
     def _define_rows(self, labels: str, *, brief: bool) -> None:
         """Turns, sessions and operations."""
         run = self._connection.execute
-        # Each model reads the one before as a table, so that it is computed once.
-        for name in ("turns", "sessions"):
-            columns = BRIEF[name].format(labels=labels) if brief else "*"
-            run(f"CREATE TEMP TABLE {name}_all AS SELECT {columns} FROM ({MODELS[name].text})")
-            run(f"CREATE VIEW {name} AS SELECT * FROM {name}_all")
+        several = self._shares > 1
+        if several:
+            run("ALTER VIEW steps RENAME TO all_steps")
+        for share in range(self._shares):
+            only = f"WHERE hash(session_id) % {self._shares} = {share}" if several else ""
+            if several:
+                run(f"CREATE OR REPLACE VIEW steps AS SELECT * FROM all_steps {only}")
+            # Each model reads the one before as a table, so that it is computed once.
+            for name in ("turns", "sessions"):
+                columns = BRIEF[name].format(labels=labels) if brief else "*"
+                into = f"INSERT INTO {name}_all" if share else f"CREATE TEMP TABLE {name}_all AS"
+                run(f"{into} SELECT {columns} FROM ({MODELS[name].text})")
+                run(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM {name}_all {only}")
+        if several:
+            for name, whole in (("steps", "all_steps"), ("turns", "turns_all"), ("sessions", "sessions_all")):
+                run(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM {whole}")
         run(f"CREATE VIEW operations_all AS {MODELS['operations'].text}")
 
     def _select(self, selection: Selection, *, cut: bool) -> None:
@@ -370,6 +389,11 @@ def _private_directory() -> tempfile.TemporaryDirectory[str] | None:
         return tempfile.TemporaryDirectory(prefix="otel-voicebot-", ignore_cleanup_errors=True)
     except OSError:  # nowhere to write: what fits into memory is answered all the same
         return None
+
+
+def _bytes(memory: str) -> int:
+    """Of a limit in DuckDB's words."""
+    return int(float(memory[:-2]) * {"MB": 1e6, "GB": 1e9}[memory[-2:].upper()])
 
 
 def _first_line(error: duckdb.Error) -> str:

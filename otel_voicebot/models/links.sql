@@ -3,7 +3,8 @@
 -- grain: one row per row of spans. Hashes, since numbers are cheaper to compare than bytes: equal ids have equal ones.
 SELECT
     hash(span_id) AS span,
-    hash(parent_span_id) AS parent,
+    -- hash(NULL) would be a value, of all roots: a join on it puts them into one heap, which has to fit into memory
+    CASE WHEN parent_span_id IS NOT NULL THEN hash(parent_span_id) END AS parent,
     component IN ('stt', 'llm', 'tts', 'nlu', 'rag', 'tool', 'cache', 'api') AS operates,
     component = 'other' AS passes,
     session_id IS NULL AS loose,

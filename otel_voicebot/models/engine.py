@@ -1,6 +1,5 @@
 """Runs the models over a store's files, on an embedded DuckDB."""
 
-import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -15,6 +14,7 @@ from otel_voicebot.errors import TooSlowError, UnreadableDataError, VoicebotErro
 from otel_voicebot.models import groups
 from otel_voicebot.models.catalog import EMPTY, MODELS, NO_CUTS, PLACING, SEGMENTS, SPAN_COLUMNS, chain
 from otel_voicebot.models.selection import LABELS, Selection
+from otel_voicebot.models.spill import Spill
 from otel_voicebot.models.terms import Past, Source, Terms, define
 
 __all__ = ["Engine"]
@@ -97,13 +97,16 @@ class Engine:
     ) -> None:
         if given_up is not None and given_up():
             raise TooSlowError(_GIVEN_UP)
-        # By itself DuckDB would put what does not fit into memory beside the user: in the working directory.
-        self._overflow = _private_directory()
-        overflow = self._overflow.name if self._overflow else ""
+        self._spill = Spill()
         self._grouping, self._memory = False, memory
         cores = {} if threads is None else {"threads": threads}
         self._connection = duckdb.connect(
-            config={"memory_limit": memory, "preserve_insertion_order": False, "temp_directory": overflow, **cores}
+            config={
+                "memory_limit": memory,
+                "preserve_insertion_order": False,
+                "temp_directory": self._spill.path,
+                **cores,
+            }
         )
         self._watch = None if given_up is None else _Watch(self._connection, given_up)
         try:
@@ -343,8 +346,7 @@ class Engine:
         if self._watch is not None:
             self._watch.end()
         self._connection.close()
-        if self._overflow is not None:
-            self._overflow.cleanup()
+        self._spill.close()
 
     def __enter__(self) -> Self:
         return self
@@ -382,13 +384,6 @@ _GIVEN_UP: Final = "the question takes too long, or the service is stopping; ask
 def _past(source: Source, terms: Terms, as_of: datetime) -> tuple[Source, Terms]:
     before = None if terms.before is None else Past(terms.before, as_of)
     return Past(source, as_of), replace(terms, as_of=as_of, before=before)
-
-
-def _private_directory() -> tempfile.TemporaryDirectory[str] | None:
-    try:
-        return tempfile.TemporaryDirectory(prefix="otel-voicebot-", ignore_cleanup_errors=True)
-    except OSError:  # nowhere to write: what fits into memory is answered all the same
-        return None
 
 
 def _bytes(memory: str) -> int:

@@ -15,7 +15,6 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final, TypeVar
 
 import duckdb
@@ -23,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from otel_voicebot.errors import NoDataError, TooSlowError, UnreadableDataError
+from otel_voicebot.models.spill import Spill
 from otel_voicebot.reports.deadline import Deadline
 from otel_voicebot.reports.matching import MATCHED, UNKNOWN_SERVICE, Search, matching
 from otel_voicebot.reports.trace_sql import Summary, counted, once, summarised
@@ -106,13 +106,12 @@ class Traces:
         self._clock = clock
         self._lookup = Lookup()
         self._open = ExitStack()
-        # By itself DuckDB would put what doesn't fit into memory beside the user: in the working directory.
-        overflow = self._open.enter_context(TemporaryDirectory(prefix="otel-voicebot-", ignore_cleanup_errors=True))
+        spill = self._open.enter_context(Spill())
         # Half of the cores: the others take spans in. Every thread that asks works on its question beside these.
         limits: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": _MEMORY,
             "threads": max(1, (os.cpu_count() or 1) // 2),
-            "temp_directory": overflow,
+            "temp_directory": spill.path,
         }
         self._connection = duckdb.connect(config=limits)
         self._open.callback(self._connection.close)

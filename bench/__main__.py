@@ -53,7 +53,7 @@ def main() -> int:
         "names",
         nargs="*",
         metavar="NAME",
-        help="which: " + ", ".join(BENCHMARKS) + " (all but engines, faults, lookup, loop, month and steady)",
+        help="which: " + ", ".join(BENCHMARKS) + f" (all but {', '.join(sorted(LONG))})",
     )
     parser.add_argument("--quick", action="store_true", help="fewer and shorter repetitions, for a first look")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")

@@ -92,7 +92,7 @@ def _files(data: Path) -> int:
 
 def _paced(sender: Sender, requests: list[Request], every_s: float) -> None:
     """Threads with a part of the requests each, on a fixed timetable: a slow answer delays nothing but itself."""
-    threads_n = max(4, int(0.4 / every_s))
+    threads_n = max(4, int(0.4 / every_s))  # an answer may take 0.4 s before the next of its thread is due
 
     def timetable(own: list[Request], first_s: float) -> None:
         due = time.monotonic() + first_s

@@ -209,7 +209,7 @@ def compare(
         brief=periods, cut=False, terms=terms,
     )  # fmt: skip
     table = frame(found)
-    table.attrs = {**_asked(found.scope), "verdict": found.verdict, "reason": found.reason}
+    table.attrs = {**_asked(found.scope), "verdict": found.verdict, "reason": found.reason, "prices": found.prices}
     return table
 
 

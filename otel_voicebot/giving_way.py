@@ -1,4 +1,4 @@
-"""Lets the bot's threads have the interpreter soon after they ask for it, while a thread of ours works."""
+"""Keeps the interpreter free for others while we work: threads get it soon, and nobody waits for our garbage."""
 
 import contextlib
 import gc
@@ -63,7 +63,7 @@ def uncollected() -> Iterator[None]:
         yield
     finally:
         if not gc.get_freeze_count():
-            gc.freeze()  # and at once back: what lies among the old ones now was not looked at
+            gc.freeze()  # this and back moves all objects to the oldest generation, without looking at one of them
             gc.unfreeze()
         gc.enable()
 

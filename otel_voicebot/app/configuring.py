@@ -144,12 +144,13 @@ class Handle:
             self.metrics.contained(stage, error)
 
     def warm(self, *, framed: bool = False) -> None:
-        """Have all ready before the first call, and not with its first spans. Half a second; never raises.
+        """Have all ready before the first call, and not with its first spans.
 
-        To be called before there are spans. Not where the process forks workers later: they would not have it.
+        Blocks until it is done: half a second to two by the machine, ten at most. Does nothing once a span has come.
+        Never raises. Not where the process forks workers later: they would not have it.
 
         Args:
-            framed: all calls will be those of frameworks, such as Pipecat: half of it is enough.
+            framed: all calls will be those of frameworks, such as Pipecat: what computes others is made when one comes.
         """
         self._warm = framed
         self._worker.start()

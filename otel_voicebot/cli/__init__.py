@@ -45,7 +45,7 @@ VERBS: Final = (
     ("threshold-alert", "threshold_alert.threshold_alert"),
     ("business-dashboard", "business_dashboard.business_dashboard"),
 )
-"""Each with the module and function that it is: only what is asked for is loaded."""
+"""Each with the module and function that runs it: only what is asked for is loaded."""
 
 NAME: Final = "otel-voicebot"
 _CONTEXT: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -95,14 +95,14 @@ def verb(name: str) -> Callable[..., object]:
 
 
 def command(words: Sequence[str] = ()) -> typer.Typer:
-    """The whole command line, with help made of the verbs' docstrings; of one that begins with a verb only that."""
+    """The whole command line, with help made of the verbs' docstrings; for words that begin with a verb only that."""
     app = _app(NAME)
     app.callback()(_root)
     groups = {name: _app(name, text) for name, text in GROUPS.items()}
     for group in groups.values():
         app.add_typer(group)
     names = [name for name, _ in VERBS]
-    for name in names[names.index(words[0]) :][:1] if words and words[0] in names else names:
+    for name in [words[0]] if words and words[0] in names else names:
         first, _, second = name.partition(" ")
         (groups[first] if second else app).command(second or first)(verb(name))
     return app

@@ -119,6 +119,7 @@ def serve(
     stops = {signal.SIGTERM, signal.SIGINT}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, stops)
     _share_memory()
+    _without_pandas()
     from otel_voicebot.app.service import Service  # noqa: PLC0415 - not for --help
     from otel_voicebot.web import WebServer  # noqa: PLC0415 - the same
 
@@ -166,12 +167,13 @@ def _share_memory() -> None:
         # Columns of a megabyte come and go all the time: not from the kernel and back to it each time.
         mallopt(_M_MMAP_THRESHOLD, 32 * _MEGABYTE)
         mallopt(_M_TRIM_THRESHOLD, 64 * _MEGABYTE)
-    os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"  # to be set in Python only is not to be set for Parquet
-    _without_pandas()
+    os.environ["ARROW_DEFAULT_MEMORY_POOL"] = (
+        "system"  # pa.set_memory_pool() doesn't reach what reads and writes Parquet
+    )
 
 
 class _NoPandas:
-    """An importer that knows: there is no pandas."""
+    """Makes ``import pandas`` fail, while pyarrow looks for it."""
 
     @staticmethod
     def find_spec(name: str, _path: object = None, _target: object = None) -> None:

@@ -31,7 +31,7 @@ def sql(
         typer.Option(
             "--as-of",
             metavar="WHEN",
-            help="As of then: what ended later is left out, and 7d counts back from it. Default: now.",
+            help="As it was known then: what ended later is left out, 7d counts back from it. Default: now.",
             show_default=False,
         ),
     ] = None,

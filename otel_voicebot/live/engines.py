@@ -10,30 +10,30 @@ __all__ = ["Engines"]
 
 
 class Engines:
-    """One is made now, the other when it is first needed: each takes a quarter of a second, and most need only one.
+    """One for each kind of calls: one is made now, the other when it is needed. It takes a quarter of a second each.
 
     They keep nothing between two computations: a live state may go on with those of another. For one thread at a time,
     except ``interrupt``.
 
     Args:
         short_session_s: a session abandoned before so many seconds is short.
-        framed: the one for calls of frameworks is made now.
+        framed: the one that is made now is that for calls of frameworks.
     """
 
     def __init__(self, short_session_s: float = SHORT_SESSION_S, *, framed: bool = False) -> None:
         self._short_session_s = short_session_s
         if framed:
-            self.calls = PreparedCalls(short_session_s)
+            self.framed = PreparedCalls(short_session_s)
         else:
-            self.turns = Prepared(short_session_s)
+            self.own = Prepared(short_session_s)
 
     @cached_property
-    def turns(self) -> Prepared:
+    def own(self) -> Prepared:
         """For spans that carry their turns."""
         return Prepared(self._short_session_s)
 
     @cached_property
-    def calls(self) -> PreparedCalls:
+    def framed(self) -> PreparedCalls:
         """For calls of frameworks whose spans don't."""
         return PreparedCalls(self._short_session_s)
 

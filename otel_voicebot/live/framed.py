@@ -132,7 +132,7 @@ class Framed:
         return counts
 
     def _loaded(self, rows: pa.Table, under_way: list[str]) -> PreparedCalls:
-        models = self._engines.calls
+        models = self._engines.framed
         models.load(rows, under_way)
         return models
 

@@ -79,7 +79,7 @@ class Opened(ABC):
     @cached_property
     def _finished(self) -> Rows:
         """Turns that were computed, for the rows of their sessions."""
-        return Rows(self._engines.turns.summed)
+        return Rows(self._engines.own.summed)
 
     # ---- what comes in ------------------------------------------------------------------------------------------
 

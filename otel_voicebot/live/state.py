@@ -147,16 +147,16 @@ class Live(Opened):
                 turn.revision += 1
                 revisions[id_, index] = turn.revision
         rows = self._rows.gather(parts)
-        self._engines.turns.load(rows)
+        self._engines.own.load(rows)
         restated = {key for key, revision in revisions.items() if revision > 1}
-        operations = without(operations_of(rows, self._engines.turns.nested()), restated)
+        operations = without(operations_of(rows, self._engines.own.nested()), restated)
         record.record_operations(self._aggregator, operations)
         self._costing.record_operations(self._aggregator, operations)
         for counted in operations["session_id"].value_counts().to_pylist():
             self._open[counted["values"]].operations += counted["counts"]
         record.record_handoffs(self._aggregator, without(handoffs_of(rows), restated))
         if revisions:
-            computed = self._engines.turns.run("turns")
+            computed = self._engines.own.run("turns")
             record.record_turns(self._aggregator, without(computed, restated))
             self._restate("turn", changed)
             keys = list(zip(computed["session_id"].to_pylist(), computed["turn_index"].to_pylist(), strict=True))
@@ -185,8 +185,8 @@ class Live(Opened):
         sources = ["explicit" if self._open[name].explicit else "trace" for name in names.dictionary.to_pylist()]
         position = turns.schema.get_field_index("session_source")
         source = pa.array(sources, pa.string()).take(names.indices)
-        self._engines.turns.load(own, turns.set_column(position, "session_source", source))
-        self._conclude(self._engines.turns.run("calls"), complete=complete)
+        self._engines.own.load(own, turns.set_column(position, "session_source", source))
+        self._conclude(self._engines.own.run("calls"), complete=complete)
 
     def _conclude(self, computed: pa.Table, *, complete: bool) -> None:
         """Feed rows of the model ``calls``, of sessions that are over."""

@@ -25,14 +25,12 @@ def read_checked(path: Path, form: type[Form], what: str, needs: str) -> Form:
     Raises:
         UsageError: it can't be read, or a field is missing, unknown or wrong; the message names field and value.
     """
-    import yaml  # noqa: PLC0415 - 20 ms of every start, for a setting that few have
-
     try:
         told = _parsed(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         msg = f"{what} {path}: can't be read: {getattr(error, 'strerror', None) or 'it is no UTF-8 text'}"
         raise UsageError(msg) from None
-    except yaml.YAMLError as error:
+    except ValueError as error:
         msg = f"{what} {path}: neither YAML nor JSON: {' '.join(str(error).split())[:200]}"
         raise UsageError(msg) from None
     if not isinstance(told, dict):
@@ -45,13 +43,20 @@ def read_checked(path: Path, form: type[Form], what: str, needs: str) -> Form:
 
 
 def _parsed(text: str) -> object:
-    """What a file says. YAML takes nearly all JSON, but reads its ``3e-05`` as a text."""
+    """What a file says. YAML takes nearly all JSON, but reads its ``3e-05`` as a text.
+
+    Raises:
+        ValueError: it is neither.
+    """
     try:
         return json.loads(text)
     except ValueError:
-        import yaml  # noqa: PLC0415 - see above
+        import yaml  # noqa: PLC0415 - 20 ms of every start, for a setting that few have
 
-        return yaml.safe_load(text)
+        try:
+            return yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ValueError(str(error)) from None
 
 
 def _first(error: ValidationError) -> str:

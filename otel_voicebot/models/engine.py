@@ -1,11 +1,10 @@
 """Runs the models over a store's files, on an embedded DuckDB."""
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 import duckdb
 import pyarrow as pa
@@ -16,6 +15,7 @@ from otel_voicebot.models.catalog import EMPTY, MODELS, NO_CUTS, PLACING, SEGMEN
 from otel_voicebot.models.selection import LABELS, Selection
 from otel_voicebot.models.spill import Spill
 from otel_voicebot.models.terms import Past, Source, Terms, define
+from otel_voicebot.models.watch import Watch
 
 __all__ = ["Engine"]
 
@@ -56,15 +56,23 @@ other. Each share of them reads all spans once more."""
 _KEPT: Final = ("contacts", *groups.FEW)
 """Models that are computed when first asked for: a report reads them more than once, or they are a few rows of all
 spans, whose many columns each view over them would bind again."""
+
+
+class _Spared(NamedTuple):
+    reads: str
+    condition: str
+    columns: str
+
+
 _SPARED: Final = {
-    "split_costs": (
-        "service_prices",
-        "SELECT EXISTS (FROM service_prices WHERE split)",
-        "SELECT NULL::BIGINT AS things, NULL::BIGINT AS priced, NULL::DECIMAL(38, 12) AS cost_usd WHERE false",
+    "split_costs": _Spared(
+        reads="service_prices",
+        condition="SELECT EXISTS (FROM service_prices WHERE split)",
+        columns="NULL::BIGINT AS things, NULL::BIGINT AS priced, NULL::DECIMAL(38, 12) AS cost_usd",
     )
 }
-"""Models that are empty unless of this model this is so, and what they are then: their text reads every operation, and
-isn't even planned."""
+"""Models that have no row unless a condition holds, which reads another model: then their text, which reads every
+operation, isn't even planned."""
 
 
 class Engine:
@@ -79,7 +87,7 @@ class Engine:
         terms: what KPIs depend on beside the spans.
         given_up: asked ten times a second while there is the engine: True breaks off what it does, which raises
             TooSlowError then. None: nobody gives up.
-        memory: what DuckDB may take before it writes to disk; exact percentiles of many values have to fit in.
+        memory: what DuckDB may take before it writes to disk (MB, GB); exact percentiles of many values have to fit in.
         threads: cores that it may use at once. None: all.
     """
 
@@ -108,7 +116,7 @@ class Engine:
                 **cores,
             }
         )
-        self._watch = None if given_up is None else _Watch(self._connection, given_up)
+        self._watch = None if given_up is None else Watch(self._connection, given_up)
         try:
             self._connection.execute("SET TimeZone = 'UTC'")
             self._connection.execute("SET parquet_metadata_cache = true")  # each model opens every file again
@@ -221,10 +229,10 @@ class Engine:
             return
         text, inputs = MODELS[name].text, MODELS[name].inputs
         if name in _SPARED:
-            decides, needs, nothing = _SPARED[name]
-            self._have(decides)
-            if not self._connection.sql(needs).fetchall()[0][0]:
-                text, inputs = nothing, ()
+            spared = _SPARED[name]
+            self._have(spared.reads)
+            if not self._connection.sql(spared.condition).fetchall()[0][0]:
+                text, inputs = f"SELECT {spared.columns} WHERE false", ()
         for needed in inputs:
             self._have(needed)
         kind = "TEMP TABLE" if name in _KEPT else "VIEW"
@@ -355,29 +363,6 @@ class Engine:
         self.close()
 
 
-class _Watch:
-    """Breaks off what a connection does, once somebody says so."""
-
-    def __init__(self, connection: duckdb.DuckDBPyConnection, given_up: Callable[[], bool]) -> None:
-        self.fired = False
-        self._connection = connection
-        self._given_up = given_up
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._look, name="otel-voicebot-watch", daemon=True)
-        self._thread.start()
-
-    def _look(self) -> None:
-        while not self._over.wait(_LOOK_S):
-            if self._given_up():
-                self.fired = True
-                self._connection.interrupt()  # again and again: between two queries it stops nothing
-
-    def end(self) -> None:
-        self._over.set()
-        self._thread.join()
-
-
-_LOOK_S: Final = 0.1
 _GIVEN_UP: Final = "the question takes too long, or the service is stopping; ask about less time"
 
 

@@ -91,8 +91,8 @@ def begin(run: Run) -> None:
     run("CREATE TEMP TABLE kept_scores AS SELECT session_id, mos, mos_kind FROM steps WHERE mos IS NOT NULL")
     for name in FEW:
         run(f"DROP TABLE {name}")
-        run(f"CREATE VIEW {name} AS {MODELS[name].text}")
-    run(f"CREATE OR REPLACE VIEW mos_kinds AS WITH steps AS (FROM kept_scores) {MODELS['mos_kinds'].text}")
+    run(f"CREATE VIEW workflows AS {MODELS['workflows'].text}")
+    run(f"CREATE VIEW mos_kinds AS WITH steps AS (FROM kept_scores) {MODELS['mos_kinds'].text}")
     kind = run("SELECT table_type FROM information_schema.tables WHERE table_name = 'components'").fetchone()[0]
     run("DROP VIEW components" if kind == "VIEW" else "DROP TABLE components")
     _show(run, None)

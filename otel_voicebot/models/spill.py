@@ -55,13 +55,20 @@ class Spill:
 
 
 def _hold(path: str) -> int | None:
-    """A descriptor that holds the directory's lock; None when another process has it."""
+    """A descriptor that holds the directory's lock; None when another process has it.
+
+    Raises:
+        OSError: it is no directory of ours, or the file system has no locks.
+    """
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         os.close(descriptor)
         return None
+    except OSError:
+        os.close(descriptor)
+        raise
     return descriptor
 
 

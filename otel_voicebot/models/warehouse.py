@@ -112,7 +112,7 @@ def render(model: str, dialect: str, asked: Asked | None = None, *, only: bool =
     try:
         query = _alone(model, dialect, asked) if only else _tree(model, dialect, asked)
         tree = translated(query, dialect)
-        _name_spans(tree, asked, dialect)
+        _read_spans(tree, asked, dialect)
         text = tree.sql(dialect, pretty=True, unsupported_level=sqlglot.ErrorLevel.RAISE)
     except SqlglotError as error:
         first = str(error).partition("\n")[0]
@@ -323,7 +323,7 @@ def _in_order(condition: exp.Expr, values: list[object]) -> list[exp.Expr]:
     return [made[ranked.index(order[id(place)])] for place in condition.find_all(exp.Placeholder)]
 
 
-def _name_spans(tree: exp.Expr, asked: Asked, dialect: str) -> None:
+def _read_spans(tree: exp.Expr, asked: Asked, dialect: str) -> None:
     """Read the warehouse's table; of a moment in the past, what had ended by then."""
     for table in list(tree.find_all(exp.Table)):
         if table.name in ("spans", "spans_whole") and not table.db:

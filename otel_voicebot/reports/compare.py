@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
@@ -15,7 +16,6 @@ from otel_voicebot.models import Selection, Terms
 from otel_voicebot.models.pricing import Prices
 from otel_voicebot.reports import inference, source
 from otel_voicebot.reports.measures import MEASURES, PRIMARY, Measure
-from otel_voicebot.reports.periods import Period
 from otel_voicebot.reports.resampling import Clustered, quantiles
 from otel_voicebot.reports.scope import Scope
 from otel_voicebot.reports.sides import PERIOD, Sides, calls, others
@@ -165,30 +165,29 @@ class Comparison:
 
 def between(
     data: Path | str,
-    a: str | Period,
-    b: str | Period,
-    by: str = "variant",
+    sides: Sides,
     plan: Plan | None = None,
+    *,
+    prices: Prices | None = None,
     as_of: datetime | None = None,
 ) -> Comparison:
     """Compare two groups of the calls in a data directory; ``of`` for a part of them.
 
-    What ended after ``as_of`` (aware) is left out; None: nothing is. Only known model calls have
-    a price (``frames.compare`` takes a price file).
+    Args:
+        data: the directory.
+        sides: what is compared.
+        plan: by which rules; None: the usual ones.
+        prices: where prices come from; None: known model calls only have one.
+        as_of: what ended after this (aware) moment is left out; None: nothing is.
 
     Raises:
-        UsageError: the question makes no sense.
         NoDataError: one of the sides has no call.
         UnreadableDataError: none of the data can be read.
     """
-    sides = Sides(a, b, PERIOD if isinstance(a, Period) else by)
+    window = Selection(sides.window.since, sides.window.until, as_of=as_of)
+    terms = Terms(as_of=as_of or datetime.now(UTC))
+    found = partial(of, sides=sides, plan=plan or Plan(), prices=prices or Prices())
     brief = sides.by == PERIOD  # a brief engine doesn't know variants and bots
-    now, window = datetime.now(UTC), Selection(sides.window.since, sides.window.until, as_of=as_of)
-    terms = Terms(as_of=as_of or now)
-
-    def found(opened: Opened) -> Comparison:
-        return of(opened, sides, plan or Plan(), Prices())
-
     return source.ask(Path(data), window, terms.as_of, found, brief=brief, cut=False, terms=terms)
 
 

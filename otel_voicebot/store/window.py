@@ -175,7 +175,7 @@ class _Generation:
             places, bits = places[left], bits[left]
 
     def _widen(self) -> None:
-        """Another bitmap, twice as large: the largest, 16 MB, would be in memory from a few thousand keys on."""
+        """A larger bitmap, for the keys that there are: the largest would take 16 MB from a few thousand keys on."""
         bits = int(self.count / _KEYS_PER_WORD).bit_length()
         self._bitmap, self._shift = np.zeros(1 << bits, np.uint64), np.uint64(64 - bits)
         for spans in (self._fresh[0][: self._unsorted], *(spans for spans, _ in self._levels)):

@@ -7,6 +7,7 @@ metrics are switched on here, spans go to the global tracer provider, beside wha
 import asyncio
 import logging
 import sys
+from functools import cache
 from typing import Any, Final
 
 from otel_voicebot.giving_way import giving_way, uncollected
@@ -38,6 +39,7 @@ async def setup_pipeline_worker(worker: Any) -> None:
         _trace(worker)
 
 
+@cache  # for each call; from the second on there is nothing to load
 def _start() -> None:
     with giving_way(), uncollected():
         handle = start()

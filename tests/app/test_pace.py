@@ -26,7 +26,7 @@ def test_after_a_quiet_while_nobody_waits(clock: Clock) -> None:
     """The first reading is due at once, the next a quarter of a second after it began, and then at once again."""
     pace = Pace(clock)
     assert pace.wait_s() == 0
-    pace.read()
+    pace.began()
     assert pace.wait_s() == pytest.approx(0.25)
     clock.now += 0.2
     assert pace.wait_s() == pytest.approx(0.05)
@@ -40,11 +40,11 @@ def test_who_comes_back_at_once_is_not_kept_waiting(clock: Clock) -> None:
     pace.answered(2)
     clock.now += 0.01
     pace.came()
-    assert not pace.back
+    assert not pace.enough(1, 1)
     pace.came()
-    assert pace.back
-    pace.read()
-    assert not pace.back
+    assert pace.enough(1, 1)
+    pace.began()
+    assert not pace.enough(1, 1)
 
 
 def test_who_comes_later_is_no_sender_that_waited(clock: Clock) -> None:
@@ -54,10 +54,10 @@ def test_who_comes_later_is_no_sender_that_waited(clock: Clock) -> None:
     pace.came()
     clock.now += 0.06
     pace.came()
-    assert not pace.back
+    assert not pace.enough(1, 1)
     pace.answered(1)
     pace.came()
-    assert pace.back
+    assert pace.enough(1, 1)
 
 
 def test_answers_that_follow_each_other_are_waited_for_together(clock: Clock) -> None:
@@ -67,6 +67,6 @@ def test_answers_that_follow_each_other_are_waited_for_together(clock: Clock) ->
     clock.now += 0.02
     pace.answered(1)
     pace.came()
-    assert not pace.back
+    assert not pace.enough(1, 1)
     pace.came()
-    assert pace.back
+    assert pace.enough(1, 1)

@@ -11,6 +11,7 @@ import pytest
 from otel_voicebot import frames
 from otel_voicebot.reports import compare
 from otel_voicebot.reports.periods import Period
+from otel_voicebot.reports.sides import PERIOD, Sides
 from tests.cli.conftest import Run, call, commit
 from tests.reports.tables import NOON
 
@@ -124,16 +125,15 @@ def test_other_columns(run: Run, experiment: Path) -> None:
 
 def test_python_gives_the_same(run: Run, experiment: Path) -> None:
     """The Python API finds what the command line prints."""
-    found = compare.between(experiment, "bank", "b|..d", by="bot", plan=compare.Plan(("response_gap_p50_s",)))
+    found = compare.between(experiment, Sides("bank", "b|..d", "bot"), compare.Plan(("response_gap_p50_s",)))
     words = ("bank", "b|..d", "--by", "bot", "--kpi", "response_gap_p50_s", "--data", str(experiment))
     said = json.loads(run("compare", *words, "--json").stdout)
     kpi = said["kpis"]["response_gap_p50_s"]
     effect = found.kpi("response_gap_p50_s").effect
     assert effect is not None
     assert (kpi["interval"], kpi["p"]) == ([effect.low, effect.high], effect.p)
-    periods = compare.between(
-        experiment, Period(None, NOON + timedelta(hours=1)), Period(NOON + timedelta(hours=1), None)
-    )
+    one = NOON + timedelta(hours=1)
+    periods = compare.between(experiment, Sides(Period(None, one), Period(one, None), PERIOD))
     assert (periods.a.sessions, periods.b.sessions) == (221, 110)
 
 

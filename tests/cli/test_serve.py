@@ -216,3 +216,13 @@ def test_a_dead_thread_is_told_to_probes(tmp_path: Path, monkeypatch: pytest.Mon
                 assert (caught.value.code, caught.value.read()) == (503, b"a thread has ended: live\n")
     finally:
         service.stop(2)
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").is_file(), reason="needs the /proc of Linux")
+def test_it_holds_no_pandas(tmp_path: Path) -> None:
+    """Spans are taken in and a report is answered without it: pyarrow would load it for nothing, 35 MB."""
+    with Served(tmp_path / "data") as served:
+        assert _post(served, request(call("one", 7))) == 200
+        maps = Path(f"/proc/{served.process.pid}/maps").read_text()
+    assert "/pyarrow/" in maps
+    assert "/pandas/" not in maps

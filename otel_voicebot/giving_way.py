@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import os
 import sys
 from collections.abc import Iterator
 from typing import Final
@@ -15,13 +16,22 @@ A C call is not broken off: taking 8,000 spans from the queue is one of 2 ms."""
 
 
 class _Usual:
-    """The interval that the process had."""
+    """How the process had it."""
 
     def __init__(self) -> None:
         self.seconds = sys.getswitchinterval()
+        self.collecting = True
+        """False: we have switched the collector off."""
+
+    def collect(self) -> None:
+        """Switch the collector on again, where we have switched it off."""
+        if not self.collecting:
+            self.collecting = True
+            gc.enable()
 
 
 _usual = _Usual()
+os.register_at_fork(after_in_child=_usual.collect)  # the thread that would do so isn't there
 
 
 @contextlib.contextmanager
@@ -58,6 +68,7 @@ def uncollected() -> Iterator[None]:
     if not gc.isenabled():  # that is the bot's choice, and so are frozen objects
         yield
         return
+    _usual.collecting = False
     gc.disable()
     try:
         yield
@@ -65,7 +76,7 @@ def uncollected() -> Iterator[None]:
         if not gc.get_freeze_count():
             gc.freeze()  # this and back moves all objects to the oldest generation, without looking at one of them
             gc.unfreeze()
-        gc.enable()
+        _usual.collect()
 
 
 def _is_ours() -> bool:

@@ -1,6 +1,7 @@
 """What the setup file of a framework may do to the interpreter while it loads us: nothing that stays."""
 
 import gc
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -69,3 +70,14 @@ def test_a_bot_that_collects_itself_goes_on_so() -> None:
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+def test_a_child_that_is_forked_meanwhile_collects() -> None:
+    """The thread that would switch the collector on again isn't in the child."""
+    with uncollected():
+        child = os.fork()
+        if not child:
+            os._exit(0 if gc.isenabled() else 1)
+        assert not gc.isenabled()
+    _, status = os.waitpid(child, 0)
+    assert (status, gc.isenabled()) == (0, True)

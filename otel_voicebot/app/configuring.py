@@ -76,9 +76,10 @@ class Handle:
 
     def _pipeline(self) -> Pipeline:
         """On the worker's thread, which also warms it up: a fork waits until that has come to its end."""
-        engines = Engines(self.settings.short_session_s, framed=bool(self._warm))
-        if self._warm is not None:
-            self._contain("warm_up", partial(warm_up, self.settings, engines, framed=self._warm))
+        warm, self._warm = self._warm, None  # a forked child makes another one, with its first spans
+        engines = Engines(self.settings.short_session_s, framed=bool(warm))
+        if warm is not None:
+            self._contain("warm_up", partial(warm_up, self.settings, engines, framed=warm))
         return Pipeline(self.settings, self.metrics, self._on_commit, CallLog(), engines)
 
     def _series(self) -> Mapping[str, Any]:

@@ -20,8 +20,9 @@ _BACK_S: Final = 0.05
 class Pace:
     """Says when to read what waits. Any thread.
 
-    What comes after a quiet quarter of a second is read at once. Senders who send again as soon as they are answered
-    are not kept waiting: most exporters have one request under way, and would only send less.
+    What comes after a quiet quarter of a second is read at once. Where all senders send again as soon as they are
+    answered they aren't kept waiting: most exporters have one request under way, and would only send less. One who does
+    so among others who don't has four answers a second.
 
     Args:
         clock: monotonic seconds.

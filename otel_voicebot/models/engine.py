@@ -107,15 +107,13 @@ class Engine:
             raise TooSlowError(_GIVEN_UP)
         self._spill = Spill()
         self._grouping, self._memory = False, memory
+        limits = {"memory_limit": memory, "temp_directory": self._spill.path}
         cores = {} if threads is None else {"threads": threads}
-        self._connection = duckdb.connect(
-            config={
-                "memory_limit": memory,
-                "preserve_insertion_order": False,
-                "temp_directory": self._spill.path,
-                **cores,
-            }
-        )
+        try:
+            self._connection = duckdb.connect(config={"preserve_insertion_order": False, **limits, **cores})
+        except BaseException:
+            self._spill.close()
+            raise
         self._watch = None if given_up is None else Watch(self._connection, given_up)
         try:
             self._connection.execute("SET TimeZone = 'UTC'")

@@ -33,7 +33,11 @@ class Spill:
         self._held: int | None = None
         with suppress(OSError):
             self.path = tempfile.mkdtemp(prefix=_PREFIX)
-            self._held = _hold(self.path)
+            try:
+                self._held = _hold(self.path)
+            except OSError:  # what isn't held would be taken for left behind
+                self.close()
+                raise
             _clear(Path(self.path).parent)
 
     def close(self) -> None:

@@ -34,7 +34,8 @@ class Terminal:
 
     def __init__(self, *words: str, columns: int = 100, rows: int = 40) -> None:
         self.raw = ""
-        self._decode = codecs.getincrementaldecoder("utf-8")().decode
+        # At Ctrl-C the kernel throws away what it has not shown yet, also half of a character.
+        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self._pid, self._fd = pty.fork()
         if not self._pid:  # the child does nothing but become the program
             fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))

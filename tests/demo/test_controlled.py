@@ -20,6 +20,7 @@ from otel_voicebot.demo.center import CallCenter
 from otel_voicebot.demo.run import FAST
 from otel_voicebot.instrument.runtime import runtime
 from otel_voicebot.models import Engine, Selection, Terms
+from otel_voicebot.models.pricing import Prices
 from otel_voicebot.processors import Policy, prepare
 from otel_voicebot.reports import compare, source
 from otel_voicebot.reports.compare import Comparison
@@ -115,7 +116,7 @@ def compared(held: Held) -> Comparison:
     now = held.over + timedelta(days=2)
     wanted = compare.Plan(kpis=("csat_mean", "csat_share", "fcr_1d", "fcr_7d"), primary="csat_mean", fewest=10)
     return source.ask(
-        held.data, Selection(), now, lambda opened: compare.of(opened, Sides("A", "B", "variant"), wanted),
+        held.data, Selection(), now, lambda opened: compare.of(opened, Sides("A", "B", "variant"), wanted, Prices()),
         cut=False, terms=Terms(short_session_s=0.0),
     )  # fmt: skip
 

@@ -8,13 +8,13 @@ A process that was killed leaves its seat, as the kernel drops its lock. Whoever
 Two services in one directory have seats of their own, so that no call is counted by both.
 """
 
-import fcntl
 import json
 import os
 from pathlib import Path
 from typing import Final, Self
 
 from otel_voicebot.errors import CannotStartError
+from otel_voicebot.locks import locked
 from otel_voicebot.store import disk
 
 __all__ = ["Seat"]
@@ -66,7 +66,7 @@ class Seat:
         for name in (*mine, *free):
             directory = services / name
             disk.make(directory)
-            lock = _locked(directory / "lock")
+            lock = locked(directory / "lock", os.O_RDWR | os.O_CREAT)
             if lock is not None:
                 before = _read(directory)[1]
                 seat = cls(directory, lock, (*before, writer)[-_WRITERS_KEPT:], alone=not set(known) - {name})
@@ -94,17 +94,3 @@ def _read(directory: Path) -> tuple[str, tuple[str, ...]]:
         return str(said.get("address", "")), tuple(str(one) for one in said.get("writers", ()))
     except (ValueError, AttributeError, TypeError):
         return "", ()
-
-
-def _locked(path: Path) -> int | None:
-    """A descriptor that holds the lock; None when somebody else does."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    except OSError:
-        os.close(descriptor)
-        raise
-    return descriptor

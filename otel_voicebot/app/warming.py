@@ -52,7 +52,7 @@ def warm_up(settings: Settings, engines: Engines, *, framed: bool) -> None:
     with tempfile.TemporaryDirectory(prefix="otel-voicebot-", ignore_cleanup_errors=True) as directory:
         pipeline = Pipeline(settings.model_copy(update={"data": Path(directory)}), SelfMetrics(), engines=engines)
         try:
-            pipeline.take(_spans(_CALLS[framed:]))
+            pipeline.take(_spans(_CALLS[1:] if framed else _CALLS))
             pipeline.drain()
             pipeline.flush()
         finally:

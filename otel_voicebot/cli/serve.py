@@ -167,9 +167,8 @@ def _share_memory() -> None:
         # Columns of a megabyte come and go all the time: not from the kernel and back to it each time.
         mallopt(_M_MMAP_THRESHOLD, 32 * _MEGABYTE)
         mallopt(_M_TRIM_THRESHOLD, 64 * _MEGABYTE)
-    os.environ["ARROW_DEFAULT_MEMORY_POOL"] = (
-        "system"  # pa.set_memory_pool() doesn't reach what reads and writes Parquet
-    )
+    # pa.set_memory_pool() doesn't reach what reads and writes Parquet
+    os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"
 
 
 class _NoPandas:

@@ -15,6 +15,7 @@ __all__ = [
     "MODELS",
     "NAMED",
     "NAMED_ENDS",
+    "OPERATES",
     "PLACING",
     "SPAN_COLUMNS",
     "STAGE",
@@ -56,7 +57,14 @@ END: Final = f"""(component IN ('session', 'other') AND dialect NOT IN ({_FLAT})
     AND (component = 'session' OR name IN ({", ".join(f"'{name}'" for name in NAMED_ENDS)})))"""
 """Whether it is the end of a framework's call: a wait that was given up in its last turn may last until then."""
 
+_OPERATIONS: Final = ", ".join(f"'{name}'" for name in semconv.OPERATIONS)
+OPERATES: Final = f"list_position([{_OPERATIONS}], component) IS NOT NULL"
+"""Whether a span is an operation, in DuckDB's words: it asks a function of a column once for each value in a file, and
+IN for each row, by a join."""
+
 _FILLED: Final = {
+    "{operations}": _OPERATIONS,
+    "{operates}": OPERATES,
     "{event_prefix}": semconv.EVENT_PREFIX,
     "{workflow}": semconv.WORKFLOW,
     "{compliance_prompt}": semconv.COMPLIANCE_PROMPT,

@@ -11,7 +11,7 @@ SELECT
     o.dialect NOT IN ({flat}) AS framework,
     o.dialect NOT IN ({flat})
         AND (o.component = 'turn' OR (o.dialect = 'livekit' AND o.component = 'stt')) AS heads,
-    o.component IN ('stt', 'llm', 'tts', 'nlu', 'rag', 'tool', 'cache', 'api') AND n.nested IS NULL AS operates,
+    o.component IN ({operations}) AND n.nested IS NULL AS operates,
     o.component IN ('llm', 'tts', 'nlu', 'rag', 'tool', 'cache', 'api') AND n.nested IS NULL AS works,
     coalesce(o.status = 'error', false) AS failed,
     o.interrupted, o.end_reason, o.outcome,

@@ -5,8 +5,7 @@ SELECT
     hash(span_id) AS span,
     -- hash(NULL) would be a value, of all roots: a join on it puts them into one heap, which has to fit into memory
     CASE WHEN parent_span_id IS NOT NULL THEN hash(parent_span_id) END AS parent,
-    -- not IN: see plain
-    list_position(['stt', 'llm', 'tts', 'nlu', 'rag', 'tool', 'cache', 'api'], component) IS NOT NULL AS operates,
+    {operates} AS operates,
     component = 'other' AS passes,
     session_id IS NULL AS loose,
     dialect NOT IN ({flat}) AS framework

@@ -36,5 +36,5 @@ JOIN spans outside
     AND outside.trace_id = inside.trace_id
     AND outside.component = inside.component
     AND outside.turn_index IS NOT DISTINCT FROM inside.turn_index
-WHERE inside.component IN ('stt', 'llm', 'tts', 'nlu', 'rag', 'tool', 'cache', 'api')
-    AND outside.component IN ('stt', 'llm', 'tts', 'nlu', 'rag', 'tool', 'cache', 'api')
+WHERE inside.component IN ({operations})
+    AND outside.component IN ({operations})

@@ -5,7 +5,7 @@
 SELECT
     session_id,
     'explicit' AS session_source,
-    list_position(['stt', 'llm', 'tts', 'nlu', 'rag', 'tool', 'cache', 'api'], component) IS NOT NULL AS operates,
+    {operates} AS operates,
     CASE WHEN turn_index > 0 THEN turn_index END AS turn_index,
     coalesce(status = 'error', false) OR (component = 'tool' AND error_type IS NOT NULL) AS failed,
     CASE WHEN duration_ns > 60000000000

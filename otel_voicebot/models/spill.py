@@ -1,6 +1,5 @@
 """Where an engine writes what doesn't fit into memory: a directory of its own, that nobody leaves behind for long."""
 
-import fcntl
 import os
 import shutil
 import stat
@@ -11,9 +10,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from otel_voicebot.locks import locked
+
 __all__ = ["Spill"]
 
 _PREFIX: Final = "otel-voicebot-spill-"
+_HOLD: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _NEW_S: Final = 60.0
 """Seconds after which a directory that nobody holds is one of a process that was killed, and not just being made."""
 
@@ -34,7 +36,7 @@ class Spill:
         with suppress(OSError):
             self.path = tempfile.mkdtemp(prefix=_PREFIX)
             try:
-                self._held = _hold(self.path)
+                self._held = locked(Path(self.path), _HOLD)
             except OSError:  # what isn't held would be taken for left behind
                 self.close()
                 raise
@@ -58,24 +60,6 @@ class Spill:
         self.close()
 
 
-def _hold(path: str) -> int | None:
-    """A descriptor that holds the directory's lock; None when another process has it.
-
-    Raises:
-        OSError: it is no directory of ours, or the file system has no locks.
-    """
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    except OSError:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
 def _clear(directory: Path) -> None:
     """Remove the user's directories that no process holds."""
     with os.scandir(directory) as entries:
@@ -84,6 +68,6 @@ def _clear(directory: Path) -> None:
         with suppress(OSError):  # another process was quicker
             found = os.lstat(path)
             ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
-            if ours and found.st_mtime < time.time() - _NEW_S and (held := _hold(path)) is not None:
+            if ours and found.st_mtime < time.time() - _NEW_S and (held := locked(Path(path), _HOLD)) is not None:
                 shutil.rmtree(path, ignore_errors=True)
                 os.close(held)

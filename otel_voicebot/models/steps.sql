@@ -9,7 +9,7 @@
 SELECT
     coalesce(o.session_id, t.trace_session_id, lower(hex(o.trace_id))) AS session_id,
     CASE WHEN coalesce(o.session_id, t.trace_session_id) IS NULL THEN 'trace' ELSE 'explicit' END AS session_source,
-    n.nested IS NULL AND o.component IN ('stt', 'llm', 'tts', 'nlu', 'rag', 'tool', 'cache', 'api') AS operates,
+    n.nested IS NULL AND o.component IN ({operations}) AS operates,
     coalesce(p.turn_index, CASE WHEN o.turn_index > 0 THEN o.turn_index END) AS turn_index,
     coalesce(o.status = 'error', false) OR (o.component = 'tool' AND o.error_type IS NOT NULL) AS failed,
     CASE WHEN o.duration_ns > 60000000000 AND o.component IN ('endpointing', 'llm', 'tts', 'nlu', 'rag', 'tool', 'cache', 'api')

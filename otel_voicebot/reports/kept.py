@@ -12,10 +12,9 @@ from typing import Final
 
 import duckdb
 
-from otel_voicebot import semconv
 from otel_voicebot.errors import NoDataError, UnreadableDataError
 from otel_voicebot.models import Engine, Selection, Terms
-from otel_voicebot.models.catalog import MODELS, SPAN_COLUMNS
+from otel_voicebot.models.catalog import MODELS, OPERATES, SPAN_COLUMNS
 from otel_voicebot.models.engine import BRIEF
 from otel_voicebot.models.terms import Source
 from otel_voicebot.reports.rows import WHOLE
@@ -25,10 +24,6 @@ __all__ = ["Kept", "memory_for"]
 
 _MOST_STALE: Final = 5000
 """Calls, and traces of spans without a session's id, that are computed beside stored rows; of more, all are."""
-_OPERATES: Final = "list_position([{}], component) IS NOT NULL".format(
-    ", ".join(f"'{name}'" for name in semconv.OPERATIONS)
-)
-"""A function of a column is asked once for each of its values in a file; IN is asked for each row."""
 _TOLD: Final = f"""session_id, count(CASE WHEN kind = 'exchange' THEN 1 END) AS turns,
     count(CASE WHEN outcome = 'answered' THEN 1 END) AS answered, {WHOLE} AS whole"""
 _TURNS: Final = ("kind", "outcome", "abandon_reason", "response_gap_s", "wait_s", "interrupted")
@@ -143,7 +138,7 @@ class Kept(Engine):
         run = self._connection.execute
         run(
             f"""CREATE TEMP TABLE seen AS
-            SELECT session_id, max(ingest_time) AS came, count(CASE WHEN {_OPERATES} THEN 1 END) AS operations
+            SELECT session_id, max(ingest_time) AS came, count(CASE WHEN {OPERATES} THEN 1 END) AS operations
             FROM ({source.sql(["session_id", "ingest_time", "component"])}) GROUP BY session_id"""
         )
         self._contradict(source)
@@ -207,7 +202,7 @@ class Kept(Engine):
         scored = source.sql(["session_id", "trace_id", "span_id", "component", "mos"], raw_ids=True)
         parts.append(
             f"""SELECT session_id FROM (SELECT * FROM ({scored}) WHERE mos IS NOT NULL)
-            WHERE NOT {_OPERATES} GROUP BY session_id, trace_id, span_id HAVING count(*) > 1"""
+            WHERE NOT {OPERATES} GROUP BY session_id, trace_id, span_id HAVING count(*) > 1"""
         )
         self._connection.execute(f"CREATE TEMP TABLE contradicted AS {' UNION '.join(parts)}")
 

@@ -3,8 +3,9 @@
 Everything is loaded when it is first asked for: a report needs the schemas alone, and not protobuf.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from otel_voicebot.loading import lazily
 
 if TYPE_CHECKING:
     from otel_voicebot.spans.attributes import Attributes, Kind
@@ -49,25 +50,16 @@ __all__ = [
 ]
 
 _HOMES: Final = {
-    "Attributes": "attributes",
-    "Kind": "attributes",
-    "Children": "batch",
+    **dict.fromkeys(__all__, "schema"),
+    **dict.fromkeys(("Attributes", "Kind"), "attributes"),
+    **dict.fromkeys(("Children", "SpanBatch"), "batch"),
+    **dict.fromkeys(("collect", "collect_fields"), "sdk"),
     "LogBatch": "logs",
-    "SpanBatch": "batch",
-    "collect": "sdk",
-    "collect_fields": "sdk",
     "decode": "otlp",
     "decode_logs": "otlp_logs",
 }
-"""The modules of the names that are no schemas."""
 
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'schema')}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazily(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

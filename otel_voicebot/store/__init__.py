@@ -1,7 +1,8 @@
 """Spans on disk: plain Parquet files that are whole, durable, and read by any tool as they are."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from otel_voicebot.loading import lazily
 
 if TYPE_CHECKING:
     from otel_voicebot.store.group import GroupCommit
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Commit", "GroupCommit", "Snapshot", "SpanStore", "Window", "reading", "snapshot"]
 
-_HOME: Final = {
+_HOMES: Final = {
     **dict.fromkeys(("Snapshot", "reading", "snapshot"), "reader"),
     **dict.fromkeys(("Commit", "SpanStore"), "writer"),
     "GroupCommit": "group",
@@ -19,7 +20,4 @@ _HOME: Final = {
 }
 
 
-def __getattr__(name: str) -> Any:  # who reads needs no writer: a tenth of a report's start
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__ = lazily(__name__, _HOMES)  # who reads needs no writer: a tenth of a report's start

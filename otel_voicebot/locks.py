@@ -1,0 +1,29 @@
+"""Locks that end with the process that holds them, however it ends."""
+
+import fcntl
+import os
+from pathlib import Path
+
+__all__ = ["locked"]
+
+
+def locked(path: Path, flags: int) -> int | None:
+    """A descriptor that holds the lock of a file or directory until it is closed; None when another process has it.
+
+    Args:
+        path: what is locked.
+        flags: how it is opened, as of ``os.open``; a child that is executed doesn't get it.
+
+    Raises:
+        OSError: it can't be opened so, or the file system has no locks.
+    """
+    descriptor = os.open(path, flags | os.O_CLOEXEC, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor

@@ -4,15 +4,30 @@ import contextlib
 import gc
 import os
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from typing import Final
 
-__all__ = ["giving_way", "take_back", "uncollected"]
+__all__ = ["breathe", "giving_way", "take_back", "uncollected"]
 
 _GIVES_WAY_S: Final = 0.000501
 """Seconds, which nobody else would choose, after which a thread that wants the interpreter gets it.
 
 A C call is not broken off: taking 8,000 spans from the queue is one of 2 ms."""
+_BETWEEN_S: Final = 0.0003
+"""Seconds between two breaths, at least."""
+_BREATH_S: Final = 0.00005
+"""With the time that the system takes to wake a thread, 0.1 ms."""
+
+
+class _Mine(threading.local):
+    """When this thread breathes next."""
+
+    at = float("inf")
+
+
+_mine = _Mine()
 
 
 class _Usual:
@@ -46,10 +61,25 @@ def giving_way() -> Iterator[None]:
         _usual.seconds = sys.getswitchinterval()
     if _usual.seconds > _GIVES_WAY_S:
         sys.setswitchinterval(_GIVES_WAY_S)
+    before, _mine.at = _mine.at, time.perf_counter() + _BETWEEN_S
     try:
         yield
     finally:
+        _mine.at = before
         take_back()
+
+
+def breathe() -> None:
+    """Let a thread have the interpreter that waits for it, where ours gives way. Asked often: it looks at the clock.
+
+    The interval alone doesn't do it. Arrow lets go of the interpreter in each of its calls, and has it back before a
+    thread that is woken up by that has come to run; and that one's half millisecond begins anew each time. Without this
+    every other wake-up of an event loop that came while we took spans was 1.5 to 6 ms late, whatever the interval; with
+    it, one in seventy.
+    """
+    if time.perf_counter() >= _mine.at:
+        time.sleep(_BREATH_S)
+        _mine.at = time.perf_counter() + _BETWEEN_S
 
 
 def take_back() -> None:

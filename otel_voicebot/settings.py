@@ -139,8 +139,9 @@ class Settings(BaseSettings):
     commit_rows: int = Field(default=5000, ge=1, le=1_000_000)
     """Spans that are committed at once, whatever the interval."""
 
-    tick_interval: float = Field(default=2.0, ge=0.05, le=60)
-    """Seconds between two computations of what is final, at least; more where they cost over 1.3 % of a core."""
+    tick_interval: float | None = Field(default=None, ge=0.05, le=60)
+    """Seconds between two computations of what is final, at least. Unset: 2 in a service, and 5 in a bot, where it is
+    more when they cost over 1.3 % of a core."""
 
     queue_size: int = Field(default=65_536, ge=1, le=10_000_000)
     """Spans that may wait for the worker. What comes on top is dropped and counted."""

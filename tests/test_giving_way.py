@@ -1,13 +1,21 @@
-"""What the setup file of a framework may do to the interpreter while it loads us: nothing that stays."""
+"""How our threads share the interpreter with the bot's, and what loading us may do to it: nothing that stays."""
 
 import gc
 import os
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from otel_voicebot.giving_way import uncollected
+from otel_voicebot import giving_way as module
+from otel_voicebot.giving_way import breathe, giving_way, uncollected
+from otel_voicebot.processors import Policy, prepare
+from otel_voicebot.selfmetrics import SelfMetrics
+from otel_voicebot.spans import collect
 
 MANY = 500_000
 
@@ -81,3 +89,69 @@ def test_a_child_that_is_forked_meanwhile_collects() -> None:
         assert not gc.isenabled()
     _, status = os.waitpid(child, 0)
     assert (status, gc.isenabled()) == (0, True)
+
+
+class Clock:
+    """Stands in for ``time``: each look at it is a millisecond later, sleeping is noted with the thread that does."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.slept: list[int] = []
+
+    def perf_counter(self) -> float:
+        """Seconds."""
+        self.now += 0.001
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """No longer than a breath."""
+        assert 0 < seconds < 0.001
+        self.slept.append(threading.get_ident())
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock of the module."""
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    return clock
+
+
+def test_only_a_thread_that_gives_way_breathes(clock: Clock) -> None:
+    """A thread beside it, of the bot or of a service, loses no time."""
+    breathe()
+    with giving_way():
+        breathe()
+        others = threading.Thread(target=breathe)
+        others.start()
+        others.join()
+        with giving_way():
+            breathe()
+        breathe()
+    breathe()
+    assert clock.slept == 3 * [threading.get_ident()]
+
+
+def test_it_breathes_now_and_then_only(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often it is asked to."""
+    monkeypatch.setattr(clock, "perf_counter", lambda: 1.0)
+    with giving_way():
+        for _ in range(100):
+            breathe()
+    assert not clock.slept
+
+
+def test_who_takes_spans_breathes_all_along(clock: Clock) -> None:
+    """Without it an event loop's wake-ups beside that come milliseconds late (``bench loop``)."""
+    ended = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(ended))
+    with provider.get_tracer("bot").start_as_current_span("turn", attributes={"session.id": "a", "turn": 1}):
+        pass
+    spans: tuple[ReadableSpan, ...] = ended.get_finished_spans()
+    with giving_way():
+        batch = collect(spans)
+        collected = len(clock.slept)
+        prepare(batch, Policy(), SelfMetrics(), "sdk", 1)
+    assert collected >= 15
+    assert len(clock.slept) - collected >= 10

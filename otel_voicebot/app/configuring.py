@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from otel_voicebot.app.call_log import CallLog
-from otel_voicebot.app.pipeline import Pipeline
+from otel_voicebot.app.pipeline import Pipeline, look_interval
 from otel_voicebot.app.policy import prices_of
 from otel_voicebot.app.warming import warm_up
 from otel_voicebot.embedded import PipelineProcessor, SessionProcessor, Worker
@@ -31,8 +31,6 @@ from otel_voicebot.store import Commit
 __all__ = ["Handle", "configure"]
 
 _log = logging.getLogger("otel_voicebot")
-_ROUND_S: Final = 2.0
-"""Seconds between two looks at the queue, at most. A round costs about 10 ms, however few spans it finds."""
 _LOOK_S: Final = 0.5
 """Seconds between two looks for a tracer provider that is set up after us."""
 _WARM_S: Final = 10.0
@@ -59,7 +57,7 @@ class Handle:
             self._pipeline,
             self.metrics,
             size=settings.queue_size,
-            interval_s=min(_ROUND_S, settings.tick_interval),
+            interval_s=look_interval(settings),
         )
         self._sessions = SessionProcessor(self.metrics)
         self._attached: weakref.ref[TracerProvider] | None = None

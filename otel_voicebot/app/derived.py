@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import pyarrow as pa
 
@@ -11,10 +11,17 @@ from otel_voicebot.live import Aggregator, Live
 from otel_voicebot.selfmetrics import SelfMetrics
 from otel_voicebot.settings import Settings
 
-__all__ = ["Derived"]
-
+__all__ = ["Derived", "Ticks"]
 
 L = TypeVar("L", bound=Live)
+
+
+class Ticks(NamedTuple):
+    """How far apart they are. A tick has a fixed cost."""
+
+    at_least_s: float
+    share: float
+    """So many times the CPU seconds of the last one, where that is more."""
 
 
 class Derived(Generic[L]):
@@ -24,11 +31,11 @@ class Derived(Generic[L]):
     from the disk.
 
     Args:
-        settings: idle timeout, bounds, tick interval, price file.
+        settings: idle timeout, bounds, price file.
         metrics: the package's own counters.
         aggregator: takes the derived metrics.
         emit: takes rows of turns and sessions; see ``Live``.
-        tick_share: a tick has a fixed cost, so the next one comes so many times the CPU seconds of the last later.
+        ticks: how far apart.
         make: makes the live state.
 
     Raises:
@@ -41,12 +48,11 @@ class Derived(Generic[L]):
         metrics: SelfMetrics,
         aggregator: Aggregator,
         emit: Callable[..., None],
-        tick_share: float,
+        ticks: Ticks,
         make: Callable[..., L],
     ) -> None:
         self._metrics = metrics
-        self._tick_interval_s = settings.tick_interval
-        self._tick_share = tick_share
+        self._ticks = ticks
         self._tick_at = time.monotonic()
         self.live = make(
             aggregator,
@@ -74,7 +80,7 @@ class Derived(Generic[L]):
             began = time.thread_time()
             self._contain(self.live.tick)
             spent = time.thread_time() - began
-            self._tick_at = now + max(self._tick_interval_s, self._tick_share * spent)
+            self._tick_at = now + max(self._ticks.at_least_s, self._ticks.share * spent)
 
     def drain(self) -> None:
         """Take as final what has ended, without waiting for late spans."""

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from otel_voicebot.app.call_log import CallLog
 from otel_voicebot.app.computed import Computed, RowStore
-from otel_voicebot.app.derived import Derived
+from otel_voicebot.app.derived import Derived, Ticks
 from otel_voicebot.app.notes import Notes
 from otel_voicebot.app.staged import Staged
 from otel_voicebot.live import Engines, Left, Resumable
@@ -21,6 +21,7 @@ from otel_voicebot.settings import Settings
 
 __all__ = ["LiveThread"]
 
+_TICK_S: Final = 2.0
 _TICK_SHARE: Final = 4
 """Ticks cost at most a quarter of the time."""
 _BACKLOG_ROWS: Final = 200_000
@@ -49,7 +50,8 @@ class LiveThread:
         self._notes = notes
         self._noted: list[pa.Array] = []
         make = partial(Resumable, note=self._noted.append, engines=Engines(settings.short_session_s))
-        self.derived = Derived(settings, metrics, self.aggregator, self._computed.add, _TICK_SHARE, make)
+        ticks = Ticks(settings.tick_interval or _TICK_S, _TICK_SHARE)
+        self.derived = Derived(settings, metrics, self.aggregator, self._computed.add, ticks, make)
         self._changed = threading.Condition()
         self._rows: deque[pa.RecordBatch] = deque()
         self._waiting = 0

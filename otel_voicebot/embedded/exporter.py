@@ -7,6 +7,7 @@ from pathlib import Path
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+from otel_voicebot.giving_way import giving_way
 from otel_voicebot.processors import Policy, prepare
 from otel_voicebot.selfmetrics import SelfMetrics
 from otel_voicebot.semconv import SELF_DROPPED
@@ -39,9 +40,10 @@ class ParquetSpanExporter(SpanExporter):
         if self._closed:
             return SpanExportResult.FAILURE
         try:
-            rows = prepare(collect(spans), self._policy, self._metrics, "exporter", time.time_ns() // 1000)
-            if rows.num_rows:
-                self._store.commit([rows])
+            with giving_way():
+                rows = prepare(collect(spans), self._policy, self._metrics, "exporter", time.time_ns() // 1000)
+                if rows.num_rows:
+                    self._store.commit([rows])
         except Exception as error:  # noqa: BLE001 - an exporter must not raise into the SDK's worker
             self._metrics.contained("export", error)
             self._metrics.add(SELF_DROPPED, len(spans), "failed")

@@ -211,7 +211,7 @@ class Worker(Generic[C]):
 
     def _run(self) -> None:
         try:
-            with self._busy:
+            with self._busy, giving_way():
                 consumer = self.consumer = self._make()
         except Exception as error:  # noqa: BLE001 - the bot goes on without us
             self._metrics.contained("start", error)

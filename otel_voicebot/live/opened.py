@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from otel_voicebot import semconv
+from otel_voicebot.giving_way import breathe
 from otel_voicebot.live.aggregate import Aggregator
 from otel_voicebot.live.calls import OpenSession, OpenTurn, Place
 from otel_voicebot.live.costs import Costing
@@ -95,7 +96,9 @@ class Opened(ABC):
         """Take spans (schema SPANS), each delivered once. They are not changed."""
         if not rows.num_rows:
             return
+        breathe()
         ids, unnamed, codes = self._resolve(rows)
+        breathe()
         turns = pc.fill_null(rows["turn_index"], LOOSE).to_numpy(zero_copy_only=False).astype(np.int64)
         session_span = np.asarray(pc.fill_null(pc.equal(rows["component"], "session"), False))  # noqa: FBT003
         turn_span = np.asarray(pc.fill_null(pc.equal(rows["component"], "turn"), False))  # noqa: FBT003
@@ -110,6 +113,7 @@ class Opened(ABC):
         order = order[~late[order]]
         if not len(order):
             return
+        breathe()
         chunk, bots, needed = self._rows.add(rows, len(order)), rows["bot"], facts(rows)
         starts = np.flatnonzero(np.diff(codes[order], prepend=-1) | np.diff(turns[order], prepend=-1))
         heads = order[starts]

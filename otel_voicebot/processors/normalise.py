@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from otel_voicebot import semconv
 from otel_voicebot.dialects import DIALECTS, Dialect, Field
+from otel_voicebot.giving_way import breathe
 from otel_voicebot.processors import derive
 from otel_voicebot.processors.drift import drift
 from otel_voicebot.processors.identifiers import are_identifiers
@@ -47,7 +48,9 @@ def normalise(batch: SpanBatch, dialects: Sequence[Dialect] = DIALECTS) -> SpanB
     for number, one in enumerate(dialects):
         if seen.present[number]:
             promoter.promote(plan_of(one), number, _Asked(seen, one.unknown))
+    breathe()
     columns: dict[str, pa.Array] = promoter.columns()
+    breathe()
     names = pa.array([one.name for one in dialects], pa.string())
     columns["dialect"] = names.take(pa.array(seen.dialect, mask=seen.dialect < 0))
     columns["component"] = pa.array(semconv.COMPONENTS, pa.string()).take(pa.array(seen.component))
@@ -55,8 +58,10 @@ def normalise(batch: SpanBatch, dialects: Sequence[Dialect] = DIALECTS) -> SpanB
     columns["endpointing_setting_s"] = _endpointing(batch, columns["endpointing_setting_s"])
     columns |= _of_feedback(batch, columns, promoter.broken)
     columns["error_type"] = _error_type(batch, columns["error_type"], seen.sound)
+    breathe()
     columns |= speech_columns(batch, seen.component == semconv.COMPONENTS.index("turn"))
     columns["tracked_events"] = _tracked(batch)
+    breathe()
     columns |= _of_frameworks(batch, keyed, columns, seen)
     if promoter.broken:
         columns["quality"] = with_rules(batch.column("quality"), promoter.broken)

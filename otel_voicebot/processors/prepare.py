@@ -6,6 +6,7 @@ import pyarrow as pa
 
 from otel_voicebot import semconv
 from otel_voicebot.dialects import DIALECTS, Dialect
+from otel_voicebot.giving_way import breathe
 from otel_voicebot.processors.limits import Bounds, few, short
 from otel_voicebot.processors.normalise import normalise
 from otel_voicebot.processors.withhold import withhold
@@ -42,6 +43,7 @@ def prepare(batch: SpanBatch, policy: Policy, metrics: SelfMetrics, door: str, i
     metrics.add(semconv.SELF_RECEIVED, len(batch) + sum(batch.rejected.values()), door)
     for reason, count in batch.rejected.items():
         metrics.add(semconv.SELF_REJECTED, count, reason)
+    breathe()
     batch, dropped = few(batch, policy.bounds.attributes)
     metrics.add(semconv.SELF_LIMITED, dropped, "count")
     batch = normalise(batch, policy.dialects)
@@ -50,10 +52,13 @@ def prepare(batch: SpanBatch, policy: Policy, metrics: SelfMetrics, door: str, i
     for metric, names in zip((semconv.SELF_UNKNOWN_SPANS, semconv.SELF_UNKNOWN_ATTRIBUTES), batch.drift, strict=True):
         for name, count in names.items():
             metrics.add(metric, count, name)
+    breathe()
     if not policy.capture_content:
         batch = withhold(batch, policy.keep)
         metrics.add(semconv.SELF_WITHHELD, batch.withheld)
+    breathe()
     # last: the dialects read what stands at the end of a long text, and what is withheld need not be cut
     batch, cut = short(batch, policy.bounds)
     metrics.add(semconv.SELF_LIMITED, cut, "length")
+    breathe()
     return batch.rows(ingest_time)

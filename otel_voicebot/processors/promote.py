@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from otel_voicebot.dialects import COLUMNS
+from otel_voicebot.giving_way import breathe
 from otel_voicebot.processors.derived import Derived
 from otel_voicebot.processors.identifiers import NAME_COLUMNS, are_identifiers, are_names
 from otel_voicebot.processors.lookup import Keyed
@@ -71,6 +72,7 @@ class Promoter:
             derived = None if group is None else self._derived.places.get((source.name, group))
             found = derived or self._keyed.find(source.name, group)
             if found is not None:
+                breathe()
                 self._fill(source, found, None if derived else self._keyed.positions(source.name, group), ask)
 
     def _fill(

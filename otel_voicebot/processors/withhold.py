@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from otel_voicebot import semconv
 from otel_voicebot.dialects import DIALECTS, STAMPS
 from otel_voicebot.dialects.native import NATIVE
+from otel_voicebot.giving_way import breathe
 from otel_voicebot.processors.identifiers import NAME_COLUMNS, are_safe, are_safe_lists, are_safe_names, is_ascii
 from otel_voicebot.processors.names import shown, shown_columns, shown_keys
 from otel_voicebot.spans.attributes import Attributes, Kind, Mask
@@ -149,6 +150,7 @@ def withhold(batch: SpanBatch, keep: Sequence[str] = ()) -> SpanBatch:
     columns, said, count = _content_columns(batch)
     columns |= doubtful_columns(batch.columns, kept, said)
     columns |= shown_columns(batch.columns)
+    breathe()
     attributes, first = clean(with_texts(batch.attributes, said), kept)
     events, second = clean(batch.events.attributes, kept)
     links, third = clean(batch.links.attributes, kept)

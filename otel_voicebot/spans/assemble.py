@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from otel_voicebot.giving_way import breathe
 from otel_voicebot.spans.attributes import Attributes, Int32s, Mask
 from otel_voicebot.spans.batch import Children, SpanBatch
 from otel_voicebot.spans.schema import SPANS
@@ -127,6 +128,7 @@ def assemble(plain: Plain) -> SpanBatch:
     good_time = (plain.start > 0) & (plain.start <= _INT64_MAX) & (plain.end <= _INT64_MAX)
     start, end = plain.start.astype(np.int64), plain.end.astype(np.int64)
     never_ended, backwards = end == 0, (end < start) & (end != 0)
+    breathe()
     parent_sizes = np.diff(_offsets(plain.parent_span_id))
     columns = {
         "trace_id": trace_id,
@@ -151,6 +153,7 @@ def assemble(plain: Plain) -> SpanBatch:
             },
         ),
     }
+    breathe()
     batch = SpanBatch(
         size=len(start),
         columns=columns,

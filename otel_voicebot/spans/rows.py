@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from otel_voicebot.giving_way import breathe
 from otel_voicebot.spans.attributes import Attributes, Kind
 from otel_voicebot.spans.schema import SCHEMA_VERSION, SPANS
 from otel_voicebot.spans.values import json_objects, json_text, offsets
@@ -45,11 +46,13 @@ def typed_map(attributes: Attributes, owners: int) -> pa.MapArray:
 
 
 def _map(attributes: Attributes, items: pa.StringArray, owners: int) -> pa.MapArray:
+    breathe()
     keys = pa.array(attributes.keys, pa.string()).take(pa.array(attributes.key[attributes.value]))
     return pa.MapArray.from_arrays(offsets(attributes.row, owners), keys, items)
 
 
 def _list(children: "Children", name: str, owners: int) -> pa.ListArray:
+    breathe()
     kind = SPANS.field(name).type
     columns = {**children.columns, "attributes": json_objects(children.attributes, len(children))}
     items = pa.StructArray.from_arrays([columns[field.name] for field in kind.value_type], fields=list(kind.value_type))

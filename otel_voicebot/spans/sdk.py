@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from otel_voicebot.giving_way import breathe
 from otel_voicebot.spans.assemble import Plain, Values, assemble, attributes, events, links
 from otel_voicebot.spans.attributes import Attributes, Int32s, Kind
 from otel_voicebot.spans.batch import Children, SpanBatch
@@ -154,6 +155,7 @@ def _identities(found: list[Any]) -> npt.NDArray[np.int64]:
 
 def _encoded(numbers: npt.NDArray[np.int64]) -> tuple[Int32s, npt.NDArray[np.int64]]:
     """Each number's code, counted from 0, and where each code occurs."""
+    breathe()
     codes: Int32s = pa.array(numbers).dictionary_encode().indices.to_numpy()
     place = np.zeros(int(codes.max(initial=-1)) + 1, dtype=np.int64)
     place[codes] = np.arange(len(codes))

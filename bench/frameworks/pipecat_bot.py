@@ -2,7 +2,7 @@
 
 Recogniser, model and voice are Pipecat's OpenAI services (OPENAI_BASE_URL says where); microphone, speaker and voice
 activity are this machine's clock. It prints one JSON object: the gaps as the caller saw them, Pipecat's own breakdown
-of each (key, owner's kind, seconds) and, with ``--loop``, how late the event loop was.
+of each (key, owner's kind, seconds) and, with ``--loop``, how late the event loop was before and in the call.
 """
 
 import asyncio
@@ -66,10 +66,13 @@ class _Microphone(BaseInputTransport):
     """A frame each 20 ms: a tone until ``speaks_until``, silence after."""
 
     speaks_until = 0.0
+    heard_since = math.inf
+    """Seconds on the loop's clock: from then on the pipeline is in a call."""
 
     async def start(self, frame: StartFrame) -> None:
         await super().start(frame)
         await self.set_transport_ready(frame)
+        self.heard_since = asyncio.get_running_loop().time()
         self._pump = self.create_task(self._run())
 
     async def stop(self, frame: EndFrame) -> None:
@@ -197,13 +200,13 @@ def _breakdowns(worker: PipelineWorker) -> list[list[tuple[str, str, float]]]:
     return found
 
 
-async def _lateness(late: list[float]) -> None:
+async def _lateness(late: list[tuple[float, float]]) -> None:
     """How much later than asked for the loop came back, again and again."""
     loop = asyncio.get_running_loop()
     while True:
         due = loop.time() + _PROBE_S
         await asyncio.sleep(_PROBE_S)
-        late.append(loop.time() - due)
+        late.append((due, loop.time() - due))
 
 
 async def main(script: str, *, probe: bool) -> dict[str, Any]:
@@ -213,13 +216,15 @@ async def main(script: str, *, probe: bool) -> dict[str, Any]:
     worker.add_observer(caller)
     breakdowns = _breakdowns(worker)
     runner = WorkerRunner(handle_sigint=False)
-    late: list[float] = []
+    late: list[tuple[float, float]] = []
     watch = asyncio.create_task(_lateness(late)) if probe else None
     await runner.add_workers(worker)
     await asyncio.gather(runner.run(), caller.call(SCRIPTS[script]))
     if watch is not None:
         watch.cancel()
-    return {"gaps": caller.gaps, "breakdowns": breakdowns, "late": late}
+    before = [by for due, by in late if due < microphone.heard_since]
+    in_call = [by for due, by in late if due >= microphone.heard_since]
+    return {"gaps": caller.gaps, "breakdowns": breakdowns, "late_before": before, "late": in_call}
 
 
 if __name__ == "__main__":

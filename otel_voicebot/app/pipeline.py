@@ -34,7 +34,7 @@ _MAINTAINER_S: Final = 1.0
 
 def look_interval(settings: Settings) -> float:
     """Seconds between two looks at what came in, which is on disk a commit interval after it came."""
-    return min(settings.tick_interval or _LOOK_S, settings.commit_interval / 2)
+    return min(_LOOK_S, settings.tick_interval or _LOOK_S, settings.commit_interval / 2)
 
 
 class Pipeline:
@@ -72,7 +72,7 @@ class Pipeline:
         writer = f"embedded-{os.getpid()}"
         self._computed = Computed(self._store, metrics, settings.commit_interval, writer, calls)
         make = partial(Live, engines=engines or Engines(settings.short_session_s))
-        ticks = Ticks(look_s, _TICK_SHARE)
+        ticks = Ticks(settings.tick_interval or _LOOK_S, _TICK_SHARE)
         self._derived = Derived(settings, metrics, self.aggregator, self._computed.add, ticks, make)
         self._maintainer = Maintainer(settings.data, metrics, Care(settings.retention, settings.disk_cap))
         self._maintainer.start()

@@ -1,4 +1,4 @@
-"""What the embedded pipeline does while the disk refuses."""
+"""What the embedded pipeline does when, and while the disk refuses."""
 
 from pathlib import Path
 
@@ -27,3 +27,12 @@ def test_rows_that_wait_for_the_disk_are_bounded_and_counted(tmp_path: Path, mon
     assert made.flush()
     assert sorted(path.parts[-4] for path in (tmp_path / "data" / "hot").rglob("*.parquet")) == ["sessions", "turns"]
     made.close()
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [({}, 5), ({"tick_interval": 0.1}, 0.1), ({"tick_interval": 60}, 5), ({"commit_interval": 1}, 0.5)],
+)
+def test_looks_are_as_far_apart_as_commits_and_ticks_allow(given: dict[str, float], seconds: float) -> None:
+    """Half a commit interval at most: a span waits for the look that takes it, and for the next one, which commits."""
+    assert pipeline.look_interval(Settings(**given)) == seconds  # type: ignore[arg-type] # of any setting

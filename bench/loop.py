@@ -121,7 +121,7 @@ def _section(held: dict[str, list[_Held]]) -> Section:
     return Section(
         "loop",
         f"A real Pipecat call, ms (median of {len(held['with'])} calls of five answers)",
-        ["", "loop late p50", "p99", "worst", "with start p99", "worst", "gap p50", "worst gap of all"],
+        ["", "loop late p50", "p99", "worst", "with start p99", "with start worst", "gap p50", "worst gap of all"],
         rows,
         [
             *_figures("with us - without tracing", held["with"], without),

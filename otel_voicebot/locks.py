@@ -8,7 +8,9 @@ __all__ = ["locked"]
 
 
 def locked(path: Path, flags: int) -> int | None:
-    """A descriptor that holds the lock of a file or directory until it is closed; None when another process has it.
+    """A descriptor that holds the lock of a file or directory; None when somebody has it, here or in another process.
+
+    It ends when the descriptor is closed, here and in children that were forked meanwhile.
 
     Args:
         path: what is locked.

@@ -133,15 +133,15 @@ class Settings(BaseSettings):
     shutdown_timeout: Duration = Field(default=10.0, gt=0)
     """Seconds that the service takes to answer what it has taken, once it is told to stop. Kubernetes waits for 30."""
 
-    commit_interval: float = Field(default=10.0, gt=0, le=3600)
-    """Seconds until what came in is on disk, at most. 10 leaves thousands of files a day, not a hundred thousand."""
+    commit_interval: Duration = Field(default=10.0, gt=0, le=3600)
+    """Seconds until what came in is on disk, about. 10 leaves thousands of files a day, not a hundred thousand."""
 
     commit_rows: int = Field(default=5000, ge=1, le=1_000_000)
     """Spans that are committed at once, whatever the interval."""
 
-    tick_interval: float | None = Field(default=None, ge=0.05, le=60)
-    """Seconds between two computations of what is final, at least. Unset: 2 in a service, and 5 in a bot, where it is
-    more when they cost over 1.3 % of a core."""
+    tick_interval: Duration | None = Field(default=None, ge=0.05, le=60)
+    """Seconds between two computations of what is final, at least; more where they cost over 1.3 % of a core in a bot,
+    or 25 % in a service. Unset: 5 in a bot, which looks at what came in as often, and 2 in a service."""
 
     queue_size: int = Field(default=65_536, ge=1, le=10_000_000)
     """Spans that may wait for the worker. What comes on top is dropped and counted."""

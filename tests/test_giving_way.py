@@ -2,8 +2,10 @@
 
 import gc
 import os
+import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +14,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from otel_voicebot import giving_way as module
+from otel_voicebot.embedded import ParquetSpanExporter
 from otel_voicebot.giving_way import breathe, giving_way, uncollected
+from otel_voicebot.live import Aggregator, Live
 from otel_voicebot.processors import Policy, prepare
 from otel_voicebot.selfmetrics import SelfMetrics
 from otel_voicebot.spans import collect
@@ -92,15 +96,16 @@ def test_a_child_that_is_forked_meanwhile_collects() -> None:
 
 
 class Clock:
-    """Stands in for ``time``: each look at it is a millisecond later, sleeping is noted with the thread that does."""
+    """Stands in for ``time``: each look at it is a step later, sleeping is noted with the thread that does."""
 
     def __init__(self) -> None:
         self.now = 0.0
+        self.step = 0.001
         self.slept: list[int] = []
 
     def perf_counter(self) -> float:
         """Seconds."""
-        self.now += 0.001
+        self.now += self.step
         return self.now
 
     def sleep(self, seconds: float) -> None:
@@ -132,26 +137,71 @@ def test_only_a_thread_that_gives_way_breathes(clock: Clock) -> None:
     assert clock.slept == 3 * [threading.get_ident()]
 
 
-def test_it_breathes_now_and_then_only(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However often it is asked to."""
-    monkeypatch.setattr(clock, "perf_counter", lambda: 1.0)
+def test_it_breathes_now_and_then_only(clock: Clock) -> None:
+    """However often it is asked to: 0.1 ms later each time, and every third or fourth time it is due."""
+    clock.step = 0.0001
     with giving_way():
         for _ in range(100):
             breathe()
-    assert not clock.slept
+    assert 20 <= len(clock.slept) <= 34
+
+
+def ended() -> tuple[ReadableSpan, ...]:
+    """A span."""
+    kept = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(kept))
+    with provider.get_tracer("bot").start_as_current_span("turn", attributes={"session.id": "a", "turn": 1}):
+        pass
+    return kept.get_finished_spans()
 
 
 def test_who_takes_spans_breathes_all_along(clock: Clock) -> None:
     """Without it an event loop's wake-ups beside that come milliseconds late (``bench loop``)."""
-    ended = InMemorySpanExporter()
-    provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(ended))
-    with provider.get_tracer("bot").start_as_current_span("turn", attributes={"session.id": "a", "turn": 1}):
-        pass
-    spans: tuple[ReadableSpan, ...] = ended.get_finished_spans()
+    live = Live(Aggregator(), SelfMetrics(), lambda *_: None)
+    counts = []
     with giving_way():
-        batch = collect(spans)
-        collected = len(clock.slept)
-        prepare(batch, Policy(), SelfMetrics(), "sdk", 1)
+        batch = collect(ended())
+        counts.append(len(clock.slept))
+        rows = prepare(batch, Policy(), SelfMetrics(), "sdk", 1)
+        counts.append(len(clock.slept) - sum(counts))
+        live.add(rows)
+        counts.append(len(clock.slept) - sum(counts))
+    collected, prepared, taken = counts
     assert collected >= 15
-    assert len(clock.slept) - collected >= 10
+    assert prepared >= 10
+    assert taken >= 3
+
+
+def test_the_exporter_breathes(clock: Clock, tmp_path: Path) -> None:
+    """It works on a thread of the bot's process, too."""
+    ParquetSpanExporter(tmp_path / "data").export(ended())
+    assert len(clock.slept) >= 25
+
+
+def test_several_threads_leave_the_interval_as_it_was() -> None:
+    """None takes another's for the usual one."""
+    usual = sys.getswitchinterval()
+
+    def enter() -> None:
+        for _ in range(20_000):
+            with giving_way():
+                pass
+
+    threads = [threading.Thread(target=enter) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sys.getswitchinterval() == pytest.approx(usual)
+
+
+def test_a_forked_child_has_the_usual_interval() -> None:
+    """The thread that gave way isn't there."""
+    usual = sys.getswitchinterval()
+    with giving_way():
+        assert sys.getswitchinterval() < usual
+        child = os.fork()
+        if not child:
+            os._exit(abs(sys.getswitchinterval() - usual) > 1e-5)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -10,4 +10,4 @@ if TYPE_CHECKING:
 __all__ = ["EnvironmentExporter"]
 
 # what OpenTelemetry's entry point names: a service needs nothing of an embedded pipeline
-__getattr__ = lazily(__name__, {"EnvironmentExporter": "environment"})
+__getattr__, __dir__ = lazily(__name__, {"EnvironmentExporter": "environment"})

@@ -31,7 +31,7 @@ from otel_voicebot.store import Commit
 __all__ = ["Handle", "configure"]
 
 _log = logging.getLogger("otel_voicebot")
-_LOOK_S: Final = 0.5
+_PROVIDER_LOOK_S: Final = 0.5
 """Seconds between two looks for a tracer provider that is set up after us."""
 _WARM_S: Final = 10.0
 """Seconds that a bot's start waits for warming up, at most; then it goes on beside."""
@@ -106,7 +106,7 @@ class Handle:
             self.attach()
 
     def _attach_later(self) -> None:
-        while not self._stopped.wait(_LOOK_S) and not self.attach():
+        while not self._stopped.wait(_PROVIDER_LOOK_S) and not self.attach():
             pass
 
     def start(self, create_provider: Callable[[], None] | None = None) -> None:

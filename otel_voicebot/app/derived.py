@@ -17,11 +17,11 @@ L = TypeVar("L", bound=Live)
 
 
 class Ticks(NamedTuple):
-    """How far apart they are. A tick has a fixed cost."""
+    """How far apart two ticks are: each has a fixed cost."""
 
     at_least_s: float
-    share: float
-    """So many times the CPU seconds of the last one, where that is more."""
+    times: float
+    """So many times the CPU seconds that the last one took, where that is more."""
 
 
 class Derived(Generic[L]):
@@ -80,7 +80,7 @@ class Derived(Generic[L]):
             began = time.thread_time()
             self._contain(self.live.tick)
             spent = time.thread_time() - began
-            self._tick_at = now + max(self._ticks.at_least_s, self._ticks.share * spent)
+            self._tick_at = now + max(self._ticks.at_least_s, self._ticks.times * spent)
 
     def drain(self) -> None:
         """Take as final what has ended, without waiting for late spans."""

@@ -1,5 +1,6 @@
 """One embedded pipeline: spans that ended become rows on disk, turns, sessions and metrics."""
 
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -26,6 +27,7 @@ __all__ = ["Pipeline", "look_interval"]
 
 _LOOK_S: Final = 5.0
 """Seconds between two looks at what came in. Taking spans takes 5 to 15 ms, however few there are."""
+_LEAST_S: Final = 0.05
 _TICK_SHARE: Final = 75
 """Ticks cost at most 1.3 % of a core."""
 _MAINTAINER_S: Final = 1.0
@@ -33,8 +35,13 @@ _MAINTAINER_S: Final = 1.0
 
 
 def look_interval(settings: Settings) -> float:
-    """Seconds between two looks at what came in, which is on disk a commit interval after it came."""
-    return min(_LOOK_S, settings.tick_interval or _LOOK_S, settings.commit_interval / 2)
+    """Seconds between two looks at what came in.
+
+    A commit interval is a whole number of them: spans that have waited for a look are committed in the last that comes
+    in time.
+    """
+    most = min(_LOOK_S, settings.tick_interval or _LOOK_S, settings.commit_interval / 2)
+    return max(_LEAST_S, settings.commit_interval / math.ceil(settings.commit_interval / most))
 
 
 class Pipeline:

@@ -20,6 +20,8 @@ __all__ = ["ParquetSpanExporter"]
 class ParquetSpanExporter(SpanExporter):
     """Writes each batch that it is given as one Parquet file, and reports success when the file is durable.
 
+    For a thread of its own, as the BatchSpanProcessor's: it gives way to the bot's.
+
     Args:
         data: the data directory; made when it is missing.
         policy: which texts may be stored; by default none that people said.

@@ -13,7 +13,7 @@ from itertools import repeat, starmap
 from queue import Empty, SimpleQueue
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-from otel_voicebot.giving_way import giving_way, take_back
+from otel_voicebot.giving_way import giving_way
 from otel_voicebot.selfmetrics import SelfMetrics
 from otel_voicebot.semconv import SELF_DROPPED, SELF_QUEUE
 from otel_voicebot.spans.fields import FIELDS
@@ -311,7 +311,6 @@ def _attend_forks(worker: Worker[C]) -> None:
         if alive is not None:
             _keep(alive.consumer)
             alive._reset()  # noqa: SLF001
-            take_back()  # the fork did not wait for the round's end
 
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(before=before, after_in_parent=in_parent, after_in_child=in_child)

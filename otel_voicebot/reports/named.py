@@ -6,7 +6,7 @@ from pathlib import Path
 from otel_voicebot.errors import NoDataError, UnreadableDataError
 from otel_voicebot.reports.source import Opened, ask_about, names
 from otel_voicebot.reports.trace import Trace, compute, find
-from otel_voicebot.store.contents import is_trace
+from otel_voicebot.store.layout import is_trace
 
 __all__ = ["trace_of"]
 

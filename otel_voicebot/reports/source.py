@@ -14,6 +14,7 @@ from otel_voicebot.errors import NoDataError, TooSlowError, UnreadableDataError
 from otel_voicebot.models import Engine, Selection, Terms
 from otel_voicebot.reports.kept import Kept, memory_for
 from otel_voicebot.reports.scope import Scope, Unreadable
+from otel_voicebot.store.layout import is_trace
 from otel_voicebot.store.reader import Snapshot, reading, snapshot
 
 if TYPE_CHECKING:
@@ -161,8 +162,7 @@ def ask_about(name: str, data: Path, now: datetime, compute: Callable[[Opened], 
         NoDataError: no session or trace is called so; what it begins is found in ``names``.
         UnreadableDataError, TooSlowError: as ``names``.
     """
-    from otel_voicebot.store.contents import is_trace  # noqa: PLC0415 - not for reports
-    from otel_voicebot.store.lookup import Lookup  # noqa: PLC0415
+    from otel_voicebot.store.lookup import Lookup  # noqa: PLC0415 - not for reports
 
     lookup = Lookup()
     trace = name.lower()

@@ -59,8 +59,4 @@ _HOMES: Final = {
     "decode_logs": "otlp_logs",
 }
 
-__getattr__ = lazily(__name__, _HOMES)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazily(__name__, _HOMES)

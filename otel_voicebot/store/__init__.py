@@ -19,5 +19,4 @@ _HOMES: Final = {
     "Window": "window",
 }
 
-
-__getattr__ = lazily(__name__, _HOMES)  # who reads needs no writer: a tenth of a report's start
+__getattr__, __dir__ = lazily(__name__, _HOMES)  # who reads needs no writer: a tenth of a report's start

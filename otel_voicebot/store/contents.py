@@ -10,7 +10,6 @@ A name becomes 32 bits: two names of the same bits make a file be opened in vain
 import base64
 import binascii
 import os
-import re
 import struct
 import zlib
 from array import array
@@ -25,7 +24,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-__all__ = ["NOTE", "Contents", "Gathered", "contents_of", "is_trace", "key_of"]
+from otel_voicebot.store.layout import is_trace
+
+__all__ = ["NOTE", "Contents", "Gathered", "contents_of", "key_of"]
 
 NOTE: Final = "otel_voicebot.contents"
 """Where it stands in the metadata of the file."""
@@ -36,7 +37,6 @@ _TAIL: Final = 32 << 10
 """Bytes that are read at once from a file's end; the note of most files is in them."""
 _HEAD: Final = struct.Struct("<qq?7x")
 """First and last start, whether all names follow; keys are aligned behind it."""
-_TRACE: Final = re.compile(r"[0-9a-f]{32}").fullmatch
 _MIX: Final = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F))
 
 Keys = NDArray[np.uint32]
@@ -124,11 +124,6 @@ def _keys(rows: pa.Table) -> Keys:
     ids += bytes.fromhex("".join(name for name in sessions if is_trace(name)))
     others = np.array([_checksum(name) for name in sessions if not is_trace(name)], np.uint32)
     return np.unique(np.concatenate([_hashed(ids), others]))
-
-
-def is_trace(name: str) -> bool:
-    """Whether a name has the form of a trace id: 32 lowercase hex digits."""
-    return _TRACE(name) is not None
 
 
 def _checksum(name: str) -> int:

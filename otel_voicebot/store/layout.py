@@ -13,6 +13,7 @@ glob of any tool finds them. A seal is an empty directory, as tools take every f
 
 import itertools
 import os
+import re
 import secrets
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +27,7 @@ __all__ = [
     "Names",
     "horizon_path",
     "hour_of",
+    "is_trace",
     "seal_path",
     "start_of",
     "table_directory",
@@ -35,6 +37,7 @@ __all__ = [
 
 HOT = "hot"
 HISTORY = "history"
+_TRACE: Final = re.compile(r"[0-9a-f]{32}").fullmatch
 HOUR_NS: Final = 3_600_000_000_000
 OURS: Final = {
     "spans": ("trace_id", "span_id"),
@@ -106,3 +109,8 @@ class Names:
         self.writer = f"{start}-{secrets.token_hex(8)}"
         self._numbers = itertools.count()
         self._pid = os.getpid()
+
+
+def is_trace(name: str) -> bool:
+    """Whether a name has the form of a trace id: 32 lowercase hex digits."""
+    return _TRACE(name) is not None

@@ -29,6 +29,7 @@ from otel_voicebot.store.layout import (
     HOUR_NS,
     horizon_path,
     hour_of,
+    is_trace,
     seal_path,
     tmp_directory,
     tombstones_directory,
@@ -52,7 +53,6 @@ __all__ = [
 ]
 
 _KINDS: Final = ("sessions", "callers", "traces", "unnamed")
-_TRACE_DIGITS: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +270,7 @@ def _tombstone(data: Path, name: str) -> Tombstone | None:
     found = _load(path, content)
     named = [frozenset(str(one) for one in found.get(kind, ())) for kind in _KINDS]
     # A session that carries no id is known by its trace.
-    named[3] |= {one for one in named[0] if _is_trace(one)}
+    named[3] |= {one for one in named[0] if is_trace(one)}
     return Tombstone(name.removesuffix(".json"), int(found["unix_nano"]), Erased(*named))
 
 
@@ -288,10 +288,6 @@ def _load(path: Path, content: bytes) -> dict[str, Any]:
     except (ValueError, TypeError, KeyError) as error:
         raise UnreadableDataError(f"{path} can't be read: {error}; restore it or remove it", (str(path),)) from error
     return dict(found)
-
-
-def _is_trace(text: str) -> bool:
-    return len(text) == _TRACE_DIGITS and not set(text) - set("0123456789abcdef")
 
 
 def _has_bytes(schema: pa.Schema) -> bool:

@@ -5,7 +5,7 @@ from functools import reduce
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from otel_voicebot.store.contents import is_trace
+from otel_voicebot.store.layout import is_trace
 
 __all__ = ["any_", "either", "holding"]
 

@@ -131,7 +131,7 @@ def _section(held: dict[str, list[_Held]]) -> Section:
         [
             "The loop is watched while the pipeline runs, and again with what the process loads before its first call.",
             "tracing: Pipecat's own switched on, spans thrown away; with: our setup file, Parquet and live metrics.",
-            "Pairs are calls of one round. A difference below the spread of one variant's own rounds says nothing.",
+            "Pairs are calls of one round.",
             f"Spread of the p99 over the rounds without us: {_spread([call.late(0.99) for call in without])} ms.",
             f"Spread of a call's median gap there: {_spread([1000 * statistics.median(c.gaps) for c in without])} ms.",
         ],

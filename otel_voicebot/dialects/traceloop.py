@@ -1,4 +1,7 @@
-"""OpenLLMetry and the Traceloop SDK: today's names, which are nearly the GenAI conventions', and the older ones."""
+"""OpenLLMetry and the Traceloop SDK: today's names, which are nearly the GenAI conventions', and the older ones.
+
+There is no capture of it: it is tested on spans built from what its documentation says.
+"""
 
 from typing import Final
 

@@ -141,11 +141,12 @@ def test_a_renamed_attribute_is_trouble_and_breaks_nothing_else(
     assert run("report", "--data", str(tmp_path / "examined")).returncode == 0
 
 
-def test_another_name_altogether_is_missed_and_shown(examine: Examine) -> None:
+@pytest.mark.parametrize("key", ["turn.number", "turn.user_bot_latency_seconds"])
+def test_another_name_altogether_is_missed_and_shown(examine: Examine, key: str) -> None:
     """What is always written and is gone is named, and so is what is new."""
-    code, document = examine(renamed(capture("pipecat"), "turn.number", "zz.quux"))
+    code, document = examine(renamed(capture("pipecat"), key, "zz.quux"))
     assert code == 1
-    assert of_kind(document, "missing")[0]["names"] == ["turn.number"]
+    assert of_kind(document, "missing")[0]["names"] == [key]
     assert "turn: zz.quux" in of_kind(document, "new")[0]["names"]
 
 

@@ -36,12 +36,9 @@ class _Held:
     late_ms: list[float]
     gaps: list[float]
 
-    def late(self, share: float) -> float:
-        return sorted(self.late_ms)[int(share * (len(self.late_ms) - 1))]
-
-    def late_of_all(self, share: float) -> float:
-        """With the process's start: what is loaded before the first call."""
-        late = sorted(self.late_before_ms + self.late_ms)
+    def late(self, share: float, *, start: bool = False) -> float:
+        """A quantile; with ``start`` also over what the process loads before its first call."""
+        late = sorted(self.late_ms + (self.late_before_ms if start else []))
         return late[int(share * (len(late) - 1))]
 
 
@@ -115,7 +112,7 @@ def _section(held: dict[str, list[_Held]]) -> Section:
     without = held["without"]
     for variant, calls in held.items():
         late = [statistics.median(call.late(share) for call in calls) for share in (0.5, 0.99, 1.0)]
-        late += [statistics.median(call.late_of_all(share) for call in calls) for share in (0.99, 1.0)]
+        late += [statistics.median(call.late(share, start=True) for call in calls) for share in (0.99, 1.0)]
         gaps = sorted(gap for call in calls for gap in call.gaps)
         rows.append([variant, *late, 1000 * statistics.median(gaps), 1000 * gaps[-1]])
     return Section(

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-__all__ = ["breathe", "giving_way", "take_back", "uncollected"]
+__all__ = ["breathe", "giving_way", "uncollected"]
 
 _GIVES_WAY_S: Final = 0.000501
 """Seconds, which nobody else would choose, after which a thread that wants the interpreter gets it.
@@ -67,7 +67,7 @@ def giving_way() -> Iterator[None]:
         yield
     finally:
         _mine.at = before
-        take_back()
+        _take_back()
 
 
 def breathe() -> None:
@@ -82,7 +82,7 @@ def breathe() -> None:
         _mine.at = time.perf_counter() + _BETWEEN_S
 
 
-def take_back() -> None:
+def _take_back() -> None:
     """Put back the interval that the process had, where it still is ours."""
     if _is_ours(sys.getswitchinterval()):
         sys.setswitchinterval(_usual.seconds)
@@ -114,4 +114,4 @@ def _is_ours(seconds: float) -> bool:
     return abs(seconds - _GIVES_WAY_S) < 1.5e-6
 
 
-os.register_at_fork(after_in_child=take_back)  # who gave way isn't there
+os.register_at_fork(after_in_child=_take_back)  # who gave way isn't there

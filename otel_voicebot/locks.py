@@ -7,7 +7,7 @@ from pathlib import Path
 __all__ = ["locked"]
 
 
-def locked(path: Path, flags: int) -> int | None:
+def locked(path: str | Path, flags: int) -> int | None:
     """A descriptor that holds the lock of a file or directory; None when somebody has it, here or in another process.
 
     It ends when the descriptor is closed, here and in children that were forked meanwhile.

@@ -28,6 +28,7 @@ __all__ = ["Pipeline", "look_interval"]
 _LOOK_S: Final = 5.0
 """Seconds between two looks at what came in. Taking spans takes 5 to 15 ms, however few there are."""
 _LEAST_S: Final = 0.05
+"""A look at nothing costs a bot that idles something, too."""
 _TICK_SHARE: Final = 75
 """Ticks cost at most 1.3 % of a core."""
 _MAINTAINER_S: Final = 1.0

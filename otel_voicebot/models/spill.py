@@ -36,7 +36,7 @@ class Spill:
         with suppress(OSError):
             self.path = tempfile.mkdtemp(prefix=_PREFIX)
             try:
-                self._held = locked(Path(self.path), _HOLD)
+                self._held = locked(self.path, _HOLD)
             except OSError:  # what isn't held would be taken for left behind
                 self.close()
                 raise
@@ -68,6 +68,6 @@ def _clear(directory: Path) -> None:
         with suppress(OSError):  # another process was quicker
             found = os.lstat(path)
             ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
-            if ours and found.st_mtime < time.time() - _NEW_S and (held := locked(Path(path), _HOLD)) is not None:
+            if ours and found.st_mtime < time.time() - _NEW_S and (held := locked(path, _HOLD)) is not None:
                 shutil.rmtree(path, ignore_errors=True)
                 os.close(held)

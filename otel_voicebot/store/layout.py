@@ -37,7 +37,6 @@ __all__ = [
 
 HOT = "hot"
 HISTORY = "history"
-_TRACE: Final = re.compile(r"[0-9a-f]{32}").fullmatch
 HOUR_NS: Final = 3_600_000_000_000
 OURS: Final = {
     "spans": ("trace_id", "span_id"),
@@ -45,6 +44,7 @@ OURS: Final = {
     "sessions": ("session_id", "duration_s"),
     "logs": ("observed_unix_nano", "body"),
 }
+_TRACE: Final = re.compile(r"[0-9a-f]{32}").fullmatch
 """Columns of which every file of a table has some. A column that is missing is read as null, so without them the rows
 of another program would count."""
 

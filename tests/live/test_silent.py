@@ -129,3 +129,41 @@ def test_a_silent_call_that_gets_its_name_is_written_under_it(tmp_path: Path) ->
     assert (fed.late, fed.total(s.RESTATED, "session")) == (1, 1)
     for table, rows in rebuilt(tmp_path, spans).items():
         assert {key: row for key, row in fed.rows(table).items() if key[0] == "call"} == rows
+
+
+def test_what_came_in_many_pieces_is_whole_again(tmp_path: Path) -> None:
+    """Two turns that came in the same batches, and get a late span each, are those of a rebuild."""
+    parts = [span(0, s.SPAN_STT, 1), span(10, s.SPAN_STT, 2)], [span(11, s.SPAN_TURN, 2), span(1, s.SPAN_TURN, 1)]
+    late = [span(2, s.SPAN_TTS, 1), span(12, s.SPAN_TTS, 2), span(20, s.SPAN_SESSION)]
+    fed = Fed()
+    for part in (*parts, late):
+        fed.add(part)
+        fed.after(1 if part is parts[0] else 700)
+    assert {table: fed.rows(table) for table in fed.given} == rebuilt(tmp_path, [*parts[0], *parts[1], *late])
+    assert counted(fed) == (2, 2, 1)
+    assert (fed.total(s.RESTATED, "turn"), fed.total(s.RESTATED, "session"), fed.late) == (2, 1, 3)
+
+
+def test_an_operation_that_was_counted_twice_is_said_once() -> None:
+    """An attempt outside turns whose whole came after the grace: a rebuild has one; said once."""
+    fed = Fed()
+    fed.add([span(1, s.SPAN_RAG)._replace(parent_id=(1).to_bytes(8))])
+    fed.after(6).add([span(0, s.SPAN_RAG)])
+    assert counted(fed.after(601)) == (0, 2, 1)
+    assert fed.total(s.RESTATED, "operation") == 1
+    fed.add([span(9, s.SPAN_SESSION)])
+    fed.after(5)
+    assert (fed.total(s.RESTATED, "operation"), fed.total(s.RESTATED, "session")) == (1, 1)
+    assert fed.rows("sessions")["call",]["operations"] == 1
+
+
+def test_a_turn_is_computed_soon_though_silence_came_before_its_time() -> None:
+    """With an idle timeout that is shorter than the grace of a turn, a late span is in its row soon."""
+    fed = Fed({"idle_timeout_s": 1})
+    fed.add([span(0, s.SPAN_TURN, 1)])
+    fed.after(1).after(2)
+    assert fed.total(s.SESSIONS) == 1
+    fed.add([span(1, s.SPAN_STT, 1)])
+    for number in range(2, 6):
+        fed.after(0.9).add([span(number, s.SPAN_API)])
+    assert [(row["revision"], row["operations"]) for row in fed.given["turns"]] == [(1, 0), (2, 1)]

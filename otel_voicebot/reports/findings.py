@@ -127,7 +127,7 @@ def of_fields(fields: Sequence[FieldState]) -> list[Finding]:
     found = [one for field in fields if (one := _of_field(field, replaced=field.span in strange)) is not None]
     missing: dict[tuple[str, str], list[FieldState]] = {}
     for field in fields:
-        if field.state == "missing" and field.enable and field.key and not field.always:
+        if field.state == "missing" and field.enable and field.key and not (field.always or field.instead):
             missing.setdefault((field.framework, field.enable), []).append(field)
     for (framework, enable), lacking in missing.items():
         tells = _named(field.tells for field in lacking)
@@ -154,6 +154,10 @@ def _of_field(field: FieldState, *, replaced: bool) -> Finding | None:
         where = f": only {field.found} of {counted(field.of, 'span')} have it" if field.found < field.of else ""
         text = f"{what} looks renamed to {field.like}{where}{lost}"
         return Finding("trouble", "renamed", text, f"a newer version of the framework? {told}", names)
+    if field.state == "missing" and field.instead and not field.always:
+        text = f"{what} is missing from all of {counted(field.of, 'span')}, and {_named(field.instead)} is there{lost}"
+        advice = f"it was renamed: {told}" + (f"; if it was not, switch on {field.enable}" if field.enable else "")
+        return Finding("trouble", "missing", text, advice, (*names, *field.instead))
     if field.state == "missing" and field.content and field.always and not replaced:
         text = f"{what} is missing{lost}: something on the way removes texts"
         return Finding("note", "texts_removed", text, "fine where that is wanted: no time is measured by texts", names)

@@ -151,9 +151,9 @@ def fields_of(dialect: Dialect, names: Mapping[str, Named]) -> list[FieldState]:
     ]
     likes = [wish.like(one) for wish, one in zip(wishes, states, strict=True)]
     unread = _unread(dialect, names, new)
-    claims = [(like, score, one.key) for (score, like), one in zip(likes, states, strict=True) if like]
-    claims += [(one.like, score, one.key) for score, one in unread]
-    best = {like: key for like, _, key in sorted(claims)}  # the last, so the likest, stays
+    claims = [(like, True, score, one.key) for (score, like), one in zip(likes, states, strict=True) if like]
+    claims += [(one.like, False, score, one.key) for score, one in unread]
+    best = {like: key for like, _, _, key in sorted(claims)}  # the last stays: what is expected, then the likest
     states = [
         replace(one, state="renamed", like=like) if like and best[like] == one.key else one
         for (_, like), one in zip(likes, states, strict=True)

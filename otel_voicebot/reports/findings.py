@@ -151,11 +151,13 @@ def _of_field(field: FieldState, *, replaced: bool) -> Finding | None:
     names = (field.key or field.span, field.like) if field.like else (field.key or field.span,)
     told = "report it, or describe the new name in a YAML file (setting dialects)"
     if field.state == "renamed":
-        where = f": only {field.found} of {counted(field.of, 'span')} have it" if field.found < field.of else ""
+        some = f"only {field.found} of {counted(field.of, 'span')} have it" if field.found else "no span has it"
+        where = f": {some}" if field.found < field.of else ""
         text = f"{what} looks renamed to {field.like}{where}{lost}"
         return Finding("trouble", "renamed", text, f"a newer version of the framework? {told}", names)
     if field.state == "missing" and field.instead and not field.always:
-        text = f"{what} is missing from all of {counted(field.of, 'span')}, and {_named(field.instead)} is there{lost}"
+        unknown = f"there is {_named(field.instead)}, which nobody knows"
+        text = f"{what} is missing from all of {counted(field.of, 'span')}, and {unknown}{lost}"
         advice = f"it was renamed: {told}" + (f"; if it was not, switch on {field.enable}" if field.enable else "")
         return Finding("trouble", "missing", text, advice, (*names, *field.instead))
     if field.state == "missing" and field.content and field.always and not replaced:

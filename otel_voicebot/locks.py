@@ -19,7 +19,7 @@ def locked(path: str | Path, flags: int) -> int | None:
     Raises:
         OSError: it can't be opened so, or the file system has no locks.
     """
-    descriptor = os.open(path, flags | os.O_CLOEXEC, 0o666)
+    descriptor = os.open(path, flags, 0o666)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

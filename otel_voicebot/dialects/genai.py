@@ -6,7 +6,7 @@ from otel_voicebot import semconv
 from otel_voicebot.dialects.dialect import Dialect, Field
 from otel_voicebot.dialects.expected import on
 
-__all__ = ["GENAI", "GENAI_USAGE"]
+__all__ = ["GENAI", "GENAI_NAMES", "GENAI_USAGE"]
 
 GENAI_USAGE: Final = frozenset(
     f"gen_ai.usage.{name}"
@@ -19,9 +19,23 @@ GENAI_USAGE: Final = frozenset(
 )
 """Other counts of tokens that were seen or specified: details of the totals, and older names."""
 
+GENAI_NAMES: Final = GENAI_USAGE | {
+    f"gen_ai.{name}"
+    for name in (
+        *("request.stream", "request.temperature", "request.max_tokens", "request.max_completion_tokens"),
+        *("request.top_p", "request.top_k", "request.frequency_penalty", "request.presence_penalty", "request.seed"),
+        *("request.stop_sequences", "request.choice.count", "request.encoding_formats"),
+        *("response.id", "response.model", "response.finish_reasons", "response.time_to_first_chunk", "output.type"),
+        *("tool.type", "tool.call.id", "agent.id", "agent.version"),
+    )
+}
+"""What the convention names beside columns and content."""
+
 _MESSAGES: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=SPAN_ONLY"
 _EXPECTED: Final = (
     *on("chat*", "which service and model it was", semconv.PROVIDER, semconv.REQUEST_MODEL, always=True),
+    *on("chat*", "what kind of call it was", semconv.OPERATION_NAME, always=True),
+    *on("chat*", "why it failed", semconv.ERROR_TYPE),
     *on("chat*", "the model that answered", semconv.RESPONSE_MODEL),
     *on("chat*", "tokens and cost", semconv.INPUT_TOKENS, semconv.OUTPUT_TOKENS),
     *on("chat*", "tokens from the cache", semconv.CACHED_INPUT_TOKENS),

@@ -10,7 +10,7 @@ from typing import Final
 from otel_voicebot import semconv
 from otel_voicebot.dialects.dialect import Dialect, Field
 from otel_voicebot.dialects.expected import Expected, on
-from otel_voicebot.dialects.genai import GENAI, GENAI_USAGE
+from otel_voicebot.dialects.genai import GENAI, GENAI_NAMES
 
 __all__ = ["LIVEKIT"]
 
@@ -32,6 +32,8 @@ def _metric(key: str, member: str, span: str, *, positive: bool = False) -> Fiel
 _PII: Final = "telemetry.set_tracer_provider(..., allow_pii=True), and no LIVEKIT_TELEMETRY_ALLOW_PII=0"
 _MESSAGES: Final = f"{_PII}, and no OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=false"
 _SERVICE: Final = "which service and model it was"
+_FAILED: Final = "why it failed"
+_AGENT: Final = "gen_ai.agent.name"
 _EXPECTED: Final = (
     Expected("agent_turn", tells="turns", always=True),
     Expected("user_turn", tells="what the caller said, and when"),
@@ -41,37 +43,100 @@ _EXPECTED: Final = (
     Expected("llm_node", tells="the model's time to the first token"),
     Expected("tts_node", tells="the bot's first audio"),
     Expected("agent_speaking", tells="when the bot is heard"),
+    *on("agent_session", "", "gen_ai.workflow.name", usual=True, since="1.8.0"),
     *on("agent_turn", "which spans are one reply", "lk.speech_id", always=True),
     *on("agent_turn", "interruptions", "lk.interrupted", always=True),
     Expected("agent_turn", "lk.e2e_latency", "the framework's own response gap", always=True, least=4, since="1.5.0"),
     *on("agent_turn", "when the turn was decided", "lk.end_of_turn_delay"),
     *on("agent_turn", "when the transcript was there", "lk.transcription_delay"),
+    *on("agent_turn", "who spoke", _AGENT, usual=True, since="1.8.0"),
+    *on("agent_turn", "", semconv.OPERATION_NAME, "lk.generation_count", usual=True, since="1.8.0"),
+    *on("agent_turn", "", "lk.generation_id", usual=True),
+    *on("agent_turn", "", "lk.speech.queue_wait", usual=True, since="1.8.0"),
+    *on("agent_turn", _FAILED, semconv.ERROR_TYPE),
     *on("agent_turn", "what the bot said", "lk.pii.response.text", enable=_PII, since="1.7.0"),
     *on("agent_turn", "what the caller said", "lk.pii.user_input", enable=_PII, since="1.7.0"),
     *on("user_turn", "what the caller said", "lk.pii.user_transcript", enable=_PII, since="1.7.0"),
-    *on("user_turn", "how sure the recogniser was", "lk.transcript_confidence"),
+    *on("user_turn", "how sure the recogniser was", "lk.transcript_confidence", usual=True),
+    *on("user_turn", "", "lk.stt.events", usual=True, since="1.8.0"),
     *on("user_turn", "when the transcript was there", "lk.transcription_delay", always=True),
     *on("user_turn", "when the turn was decided", "lk.end_of_turn_delay", always=True),
     *on("user_turn", _SERVICE, semconv.PROVIDER, semconv.REQUEST_MODEL),
     *on("eou_wait", "how the caller's pause ended", "lk.eou.outcome", always=True, since="1.8.0"),
     *on("eou_wait", "when the turn was decided", "lk.eou.wait_duration", always=True, since="1.8.0"),
+    *on("eou_wait", "how long a pause was waited for", "lk.eou.endpointing_delay", usual=True, since="1.8.0"),
+    *on("eou_wait", "", "lk.eou.source", "lk.eou.rearm_count", "lk.eou.not_committed_count", usual=True, since="1.8.0"),
+    *on("eou_detection", "", "lk.eou.probability", "lk.eou.unlikely_threshold", "lk.eou.language", usual=True),
+    *on("eou_detection", "", "lk.eou.endpointing_delay", usual=True),
+    *on("eou_detection", "", "lk.eou.source", "lk.eou.from_cache", usual=True, since="1.8.0"),
     *on("llm_node", "the model's time to the first token", "lk.response.ttft", always=True, since="1.5.0"),
+    *on("llm_node", "", "lk.function_tools", usual=True),
+    *on("llm_node", "", "lk.provider_tools", "lk.tool_sets", usual=True, since="1.8.0"),
     *on("llm_request", _SERVICE, semconv.PROVIDER, semconv.REQUEST_MODEL, always=True),
     *on("llm_request", "the model that answered", semconv.RESPONSE_MODEL, always=True, since="1.8.0"),
     *on("llm_request", "the time to the first token", semconv.TIME_TO_FIRST_CHUNK, always=True, since="1.8.0"),
     *on("llm_request", "tokens and cost", semconv.INPUT_TOKENS, semconv.OUTPUT_TOKENS, always=True),
     *on("llm_request", "tokens from the cache", semconv.CACHED_INPUT_TOKENS),
+    *on("llm_request", "", semconv.OPERATION_NAME, usual=True),
+    *on("llm_request", "", "gen_ai.request.stream", "gen_ai.output.type", usual=True, since="1.8.0"),
+    *on("llm_request", "", "gen_ai.response.id", "gen_ai.response.finish_reasons", usual=True, since="1.8.0"),
+    *on("llm_request", _FAILED, semconv.ERROR_TYPE),
+    *on("llm_request_run", "", "lk.retry_count", usual=True),
+    *on("llm_request_run", _FAILED, semconv.ERROR_TYPE),
     *on("llm_request", "tokens and times, a second time", "lk.llm_metrics", always=True),
     *on("llm_request", "prompts and answers", semconv.INPUT_MESSAGES, semconv.OUTPUT_MESSAGES, enable=_MESSAGES),
     *on("tts_node", "the bot's first audio", "lk.response.ttfb", always=True, since="1.5.0"),
     *on("tts_request", _SERVICE, semconv.PROVIDER, semconv.REQUEST_MODEL, always=True),
     *on("tts_request", "characters, audio and cost", "lk.tts_metrics", always=True),
+    *on("tts_request", "whether text was streamed in", "lk.tts.streaming", usual=True),
+    *on("tts_request", "", "lk.tts.label", usual=True),
+    *on("tts_request", _FAILED, semconv.ERROR_TYPE),
+    *on("tts_request_run", "", "lk.retry_count", usual=True),
+    *on("tts_request_run", _FAILED, semconv.ERROR_TYPE),
     *on("tts_request", "what the bot said", "lk.pii.input_text", enable=_PII, since="1.7.0"),
     *on("function_tool", "which tool ran", "lk.function_tool.name", always=True),
     *on("function_tool", "which tool ran", semconv.TOOL_NAME, always=True, since="1.8.0"),
+    *on("function_tool", "", "lk.function_tool.id", "lk.function_tool.is_error", usual=True),
+    *on(
+        "function_tool",
+        "",
+        semconv.OPERATION_NAME,
+        "gen_ai.tool.type",
+        "gen_ai.tool.call.id",
+        usual=True,
+        since="1.8.0",
+    ),
+    *on("function_tool", _FAILED, semconv.ERROR_TYPE),
     *on("update_agent", "who took over", "lk.agent_label", always=True),
+    *on("update_agent", "", "lk.previous_agent_label", usual=True),
     *on("session_close", "why a call ended", "lk.close_reason", always=True),
+    *on("session_close", "", "lk.close.drain", usual=True),
 )
+_DETAILS: Final = {
+    f"lk.{group}.{name}"
+    for group, names in {
+        "eou": "probability unlikely_threshold endpointing_delay language source detection_delay from_cache outcome "
+        "wait_duration rearm_count not_committed_count resume_count",
+        "interruption": "source probability total_duration prediction_duration detection_delay",
+        "blocking": "duration threshold severity task stack gc_time cpu_time import suppressed count total_duration "
+        "max_duration",
+        "job": "accept_latency assignment_latency launch_latency entrypoint_latency dispatch_latency",
+        "input": "delta base_span_id dropped_from_base",
+        "amd": "category reason speech_duration delay",
+        "fallback": "label index recovery",
+        "keyterms": "count added removed",
+        "room": "auto_subscribe e2ee remote_participant_count",
+        "rpc": "request_id caller_identity destination_identity payload_size response_size response_timeout "
+        "error_code handler_registered",
+    }.items()
+    for name in names.split()
+} | {
+    *("lk.room_io.participant_filter", "lk.track_sid", "lk.track_source", "lk.first_frame_delay", "rpc.method"),
+    *("lk.pre_connect_audio.duration", "lk.connection_state", "lk.disconnect_reason", "lk.shutdown.reason"),
+    *("lk.shutdown.user_initiated", "lk.callback.name", "lk.cloud_agent_id", "lk.deployment_id"),
+    *("lk.decision_count", "lk.decision_error_count"),
+}
+"""Details that no column has."""
 _LLM: Final = "lk.llm_metrics"
 _TTS: Final = "lk.tts_metrics"
 
@@ -109,7 +174,7 @@ LIVEKIT: Final = Dialect(
         "provider": (semconv.PROVIDER, "gen_ai.system"),
         "model": (semconv.RESPONSE_MODEL, semconv.REQUEST_MODEL),
         "operation": (semconv.TOOL_NAME, "lk.function_tool.name", semconv.OPERATION_NAME),
-        "agent": ("gen_ai.agent.name", "lk.agent_label"),
+        "agent": (_AGENT, "lk.agent_label"),
         "handoff_target": (Field("lk.agent_label", ("update_agent",)),),
         "time_to_first_chunk_s": (
             Field(semconv.TIME_TO_FIRST_CHUNK, failed=False, positive=True, since="1.8.0"),
@@ -175,12 +240,13 @@ LIVEKIT: Final = Dialect(
     attributes=frozenset(
         {
             *("lk.generation_count", "lk.speech.queue_wait", "lk.on_user_turn_completed_delay", "lk.playout.position"),
-            *("lk.retry_count", "lk.tts.streaming", "lk.eou.*", "lk.interruption.*", "lk.blocking.*", "lk.stt.events"),
-            *("lk.function_tool.*", "lk.sip.*", "lk.input.*", "lk.realtime_model_metrics", "lk.pii.room_name"),
-            *("lk.pii.participant_identity", "lk.participant_identity", "lk.room_name", "lk.job.*"),
-            *("gen_ai.request.*", "gen_ai.response.*", "gen_ai.usage.*", "gen_ai.output.type", "gen_ai.tool.*"),
-            *("gen_ai.agent.*", "langfuse.*", "exception.*", "server.*"),
-            *GENAI_USAGE,
+            *("lk.retry_count", "lk.stt.events", "lk.realtime_model_metrics", "lk.function_tool.is_error"),
+            *("lk.pii.room_name", "lk.pii.participant_identity", "lk.participant_identity", "lk.room_name"),
+            *("exception.type", "exception.message", "exception.stacktrace", "server.address", "server.port"),
+            *("lk.sip.*", "langfuse.trace.*", "langfuse.user.id"),  # whatever the trunk and the users write
+            *("langfuse.observation.completion_start_time", "langfuse.observation.prompt.*"),
+            *_DETAILS,
+            *GENAI_NAMES,
         }
     ),
     free=("agent_session", "job_entrypoint"),

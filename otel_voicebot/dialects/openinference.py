@@ -8,7 +8,9 @@ from otel_voicebot.dialects.expected import on
 
 __all__ = ["OPENINFERENCE"]
 
+_KIND: Final = "openinference.span.kind"
 _EXPECTED: Final = (
+    *on("ChatCompletion", "what kind of call it was", _KIND, always=True),
     *on("ChatCompletion", "which service it was", "llm.system", always=True),
     *on("ChatCompletion", "the model that answered", "llm.model_name", always=True),
     *on("ChatCompletion", "tokens and cost", "llm.token_count.prompt", "llm.token_count.completion"),
@@ -20,11 +22,11 @@ _TRANSCRIPTS: Final = ("Transcription", "TranscriptionVerbose", "Translation")
 OPENINFERENCE: Final = Dialect(
     name="openinference",
     scopes=("openinference.*",),
-    marking_keys=("openinference.span.kind",),
+    marking_keys=(_KIND,),
     # OpenAI's audio calls have the kind LLM; the class of the answer tells them apart
     span_names={_SPEECH: "tts", **dict.fromkeys(_TRANSCRIPTS, "stt")},
     kinds={
-        "openinference.span.kind": {
+        _KIND: {
             "LLM": "llm",
             "EMBEDDING": "llm",
             "RETRIEVER": "rag",
@@ -65,7 +67,7 @@ OPENINFERENCE: Final = Dialect(
     ),
     identifiers=frozenset(
         {
-            *("openinference.span.kind", "input.mime_type", "output.mime_type", "llm.model_name", "llm.system"),
+            *(_KIND, "input.mime_type", "output.mime_type", "llm.model_name", "llm.system"),
             *("llm.provider", "llm.finish_reason", "tool.name", "tool.id", "agent.name", "graph.node.id"),
             *("graph.node.name", "graph.node.parent_id"),
         }

@@ -5,7 +5,7 @@ from typing import Final
 from otel_voicebot import semconv
 from otel_voicebot.dialects.dialect import Dialect, Field
 from otel_voicebot.dialects.expected import Expected, on
-from otel_voicebot.dialects.genai import GENAI_USAGE
+from otel_voicebot.dialects.genai import GENAI_NAMES
 
 __all__ = ["PIPECAT"]
 
@@ -19,10 +19,12 @@ _EXPECTED: Final = (
     Expected("llm", tells="the model's part of the wait"),
     Expected("tts", tells="the bot's first audio"),
     *on("conversation", "which call it is", "conversation.id", always=True),
+    *on("conversation", "", "conversation.type", usual=True),
     *on("turn", "which call it is", "conversation.id", always=True),
     *on("turn", "the order of turns", "turn.number", always=True),
     *on("turn", "interruptions", "turn.was_interrupted", always=True),
     *on("turn", "when the turn really ended", "turn.duration_seconds", always=True),
+    *on("turn", "", "turn.type", usual=True),
     Expected(
         "turn",
         "turn.user_bot_latency_seconds",
@@ -32,16 +34,19 @@ _EXPECTED: Final = (
     ),
     *on("stt", _SERVICE, semconv.PROVIDER, semconv.REQUEST_MODEL, always=True),
     *on("stt", "what the caller said", "transcript", always=True),
+    *on("stt", "", semconv.OPERATION_NAME, "vad_enabled", "is_final", usual=True),
     *on("stt", "when the caller stopped speaking", "metrics.ttfb", enable=_METRICS),
     *on("stt", "how long the caller spoke", "metrics.audio_seconds", enable=_USAGE, since="1.7.0"),
     *on("llm", _SERVICE, semconv.PROVIDER, semconv.REQUEST_MODEL, always=True),
     *on("llm", "tool rounds", "input", always=True),
-    *on("llm", "what the bot wrote", "output"),
+    *on("llm", "what the bot wrote", "output", usual=True),
+    *on("llm", "", semconv.OPERATION_NAME, "gen_ai.output.type", "stream", usual=True),
     *on("llm", "the model's time to the first token", "metrics.ttfb", enable=_METRICS),
     *on("llm", "tokens and cost", semconv.INPUT_TOKENS, semconv.OUTPUT_TOKENS, enable=_USAGE),
     *on("llm", "tokens from the cache", semconv.CACHED_INPUT_TOKENS),
     *on("tts", _SERVICE, semconv.PROVIDER, semconv.REQUEST_MODEL, always=True),
     *on("tts", "what the bot said", "text", always=True),
+    *on("tts", "", semconv.OPERATION_NAME, "gen_ai.output.type", "voice_id", usual=True),
     *on("tts", "the bot's first audio", "metrics.ttfb", enable=_METRICS),
     *on("tts", "characters and cost", "metrics.character_count", enable=_USAGE),
     *on("tts", "interruptions", "tts.interrupted"),
@@ -89,6 +94,7 @@ PIPECAT: Final = Dialect(
     content=frozenset(
         {
             *("transcript", "text", "input", "output", "tools", "system", "system_instruction", "user_id"),
+            *("text_output", "instructions"),
             *(semconv.SYSTEM_INSTRUCTIONS, semconv.INPUT_MESSAGES, semconv.OUTPUT_MESSAGES),
             *("tools.definitions", "tools.available", "tool.arguments", "tool.result", "response.output_items"),
             *("param.user_turn_completion_config", "session.instructions", "context_messages", "messages"),
@@ -106,11 +112,12 @@ PIPECAT: Final = Dialect(
     attributes=frozenset(
         {
             *("conversation.type", "turn.type", "turn.duration_seconds", "turn.ended_by_conversation_end"),
-            *("vad_enabled", "is_final", "stt.incomplete", "stream", "tool_count", "settings.*", "param.*", "extra.*"),
-            *("gen_ai.request.*", "gen_ai.output.type", "gen_ai.response.*", "gen_ai.usage.*", "tools.count"),
-            *("tools.names", "tool.calls_count", "tool.all_function_names", "turn_complete", "function_calls.*"),
-            *("session.*", "transcript.is_input", "metrics.*", "service.operation"),
-            *GENAI_USAGE,
+            *("vad_enabled", "is_final", "stt.incomplete", "stream", "tool_count", "tool_choice", "tools.count"),
+            *("tools.names", "tool.calls_count", "tool.all_function_names", "turn_complete", "function_calls.count"),
+            *("function_calls.first_name", "function_calls.all_names", "transcript.is_input", "audio.data_size_bytes"),
+            *("modalities", "session.turn_detection.enabled"),
+            *("settings.*", "param.*", "extra.*", "session.*"),  # each service has its own
+            *GENAI_NAMES,
         }
     ),
     free=("conversation",),

@@ -3,7 +3,8 @@
 -- grain: one row per (trace_id, span_id). b and e: start and end, unix nanoseconds.
 -- framework: the span is the framework's own. heads: it is a turn, or LiveKit's caller's half of one.
 -- operates: as in steps. works: it is a stage of the reply.
--- Seconds beyond a day are null: as nanoseconds they may not fit, and what a sender made up must not stop the query.
+-- Seconds beyond a day are null: as nanoseconds they may not fit, and what a sender made up must not stop the query. Of a reported gap
+--   a day is left: nothing else says that the reply was heard, and that its gap is broken.
 SELECT
     coalesce(o.session_id, t.trace_session_id, lower(hex(o.trace_id))) AS session_id,
     o.trace_id, o.span_id, o.parent_span_id, o.name, o.component, o.dialect, o.turn_index, o.exchange_key,
@@ -16,7 +17,7 @@ SELECT
     coalesce(o.status = 'error', false) AS failed,
     o.interrupted, o.end_reason, o.outcome,
     CASE WHEN abs(o.time_to_first_chunk_s) <= 86400 THEN o.time_to_first_chunk_s END AS time_to_first_chunk_s,
-    CASE WHEN abs(o.reported_gap_s) <= 86400 THEN o.reported_gap_s END AS reported_gap_s,
+    CASE WHEN o.reported_gap_s > 86400 THEN 86400 WHEN o.reported_gap_s < -86400 THEN -86400 ELSE o.reported_gap_s END AS reported_gap_s,
     CASE WHEN abs(o.transcription_delay_s) <= 86400 THEN o.transcription_delay_s END AS transcription_delay_s,
     CASE WHEN abs(o.endpointing_delay_s) <= 86400 THEN o.endpointing_delay_s END AS endpointing_delay_s
 FROM once o

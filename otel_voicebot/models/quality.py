@@ -1,7 +1,8 @@
 """The quality rules of turns: what each means, and the condition that a row of the model ``turns`` breaks it by.
 
 A value that breaks a rule is set aside: it is null in the row, so it is in no average. A turn breaks the rules of its
-spans, too (``SPAN_RULES``, and ``X_out_of_range`` for each column with a range).
+spans, too (``SPAN_RULES``, and ``X_out_of_range`` for each column with a range: a first token reported as -1 s or
+75 s). A gap that a framework reports is judged here, as a derived one is: the bot was heard, whenever that was.
 """
 
 from dataclasses import dataclass
@@ -42,20 +43,20 @@ RULES: Final = (
     ),
     Rule(
         "stage_over_60_s",
-        "too_long",
-        "A stage of the turn lasts more than 60 s, which nobody waits for on the phone. Its duration is set aside. "
-        "Recognition is no such stage: it may last as long as the caller talks.",
+        "too_long OR endpointing_delay_s > 60",
+        "A stage of the turn lasts more than 60 s, or work on the reply begins so late; nobody waits that long on the "
+        "phone. That duration is set aside. Recognition is no such stage: it may last as long as the caller talks.",
     ),
     Rule(
         "bot_before_caller",
-        "gap_s < 0",
+        "gap_s < 0 OR own_gap_s < 0",
         "The first bot audio lies before the caller's end of speech: the bot spoke over the caller, or marks are in "
-        "the wrong order. The response gap is set aside.",
+        "the wrong order. The response gap that says so, the framework's or the derived one, is set aside.",
     ),
     Rule(
         "gap_over_60_s",
-        "gap_s > 60",
-        "The response gap is more than 60 s. It is set aside.",
+        "gap_s > 60 OR own_gap_s > 60",
+        "The response gap is more than 60 s, the framework's or the derived one. It is set aside.",
     ),
     Rule(
         "bot_audio_without_tts",

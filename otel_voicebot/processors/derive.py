@@ -17,6 +17,7 @@ from otel_voicebot.processors.lookup import Keyed, distinct
 from otel_voicebot.processors.parse import ends_with_tool, load_json, read, read_json, words_in
 from otel_voicebot.processors.plans import Source, derived_by
 from otel_voicebot.processors.promote import Promoter
+from otel_voicebot.processors.ranges import RANGES, rule_of, within
 from otel_voicebot.processors.recognise import Recognised
 from otel_voicebot.spans.attributes import Attributes, Indices, Int32s, Mask
 from otel_voicebot.spans.batch import SpanBatch
@@ -228,8 +229,11 @@ def _is_tool(role: str) -> bool:
     return role in _TOOLS
 
 
-def first_chunks(batch: SpanBatch, seen: Recognised, stated: pa.Array | None) -> pa.Array | None:
-    """Start to first chunk in seconds, from events of dialects that write one, where no attribute says it."""
+def first_chunks(batch: SpanBatch, seen: Recognised, stated: pa.Array, broken: dict[str, Mask]) -> pa.Array:
+    """Start to first chunk in seconds, from events of dialects that write one, where no attribute says it.
+
+    ``broken`` is given the rows on which it is out of range: the event lies before the span, or too long after.
+    """
     names = {name: number for number, one in enumerate(seen.dialects) for name in one.first_chunks}
     if not names or not len(batch.events):
         return stated
@@ -241,10 +245,16 @@ def first_chunks(batch: SpanBatch, seen: Recognised, stated: pa.Array | None) ->
         return stated
     first = np.full(len(batch), np.iinfo(np.int64).max, np.int64)
     np.minimum.at(first, batch.events.row[chosen], stamps[chosen])
-    start = np.asarray(batch.column("start_unix_nano"))
-    missing = (first == np.iinfo(np.int64).max) | (first < start)
-    found = pa.array(np.where(missing, 0, first - start) / 1e9, mask=missing)
-    return found if stated is None else pc.coalesce(stated, found)
+    asked = np.flatnonzero((first < np.iinfo(np.int64).max) & np.asarray(stated.is_null()))
+    seconds = (first[asked] - np.asarray(batch.column("start_unix_nano"))[asked]) / 1e9
+    good = within(seconds, RANGES["time_to_first_chunk_s"])
+    if not good.all():
+        broken.setdefault(rule_of("time_to_first_chunk_s"), np.zeros(len(batch), dtype=bool))[asked[~good]] = True
+    missing = np.ones(len(batch), dtype=bool)
+    missing[asked[good]] = False
+    found = np.zeros(len(batch))
+    found[asked[good]] = seconds[good]
+    return pc.coalesce(stated, pa.array(found, mask=missing))
 
 
 def counted_words(columns: Mapping[str, pa.Array]) -> dict[str, pa.Array]:

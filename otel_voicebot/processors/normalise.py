@@ -62,7 +62,7 @@ def normalise(batch: SpanBatch, dialects: Sequence[Dialect] = DIALECTS) -> SpanB
     columns |= speech_columns(batch, seen.component == semconv.COMPONENTS.index("turn"))
     columns["tracked_events"] = _tracked(batch)
     breathe()
-    columns |= _of_frameworks(batch, keyed, columns, seen)
+    columns |= _of_frameworks(batch, keyed, columns, seen, promoter.broken)
     if promoter.broken:
         columns["quality"] = with_rules(batch.column("quality"), promoter.broken)
     return batch.with_columns(
@@ -87,13 +87,11 @@ class _Asked:
 
 
 def _of_frameworks(
-    batch: SpanBatch, keyed: Keyed, columns: Mapping[str, pa.Array], seen: Recognised
+    batch: SpanBatch, keyed: Keyed, columns: Mapping[str, pa.Array], seen: Recognised, broken: dict[str, Mask]
 ) -> dict[str, pa.Array]:
-    """What no attribute of a span says by itself."""
+    """What no attribute of a span says by itself; ``broken`` is given the rows whose first chunk is out of range."""
     found: dict[str, pa.Array] = derive.counted_words(columns)
-    first = derive.first_chunks(batch, seen, columns["time_to_first_chunk_s"])
-    if first is not None:
-        found["time_to_first_chunk_s"] = first
+    found["time_to_first_chunk_s"] = derive.first_chunks(batch, seen, columns["time_to_first_chunk_s"], broken)
     after = derive.after_tool(keyed, seen, seen.component == semconv.COMPONENTS.index("llm"))
     if after is not None:
         found["after_tool"] = after

@@ -83,9 +83,9 @@ class Promoter:
         ask: Asks | None,
     ) -> None:
         column, (at, values) = source.column, found
-        take = self._allowed(source)[values]
-        if (column in RANGES or source.name in CHOICES) and not take.all():
-            self._note(source, at, values)
+        allowed = self._allowed(source)[values]
+        judged = (column in RANGES or source.name in CHOICES) and not allowed.all()
+        take = self._fitting(column)[values] if judged else allowed
         if source.positive:
             take &= self._doubles[values] > 0
         if ask is not None:
@@ -103,6 +103,10 @@ class Promoter:
             filled = self._filled[column] = Filling(self._size)
         else:
             take &= ~filled.there[at]
+        if judged:
+            # only what would be taken: elsewhere the attribute is another column's, or the column has its value
+            self._break(rule_of(column), at[take & ~allowed])
+            take &= allowed
         if not take.all():
             at, values = at[take], values[take]
             entries = None if entries is None else entries[take]
@@ -174,17 +178,6 @@ class Promoter:
             mask[asked] = found
             self._unknown[texts] = mask if found.any() else None
         return self._unknown[texts]
-
-    def _note(self, source: Source, at: Int32s, values: Int32s) -> None:
-        """Remember the rows with a value of the column's type that it may not hold."""
-        strange = self._fitting(source.column)[values] & ~self._allowed(source)[values]
-        if not strange.any():
-            return
-        if source.positive:  # it says that the value is unknown
-            strange &= self._doubles[values] > 0
-        found = at[strange]
-        if len(found):
-            self.broken.setdefault(rule_of(source.column), np.zeros(self._size, dtype=bool))[found] = True
 
     def columns(self) -> dict[str, pa.Array]:
         """The columns that were filled, and typed nulls for those that could have been."""

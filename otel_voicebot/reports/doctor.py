@@ -15,6 +15,7 @@ from otel_voicebot.reports.source import Opened
 __all__ = ["Diagnosis", "Framework", "compute", "document", "grids", "head"]
 
 _SCOPES_SHOWN: Final = 5
+_NAMES_HINTED: Final = 3
 _NAMES_KEPT: Final = 200
 """Unknown names: senders make them up."""
 
@@ -218,6 +219,8 @@ def _of_fields(fields: Sequence[FieldState]) -> Grid:
 def _hint(one: FieldState) -> str:
     if one.state == "renamed":
         return f"{one.like}?"
+    if one.instead:
+        return ", ".join(f"{name}?" for name in one.instead[:_NAMES_HINTED])
     if one.state == "older":
         return f"from {one.since} on"
     return f"switch on: {one.enable}" if one.state == "missing" and one.enable else ""

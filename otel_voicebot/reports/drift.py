@@ -8,12 +8,15 @@ from functools import lru_cache
 from itertools import takewhile
 from typing import Final, Literal
 
+import pyarrow as pa
+
 from otel_voicebot import semconv
-from otel_voicebot.dialects import STAMPS, Dialect, matches
+from otel_voicebot.dialects import STAMPS, Dialect, Field, matches
 from otel_voicebot.dialects.expected import Expected
 from otel_voicebot.processors.drift import is_known
 from otel_voicebot.processors.recognise import component_of
 from otel_voicebot.reports.source import Opened
+from otel_voicebot.spans.schema import SPANS
 
 __all__ = ["FieldState", "Named", "Seen", "expected_of", "fields_of", "seen", "version"]
 
@@ -25,18 +28,26 @@ _KEYS: Final = "list_distinct(list_concat(map_keys(attributes), map_keys(attribu
 _ALIKE: Final = 0.6
 """Of what is missing for sure, something that resembles it so far may be its new name;"""
 _VERY_ALIKE: Final = 0.75
-"""of what may be missing, something that resembles it so far."""
+"""of what may be missing, something that resembles it so far;"""
+_HOLDS_IT: Final = 0.9
+"""of what is seldom written, only a name in which it stands whole."""
+_MOST: Final = 0.5
+"""Share of the spans that an unknown attribute is on which may stand where another one should."""
 _SHORTEST: Final = 4
 """Letters that a name has to have to count as a part of another."""
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """The spans of one name: how many, how many fill each column, and how many have each attribute in the map."""
+    """The spans of one name: how many, how many fill each column, how many have each attribute in the map.
+
+    ``texts`` are the attributes that are texts, withheld ones too.
+    """
 
     spans: int
     columns: Mapping[str, int]
     keys: Mapping[str, int] = field(default_factory=dict)
+    texts: Collection[str] = ()
 
 
 Seen = Mapping[str, Mapping[str, Named]]
@@ -59,6 +70,7 @@ class FieldState:
         tells: what isn't known without it.
         enable: what to switch on.
         like: the attribute, or span, that may be its new name.
+        instead: unknown attributes on most of the spans from which it is missing, each of which may be it.
         always: it is written whatever the settings.
         since: first version that writes it.
         content: it carries what people said.
@@ -73,6 +85,7 @@ class FieldState:
     tells: str = ""
     enable: str = ""
     like: str = ""
+    instead: tuple[str, ...] = ()
     always: bool = False
     since: str = ""
     content: bool = False
@@ -92,14 +105,19 @@ def seen(opened: Opened, where: str, dialects: Iterable[Dialect]) -> Seen:
     counts = ", ".join(f"{_count(column)} AS {column}" for column in columns)
     found = opened.engine.sql(f"SELECT dialect, name, count(*) AS spans, {counts} FROM {spans} GROUP BY ALL")  # noqa: S608
     keys: dict[tuple[str, str], dict[str, int]] = {}
-    each = f"SELECT dialect, name, unnest({_KEYS}) AS key FROM {spans}"  # noqa: S608
-    listed = f"SELECT dialect, name, key, count(*) AS found FROM ({each}) GROUP BY ALL"  # noqa: S608
+    texts: dict[tuple[str, str], set[str]] = {}
+    each = f"SELECT dialect, name, unnest({_KEYS}) AS key, map_keys(attributes) AS texts FROM {spans}"  # noqa: S608
+    counted = "count(*) AS found, bool_or(list_contains(texts, key)) AS is_text"
+    listed = f"SELECT dialect, name, key, {counted} FROM ({each}) GROUP BY ALL"  # noqa: S608
     for row in opened.engine.sql(listed).to_pylist():
-        keys.setdefault((row["dialect"], row["name"]), {})[row["key"]] = row["found"]
+        place = row["dialect"], row["name"]
+        keys.setdefault(place, {})[row["key"]] = row["found"]
+        texts.setdefault(place, set()).update([row["key"]] if row["is_text"] else [])
     result: dict[str, dict[str, Named]] = {}
     for row in found.to_pylist():
         dialect, name, spans_here = row.pop("dialect"), row.pop("name"), row.pop("spans")
-        result.setdefault(dialect, {})[name] = Named(spans_here, row, keys.get((dialect, name), {}))
+        place = dialect, name
+        result.setdefault(dialect, {})[name] = Named(spans_here, row, keys.get(place, {}), texts.get(place, set()))
     return result
 
 
@@ -133,9 +151,9 @@ def fields_of(dialect: Dialect, names: Mapping[str, Named]) -> list[FieldState]:
     ]
     likes = [wish.like(one) for wish, one in zip(wishes, states, strict=True)]
     unread = _unread(dialect, names, new)
-    claims = [(like, score, one.key) for (score, like), one in zip(likes, states, strict=True) if like]
-    claims += [(one.like, score, one.key) for score, one in unread]
-    best = {like: key for like, _, key in sorted(claims)}  # the last, so the likest, stays
+    claims = [(like, True, score, one.key) for (score, like), one in zip(likes, states, strict=True) if like]
+    claims += [(one.like, False, score, one.key) for score, one in unread]
+    best = {like: key for like, _, _, key in sorted(claims)}  # the last stays: what is expected, then the likest
     states = [
         replace(one, state="renamed", like=like) if like and best[like] == one.key else one
         for (_, like), one in zip(likes, states, strict=True)
@@ -145,16 +163,19 @@ def fields_of(dialect: Dialect, names: Mapping[str, Named]) -> list[FieldState]:
         wish.cleared(one) if one.state in ("missing", "older") and wish.has_rival(renamed) else one
         for wish, one in zip(wishes, states, strict=True)
     ]
-    return [*states, *(one for _, one in unread if best[one.like] == one.key), *new]
+    found = [*states, *(one for _, one in unread if best[one.like] == one.key)]
+    taken = {one.like for one in found if one.state == "renamed"}
+    states = [wish.replaced(one, taken) for wish, one in zip(wishes, states, strict=True)]
+    return [*states, *found[len(states) :], *new]
 
 
 def _unread(dialect: Dialect, names: Mapping[str, Named], new: Sequence[FieldState]) -> list[tuple[float, FieldState]]:
-    """Attributes that are known and fill no column, and that are nowhere, where a new one resembles them; how much."""
-    read = {one.key for _, one in dialect.fields()} | {one.key for one in expected_of(dialect)}
-    known = dialect.content | dialect.identifiers | (dialect.attributes or frozenset())
-    there = {key for named in names.values() for key in named.keys}
-    absent = {key for key in known - read - there if "*" not in key}
-    near = [(one, *_nearest(one.key, absent, _VERY_ALIKE)) for one in new if one.key]
+    """Attributes that are known and not expected, and that are nowhere, where a new one holds their name; how much."""
+    known = {one.key for _, one in dialect.fields()} | dialect.content | dialect.identifiers
+    known |= dialect.attributes or frozenset()
+    there = {key for named in names.values() for key in named.keys} | {one.key for one in expected_of(dialect)}
+    absent = {key for key in known - there if "*" not in key}
+    near = [(one, *_nearest(one.key, absent, _HOLDS_IT)) for one in new if one.key]
     return [(score, replace(one, key=key, state="renamed", found=0, like=one.key)) for one, score, key in near if key]
 
 
@@ -173,6 +194,8 @@ class _Wish:
         self._dialect = dialect
         self._wish = wish
         self._there = [named for name, named in names.items() if matches(name, (wish.span,))]
+        self._stamps = set.intersection(*(set(one.keys) for one in names.values())) if len(names) > 1 else set()
+        """What is on spans of every name: somebody's own processor writes it."""
         self._new_spans = [one.span for one in new if not one.key]
         self._fillers = {
             column: [one for name, one in dialect.fields() if name == column and _counts_on(one.spans, wish.span)]
@@ -226,6 +249,30 @@ class _Wish:
             return _nearest(self._wish.key, rest, _VERY_ALIKE)
         near = strange | {key for key in unlisted if key.count(".") == depth}
         return _nearest(self._wish.key, near, _VERY_ALIKE)
+
+    def replaced(self, state: FieldState, taken: Collection[str]) -> FieldState:
+        """Missing, where it should be there and unknown attributes are that are nobody else's new name."""
+        wish, dialect = self._wish, self._dialect
+        told = wish.key and dialect.attributes is not None and not matches(wish.span, dialect.free)
+        lacks = not state.found and state.state != "renamed" and state.of >= wish.least
+        if told and lacks and (wish.always or wish.usual or wish.enable):
+            instead = tuple(sorted(self._instead().difference(taken)))
+            return replace(state, state="missing", instead=instead) if instead else state
+        return state
+
+    def _instead(self) -> set[str]:
+        """Unknown attributes on most of its spans that its column would take."""
+        types = {SPANS.field(column).type for column, own in self._fillers.items() if any(map(self._is_own, own))}
+        text = pa.string() in types
+        found = Counter[str]()
+        for named in self._there:
+            found.update({key: n for key, n in named.keys.items() if not types or text == (key in named.texts)})
+        of = sum(named.spans for named in self._there)
+        rest = found.keys() - self._stamps
+        return {key for key in rest if found[key] >= _MOST * of and not is_known(self._dialect, key)}
+
+    def _is_own(self, field: Field) -> bool:
+        return field.key == self._wish.key and field.is_plain
 
     def has_rival(self, renamed: Collection[tuple[str, str]]) -> bool:
         """It seemed missing, as one of two that fill a column was; the other one it was."""
@@ -302,9 +349,10 @@ def _likeness(one: str, other: str) -> float:
     first, second = (".".join(name.split(".")[same:]) for name in (one, other))
     short, long = sorted((first, second), key=len)
     longer = "." in one and (one.startswith(other) or other.startswith(one))
-    part = 0.8 if longer or (len(short) >= _SHORTEST and short in long) else 0.0
     ratio = SequenceMatcher(None, first, second).ratio()
-    return max(part + ratio / 100, ratio)  # of several that hold the name the one that adds least
+    if longer or (len(short) >= _SHORTEST and short in long):
+        return max(ratio, 0.8 + 0.2 * SequenceMatcher(None, one, other).ratio())  # the more, the less is added
+    return ratio
 
 
 def version(text: str) -> tuple[int, ...]:

@@ -128,7 +128,7 @@ def of_fields(fields: Sequence[FieldState]) -> list[Finding]:
     found = [one for field in fields if (one := _of_field(field, replaced=field.span in strange)) is not None]
     missing: dict[tuple[str, str], list[FieldState]] = {}
     for field in fields:
-        if field.state == "missing" and field.enable and field.key and not field.always:
+        if field.state == "missing" and field.enable and field.key and not (field.always or field.instead):
             missing.setdefault((field.framework, field.enable), []).append(field)
     for (framework, enable), lacking in missing.items():
         tells = _named(field.tells for field in lacking)
@@ -152,9 +152,15 @@ def _of_field(field: FieldState, *, replaced: bool) -> Finding | None:
     names = (field.key or field.span, field.like) if field.like else (field.key or field.span,)
     told = "report it, or describe the new name in a YAML file (setting dialects)"
     if field.state == "renamed":
-        where = f": only {field.found} of {counted(field.of, 'span')} have it" if field.found < field.of else ""
+        some = f"only {field.found} of {counted(field.of, 'span')} have it" if field.found else "no span has it"
+        where = f": {some}" if field.found < field.of else ""
         text = f"{what} looks renamed to {field.like}{where}{lost}"
         return Finding("trouble", "renamed", text, f"a newer version of the framework? {told}", names)
+    if field.state == "missing" and field.instead and not field.always:
+        unknown = f"there is {_named(field.instead)}, which nobody knows"
+        text = f"{what} is missing from all of {counted(field.of, 'span')}, and {unknown}{lost}"
+        advice = f"it was renamed: {told}" + (f"; if it was not, switch on {field.enable}" if field.enable else "")
+        return Finding("trouble", "missing", text, advice, (*names, *field.instead))
     if field.state == "missing" and field.content and field.always and not replaced:
         text = f"{what} is missing{lost}: something on the way removes texts"
         return Finding("note", "texts_removed", text, "fine where that is wanted: no time is measured by texts", names)

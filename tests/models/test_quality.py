@@ -67,6 +67,42 @@ def test_a_gap_over_a_minute_is_set_aside(tmp_path: Path) -> None:
     assert (found["quality"], found["response_gap_s"]) == (["gap_over_60_s"], None)
 
 
+@pytest.mark.parametrize(("marks", "rule"), [((3.5, 2), "bot_before_caller"), ((2, 63), "gap_over_60_s")])
+def test_a_derived_gap_beside_a_reported_one_is_judged_too(
+    marks: tuple[float, float], rule: str, tmp_path: Path
+) -> None:
+    """The framework's own stays; the derived one is in no column. And the other way round."""
+    spans = (
+        span("turn", 0, 90, 1, id=1, user_end=marks[0], bot_start=marks[1], reported_gap_s=1.5),
+        span("tts", 2, 4, 1),
+    )
+    found = turn(tmp_path / "a", *spans)
+    assert (found["quality"], found["response_gap_s"], found["response_gap_derived_s"]) == ([rule], 1.5, None)
+    alone = turn(tmp_path / "b", {**spans[0], "reported_gap_s": None}, spans[1])
+    assert (alone["quality"], alone["response_gap_s"], alone["response_gap_derived_s"]) == ([rule], None, None)
+    broken = {"user_speech_end_unix_nano": spans[0]["start_unix_nano"], "reported_gap_s": marks[1] - marks[0]}
+    other = turn(
+        tmp_path / "c",
+        {**spans[0], **broken, "bot_speech_start_unix_nano": spans[0]["start_unix_nano"] + 10**9},
+        spans[1],
+    )
+    assert (other["quality"], other["response_gap_s"], other["response_gap_derived_s"]) == ([rule], None, 1.0)
+
+
+def test_work_that_begins_a_minute_after_the_caller_is_no_delay(tmp_path: Path) -> None:
+    """Pipecat: when the reply was decided follows from the first work on it."""
+    other = {"session_id": "call", "dialect": "pipecat", "turn_index": None}
+    heard = span("stt", 0.5, 2, None, id=2, parent=1, transcription_delay_s=0.5, **other)
+    first = {"time_to_first_chunk_s": 0.1}
+    for place, (start, delay, rules) in enumerate([(61.25, 59.75, []), (63, None, ["stage_over_60_s"])]):
+        spans = (
+            span("turn", 0, 90, None, id=1, **other),
+            span("llm", start, start + 1, None, parent=1, **first, **other),
+        )
+        found = turn(tmp_path / str(place), *spans, heard)
+        assert (found["endpointing_delay_s"], found["quality"]) == (delay, rules)
+
+
 def test_bot_audio_without_synthesis(tmp_path: Path) -> None:
     """The bot was heard and no synthesis seen; the gap stays."""
     found = turn(tmp_path, span("turn", 0, 6, 1, **TURN))

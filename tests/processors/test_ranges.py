@@ -12,7 +12,8 @@ from otel_voicebot.processors.ranges import CHOICES, RANGES, with_rules
 from otel_voicebot.spans.schema import SPANS
 from tests.processors.test_normalise import EVERY_COLUMN, normalised, span
 
-OUTSIDE = {column: [low - 1] if high == float("inf") else [low - 1, high + 1] for column, (low, high) in RANGES.items()}
+OWN = {column: bounds for column, bounds in RANGES.items() if column in EVERY_COLUMN}
+OUTSIDE = {column: [low - 1, high + 1] for column, (low, high) in OWN.items()}
 CASES = [(column, EVERY_COLUMN[column][0], value) for column, found in OUTSIDE.items() for value in found] + [
     ("confidence", semconv.INTENT_CONFIDENCE, 100.0),
     ("csat", semconv.CSAT, 2**62),
@@ -35,11 +36,11 @@ def test_what_is_out_of_range_stays_an_attribute_and_is_named(column: str, key: 
         assert (other[column], other["quality"]) == (EVERY_COLUMN[column][1], [])
 
 
-@pytest.mark.parametrize(("column", "bounds"), RANGES.items())
+@pytest.mark.parametrize(("column", "bounds"), OWN.items())
 def test_the_bounds_themselves_are_in_range(column: str, bounds: tuple[float, float]) -> None:
     """As integers and as doubles."""
     for bound in bounds:
-        for value in [] if bound == float("inf") else [int(bound), float(bound)]:
+        for value in (int(bound), float(bound)):
             (row,) = normalised(span(attributes={EVERY_COLUMN[column][0]: value}))
             assert (row[column], row["quality"]) == (bound, [])
 
@@ -52,9 +53,27 @@ def test_each_word_of_a_choice_is_taken(key: str, choices: tuple[str, ...]) -> N
         assert (word in row.values(), row["quality"], row["attributes"]) == (True, [], {})
 
 
+OF_FRAMEWORKS = {
+    "transcription_delay_s": ("stt", "metrics.ttfb", "pipecat"),
+    "endpointing_delay_s": ("user_turn", "lk.end_of_turn_delay", "livekit-agents"),
+}
+
+
+@pytest.mark.parametrize("value", [75.0, 1e9, -1.0])
+@pytest.mark.parametrize("column", OF_FRAMEWORKS)
+def test_a_framework_s_stage_of_over_a_minute_is_set_aside(column: str, value: float) -> None:
+    """As the models do with those that spans' times say; LiveKit's negative ones say that it doesn't know."""
+    name, key, scope = OF_FRAMEWORKS[column]
+    good, row = normalised(*(span(name, {key: one}, scope=scope) for one in (0.5, value)))
+    assert (good[column], good["quality"]) == (0.5, [])
+    unknown = value < 0 and scope == "livekit-agents"
+    assert (row[column], row["quality"]) == (None, [] if unknown else [f"{column}_out_of_range"])
+
+
 def test_every_ranged_column_is_one_of_spans() -> None:
     """So that no rule is for nothing."""
     assert set(RANGES) <= set(SPANS.names)
+    assert set(RANGES) == {*OWN, *OF_FRAMEWORKS}
     assert set(CHOICES) <= set(semconv.ATTRIBUTES)
 
 
@@ -86,3 +105,17 @@ def test_an_answer_out_of_range_on_an_event_does_not_count() -> None:
     assert (row["csat"], row["nps"]) == (4, None)
     assert sorted(row["quality"]) == ["csat_out_of_range", "nps_out_of_range"]
     assert "500" in row["events"][1]["attributes"]
+
+
+@pytest.mark.parametrize(("at", "value"), [(61_000_000_000, None), (999, None), (500_001_000, 0.5)])
+def test_a_first_chunk_that_an_event_tells_is_judged_too(at: int, value: float | None) -> None:
+    """Over a minute after the span's start at 1 us, or before it; not where an attribute says it."""
+    chunk = [Event("First Token Stream Event", {}, at)]
+    scope = "openinference.instrumentation.openai"
+    row, other = normalised(
+        span("ChatCompletion", scope=scope, events=chunk),
+        span("ChatCompletion", {semconv.TIME_TO_FIRST_CHUNK: 0.25}, events=chunk),
+    )
+    rules = [] if value else ["time_to_first_chunk_s_out_of_range"]
+    assert (row["time_to_first_chunk_s"], row["quality"]) == (value, rules)
+    assert (other["time_to_first_chunk_s"], other["quality"]) == (0.25, [])

@@ -1,5 +1,6 @@
 """Which expected fields are there: on captures of real frameworks, and on copies with other names."""
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -7,14 +8,16 @@ from typing import Any
 import duckdb
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from otel_voicebot.app.ingest import ingest
 from otel_voicebot.dialects import DIALECTS, Dialect
 from otel_voicebot.receivers.requests import Request
 from otel_voicebot.reports.drift import FieldState, fields_of, seen, version
+from otel_voicebot.reports.findings import of_fields
 from otel_voicebot.settings import Settings
 from otel_voicebot.store import snapshot
-from tests.reports.captures import capture, renamed, spans
+from tests.reports.captures import capture, renamed, scopes, spans
 
 OF = {
     "pipecat": "pipecat",
@@ -67,24 +70,121 @@ def test_a_renamed_attribute_is_named_with_its_new_name(tmp_path: Path, name: st
     assert [one.key for one in found if one.state == "missing"] == []
 
 
-ALWAYS = [(name, key) for name in ("pipecat", "livekit") for key in written(name)]
+FRAMEWORKS = ("pipecat", "livekit")
+DOUBLED = {
+    *("gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens", "gen_ai.response.time_to_first_chunk"),
+    *("lk.transcription_delay", "lk.end_of_turn_delay"),
+}
+"""Another attribute of the same span, or of another span, says the same, and fills the column."""
+OF_SERVICES = ("settings.", "param.", "langfuse.session.id", "customer.tier")
+"""Named by a service, or by the bot's developer."""
+
+
+def all_written(name: str) -> list[str]:
+    """All attributes of a capture that the framework itself names."""
+    request = capture(name)
+    there = {
+        one.key
+        for scope in scopes(request)
+        if scope.scope.name != "app"
+        for span in scope.spans
+        for one in span.attributes
+    }
+    return sorted(key for key in there if not key.startswith(OF_SERVICES))
 
 
 @pytest.mark.parametrize(
-    ("name", "key"),
-    [
-        (name, key)
-        for name, key in ALWAYS
-        if any(one.key == key and one.always for one in dialect_of(name).expected)
-        and key not in ("gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens")  # lk.llm_metrics has them as well
-        and key not in ("gen_ai.response.time_to_first_chunk", "lk.transcription_delay", "lk.end_of_turn_delay")
-    ],
+    ("name", "key"), [(name, key) for name in FRAMEWORKS for key in all_written(name) if key not in written(name)]
 )
+def test_a_renamed_attribute_that_nothing_depends_on_is_named_too(tmp_path: Path, name: str, key: str) -> None:
+    """What is known of a framework and is nowhere, beside something new that holds its name."""
+    found = fields(tmp_path, name, renamed(capture(name), key, f"{key}_v2"))
+    assert {(one.key, one.like) for one in found if one.state == "renamed"} == {(key, f"{key}_v2")}
+
+
+def told(name: str) -> list[str]:
+    """What is missed whatever takes its place."""
+    sure = {one.key for one in dialect_of(name).expected if one.always or one.usual or one.enable}
+    return [key for key in written(name) if key in sure and (name, key) not in UNTOLD]
+
+
+UNTOLD = {("livekit", key) for key in DOUBLED} | {("pipecat", "conversation.type"), ("livekit", "gen_ai.workflow.name")}
+"""Doubled; or on the call's own span, on which users put what they like."""
+
+
+@pytest.mark.parametrize(("name", "key"), [(name, key) for name in FRAMEWORKS for key in told(name)])
 def test_an_attribute_with_quite_another_name_is_missing_and_that_is_new(tmp_path: Path, name: str, key: str) -> None:
-    """What a framework always writes is missed whatever takes its place, and what takes its place is named."""
+    """What a framework writes is missed whatever takes its place, and that is trouble which names both."""
     found = fields(tmp_path, name, renamed(capture(name), key, "zz.quux"))
     assert key in {one.key for one in found if one.state in ("missing", "renamed")}
-    assert "zz.quux" in {one.key for one in found if one.state == "new"} | {one.like for one in found}
+    trouble = [one for one in of_fields(found) if one.level == "trouble"]
+    assert any(key in one.names for one in trouble)
+    named = {name for one in of_fields(found) for name in one.names}
+    assert any("zz.quux" in one for one in named)
+    assert not [one for one in of_fields(found) if one.kind == "switched_off"]
+
+
+def changed(name: str, change: Callable[[Span], None]) -> ExportTraceServiceRequest:
+    """A capture in which each span is changed."""
+    request = capture(name)
+    for span in spans(request):
+        change(span)
+    return request
+
+
+def without_metrics(span: Span) -> None:
+    """As with ``enable_metrics`` off."""
+    kept = [one for one in span.attributes if not one.key.startswith(("metrics.", "gen_ai.usage."))]
+    del span.attributes[:]
+    span.attributes.extend(kept)
+
+
+@pytest.mark.parametrize("on", [("turn", "stt", "llm", "tts", "conversation"), ("turn",)], ids=["all spans", "others"])
+def test_what_is_switched_off_was_not_renamed_to_a_stamp(tmp_path: Path, on: tuple[str, ...]) -> None:
+    """What somebody's processor writes on every span, or on spans that lack nothing, is no new name of a metric."""
+
+    def change(span: Span) -> None:
+        without_metrics(span)
+        if span.name in on:
+            span.attributes.add(key="acme.shift").value.double_value = 0.5
+
+    found = of_fields(fields(tmp_path, "pipecat", changed("pipecat", change)))
+    assert [one.kind for one in found if one.level == "trouble"] == []
+    assert any("enable_metrics=True" in one.advice for one in found if one.kind == "switched_off")
+
+
+def test_a_text_takes_no_number_s_place(tmp_path: Path) -> None:
+    """A new text beside metrics that are off: it can't be their new name."""
+
+    def change(span: Span) -> None:
+        without_metrics(span)
+        if span.name == "llm":
+            span.attributes.add(key="acme.note").value.string_value = "0.5"
+
+    found = of_fields(fields(tmp_path, "pipecat", changed("pipecat", change)))
+    assert [one.kind for one in found if one.level == "trouble"] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "span", "key"),
+    [
+        ("pipecat", "llm", "gen_ai.usage.video.input_tokens"),
+        ("pipecat", "tts", "metrics.queue_s"),
+        ("livekit", "eou_wait", "lk.eou.mood"),
+        ("livekit", "user_turn", "lk.pii.mood"),
+        ("livekit", "agent_turn", "gen_ai.agent.mood"),
+    ],
+)
+def test_a_new_member_of_a_known_family_is_new(tmp_path: Path, name: str, span: str, key: str) -> None:
+    """It is shown, and it is no trouble: nothing is missing."""
+
+    def change(one: Span) -> None:
+        if one.name == span:
+            one.attributes.add(key=key).value.int_value = 7
+
+    found = fields(tmp_path, name, changed(name, change))
+    assert {(one.span, one.key) for one in found if one.state == "new"} == {(span, key)}
+    assert [one for one in of_fields(found) if one.level == "trouble"] == []
 
 
 @pytest.mark.parametrize(
@@ -108,20 +208,12 @@ def test_a_value_of_another_type_is_unreadable(tmp_path: Path) -> None:
 
 
 def test_what_is_switched_off_says_what_to_switch_on(tmp_path: Path) -> None:
-    """Pipecat without usage metrics."""
-    request = capture("pipecat")
-    gone = ("gen_ai.usage.", "metrics.character_count", "metrics.audio_seconds")
-    for span in spans(request):
-        kept = [one for one in span.attributes if not one.key.startswith(gone)]
-        del span.attributes[:]
-        span.attributes.extend(kept)
-    missing = [one for one in fields(tmp_path, "pipecat", request) if one.state == "missing"]
-    assert {one.key for one in missing} == {
-        "gen_ai.usage.input_tokens",
-        "gen_ai.usage.output_tokens",
-        "metrics.character_count",
-    }
-    assert all("enable_usage_metrics=True" in one.enable for one in missing)
+    """Pipecat without metrics."""
+    found = fields(tmp_path, "pipecat", changed("pipecat", without_metrics))
+    missing = {one.key: one.enable for one in found if one.state == "missing"}
+    usage = {"gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens", "metrics.character_count"}
+    assert missing.keys() == usage | {"metrics.ttfb"}
+    assert all("enable_usage_metrics=True" in missing[key] for key in usage)
 
 
 def test_versions_are_compared_by_their_numbers() -> None:
@@ -156,18 +248,3 @@ def test_a_new_name_beside_the_old_one_is_no_rename(tmp_path: Path) -> None:
             span.attributes.add(key="turn.number_in_call").value.int_value = attribute.value.int_value
     found = {one.key: one.state for one in fields(tmp_path, "pipecat", request)}
     assert (found["turn.number"], found["turn.number_in_call"]) == ("mapped", "new")
-
-
-@pytest.mark.parametrize(
-    ("name", "key"),
-    [
-        ("pipecat", "turn.type"),
-        ("pipecat", "vad_enabled"),
-        ("livekit", "lk.speech.queue_wait"),
-        ("livekit", "lk.previous_agent_label"),
-    ],
-)
-def test_a_renamed_attribute_that_fills_no_column_is_named_too(tmp_path: Path, name: str, key: str) -> None:
-    """What is known of a framework and is nowhere, beside something new that resembles it."""
-    found = fields(tmp_path, name, renamed(capture(name), key, f"{key}_v2"))
-    assert {(one.key, one.like) for one in found if one.state == "renamed"} == {(key, f"{key}_v2")}

@@ -512,7 +512,9 @@ SELF_LIMITED: Final = _metric(
 )
 SELF_DROPPED: Final = _metric("voicebot.spans.dropped", "counter", "{span}", "reason", "Spans lost, and why.")
 SELF_COMMITTED: Final = _metric("voicebot.spans.committed", "counter", "{span}", "", "Spans on disk, fsynced.")
-SELF_LATE: Final = _metric("voicebot.spans.late", "counter", "{span}", "", "Spans of sessions that were closed.")
+SELF_LATE: Final = _metric(
+    "voicebot.spans.late", "counter", "{span}", "", "Spans that came after their call was counted."
+)
 SELF_UNMAPPED: Final = _metric(
     "voicebot.spans.unmapped", "counter", "{span}", "scope", "Spans that no dialect recognises."
 )

@@ -147,10 +147,12 @@ class Settings(BaseSettings):
     """Spans that may wait for the worker. What comes on top is dropped and counted."""
 
     session_idle_timeout: Duration = Field(default=600.0, gt=0)
-    """Seconds without a span after which a session counts as ended."""
+    """Seconds without a span after which a session is counted as it is. It is kept for an hour more: what comes then
+    writes a revision of its row."""
 
     max_sessions: int = Field(default=10_000, ge=1)
-    """Sessions held open; the longest idle one is given up (counted, marked incomplete) when there are more."""
+    """Sessions held open; the longest idle one is given up (counted, marked incomplete) when there are more. Of those
+    that fell silent a tenth as many are kept."""
 
     max_spans: int = Field(default=500_000, ge=1)
     """Spans of open sessions held in memory, all together; the same rule."""

@@ -54,6 +54,8 @@ class OpenSession:
     """When it is final is noted."""
     operations: int = 0
     """How many were fed to metrics."""
+    revision: int = 0
+    """How many rows of it were written; above 0 it is counted, and what comes is late."""
     turns: dict[int, OpenTurn] = field(default_factory=dict)
     facts: list[Part] = field(default_factory=list)
     """Where the spans lie that the session's own row needs; the rest it has from its turns."""

@@ -34,6 +34,10 @@ TURN_GRACE_S: Final = 2.0
 SESSION_GRACE_S: Final = 5.0
 LOOSE_GRACE_S: Final = 5.0
 """Operations outside turns wait so long for their parent, which may be an operation of the same kind."""
+SILENT_KEPT_S: Final = 3600.0
+"""A call that was computed because it fell silent is kept so long after: its own span may come, or more of it."""
+SILENT_SHARE: Final = 10
+"""One in so many of the sessions that may be held: where no call has a span of its own, they would all be kept."""
 CLOSED_KEPT: Final = 100_000
 LOOSE: Final = 0
 """Key of what has no turn; turns count from 1."""
@@ -69,6 +73,7 @@ class Opened(ABC):
         self._framed = Framed(self._engines)
         self._rows = Rows(NARROW)
         self._open: OrderedDict[str, OpenSession] = OrderedDict()  # longest idle first
+        self._silent: OrderedDict[str, OpenSession] = OrderedDict()  # computed, though their own span hasn't come
         self._closed: OrderedDict[str, None] = OrderedDict()
         self._traces: OrderedDict[bytes, str] = OrderedDict()
         self._bots: dict[str, None] = {}
@@ -105,10 +110,12 @@ class Opened(ABC):
         turns[session_span | (turns < 0) | self._are_framed(rows, ids, codes)] = LOOSE
         late = np.isin(codes, [code for code, name in enumerate(ids) if name in self._closed])
         told = facts_told(rows)
-        if told.any():
-            late |= self._alone(told, ids, codes)
-            self._answered(rows.filter(pa.array(told & late)))
-        self._late(int(late.sum()), len(np.unique(codes[late])))
+        late |= self._alone(told, ids, codes)
+        again = np.isin(codes, [code for code, name in enumerate(ids) if self._is_counted(name)])
+        answers = told & late | again
+        if answers.any():
+            self._answered(rows.filter(pa.array(answers)))
+        self._late(int(late.sum() + again.sum()), len(np.unique(codes[late])))  # the others when they are written again
         order = np.lexsort((turns, codes))
         order = order[~late[order]]
         if not len(order):
@@ -117,12 +124,12 @@ class Opened(ABC):
         chunk, bots, needed = self._rows.add(rows, len(order)), rows["bot"], facts(rows)
         starts = np.flatnonzero(np.diff(codes[order], prepend=-1) | np.diff(turns[order], prepend=-1))
         heads = order[starts]
-        # per part: holds it a session's span, a turn's, a span that the model of sessions reads itself?
-        masks = session_span, turn_span, needed
+        # per part: holds it a session's span, or a late fact, a turn's, a span that the model of sessions reads itself?
+        masks = session_span, told, turn_span, needed
         flags = (np.logical_or.reduceat(mask[order], starts).tolist() for mask in masks)
         ends = [*starts[1:].tolist(), len(order)]
         parts = zip(codes[heads].tolist(), turns[heads].tolist(), starts.tolist(), ends, *flags, strict=True)
-        for code, turn, start, end, ends_session, closes, has_facts in parts:
+        for code, turn, start, end, ends_session, tells, closes, has_facts in parts:
             part = order[start:end]
             session = self._session(ids[code])
             session.bot = session.bot or bots[int(part[0])].as_py() or ""
@@ -131,11 +138,19 @@ class Opened(ABC):
             self._take(session, turn, (chunk, part), closing=closes)
             if has_facts:
                 session.facts.append((chunk, part[needed[part]]))
+            if tells and session.revision:
+                self._plan_end(session)
         self._bound()
+
+    def _is_counted(self, name: str) -> bool:
+        """Whether the session was counted, and is computed once more with what comes."""
+        return name in self._silent or (name in self._open and self._open[name].revision > 0)
 
     def _alone(self, told: NDArray[np.bool_], ids: list[str], codes: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which late facts come without a call: theirs was over long ago, and they don't open it anew."""
-        here = [code for code, name in enumerate(ids) if name in self._open]
+        if not told.any():
+            return told
+        here = [code for code, name in enumerate(ids) if name in self._open or name in self._silent]
         return told & ~np.isin(codes, np.concatenate([codes[~told], np.array(here, dtype=np.int64)]))
 
     def _are_framed(self, rows: pa.RecordBatch, ids: list[str], codes: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -199,7 +214,8 @@ class Opened(ABC):
         self._traces.move_to_end(trace)
         if unnamed == name:
             return
-        if unnamed in self._open:
+        if unnamed in self._open or unnamed in self._silent:
+            self._session(unnamed)
             self._merge(self._open.pop(unnamed), name)
         elif news and unnamed in self._closed:
             # Counted already, under the trace's name: what comes now is late, unless it is a call that goes on.
@@ -221,6 +237,7 @@ class Opened(ABC):
         session.ended |= provisional.ended
         session.facts += provisional.facts
         session.operations += provisional.operations
+        session.revision = max(session.revision, provisional.revision)
         if provisional.whole is not None or session.whole is not None:
             self._merge_whole(session, provisional)
             return
@@ -249,7 +266,8 @@ class Opened(ABC):
     def _session(self, name: str) -> OpenSession:
         session = self._open.get(name)
         if session is None:
-            session = self._open[name] = OpenSession(name, self._clock())
+            known = name in self._silent
+            session = self._open[name] = self._silent.pop(name) if known else OpenSession(name, self._clock())
         session.seen = self._clock()
         self._open.move_to_end(name)
         return session
@@ -277,7 +295,12 @@ class Opened(ABC):
             self._schedule(session, index, turn, LOOSE_GRACE_S)
         elif closing or turn.revision or any(later > index for later in session.turns):
             self._schedule(session, index, turn, TURN_GRACE_S)
-        if session.ended and not session.scheduled:
+        if session.ended:
+            self._plan_end(session)
+
+    def _plan_end(self, session: OpenSession) -> None:
+        """Note when the session may be final."""
+        if not session.scheduled:
             session.scheduled = True
             self._push(SESSION_GRACE_S, session.id, None)
 
@@ -290,12 +313,30 @@ class Opened(ABC):
         self._due[grace].append((self._clock() + grace, session, index))
 
     def _bound(self) -> None:
-        while self._open and (len(self._open) > self._max_sessions or self._rows.held > self._max_spans):
+        while self._silent and (self._are_many() or self._over(self._silent)):
+            self._close(next(iter(self._silent.values())))
+        while self._open and self._are_many():
             # Several at once, where many are open: each computation has a fixed cost.
             count = max(len(self._open) - self._max_sessions, len(self._open) // 16, 1)
             evicted = list(itertools.islice(self._open.values(), count))
             self._metrics.add(semconv.SELF_EVICTED, len(evicted))
             self._finish([], evicted, complete=False)
+
+    def _over(self, sessions: OrderedDict[str, OpenSession]) -> bool:
+        """Whether the first of them has been silent for so long that it is to leave them."""
+        kept = self._idle_timeout_s + (SILENT_KEPT_S if sessions is self._silent else 0)
+        return bool(sessions) and next(iter(sessions.values())).seen + kept <= self._clock()
+
+    def _are_many(self) -> bool:
+        return (
+            len(self._open) > self._max_sessions
+            or len(self._silent) > self._max_sessions // SILENT_SHARE
+            or self._rows.held > self._max_spans
+        )
+
+    @abstractmethod
+    def _close(self, session: OpenSession) -> None:
+        """Let go of the session for good."""
 
     @abstractmethod
     def _finish(self, turns: list[Place], sessions: list[OpenSession], *, complete: bool = True) -> None:
@@ -311,7 +352,7 @@ class Opened(ABC):
 
     @abstractmethod
     def _answered(self, facts: pa.RecordBatch) -> None:
-        """Count survey answers that came after their sessions were closed: none has been counted with its session."""
+        """Count survey answers that came after their sessions were counted: none has been counted with its session."""
 
     @abstractmethod
     def _restate(self, kind: str, rows: int) -> None:

@@ -67,6 +67,25 @@ class Rows:
             self.held -= self._sizes.pop(chunk)
             del self._chunks[chunk], self._needed[chunk]
 
+    def move(self, parts: Sequence[Part]) -> tuple[list[Part], pa.RecordBatch]:
+        """Copy rows into a chunk of their own, and release them where they lay.
+
+        Args:
+            parts: where they lie; at least one row.
+
+        Returns:
+            Their new places, in the same order, and the chunk. They lose their ``session_id``.
+        """
+        order = sorted(range(len(parts)), key=lambda place: parts[place][0])  # as ``gather`` puts them
+        (rows,) = self.gather([(None, parts[place]) for place in order]).combine_chunks().to_batches()
+        number, moved, start = self.add(rows, rows.num_rows), list(parts), 0
+        for place in order:
+            chunk, indexes = parts[place]
+            self.release(chunk, len(indexes))
+            moved[place] = number, np.arange(start, start + len(indexes))
+            start += len(indexes)
+        return moved, rows
+
     def gather(self, parts: Sequence[tuple[str | None, Part]]) -> pa.Table:
         """The rows at these places, as a table, with the session that each part belongs to (None: null)."""
         by_chunk: dict[int, list[tuple[str | None, NDArray[np.int64]]]] = {}

@@ -2,8 +2,9 @@
 
 A turn is final 2 s after its closing span came, or 2 s after a span of a later turn; a session 5 s after its own span
 came, or after a long silence. A final row feeds the metrics once. A span that comes later to an open session has its
-turn computed again: the row gets a higher revision, the metrics only say that something was restated. Times are those
-of arrival, by a monotonic clock, as senders' clocks differ.
+turn computed again: the row gets a higher revision, the metrics only say that something was restated. The same holds
+for a session that fell silent, for an hour: its own span may come late, or never. Times are those of arrival, by a
+monotonic clock, as senders' clocks differ.
 """
 
 import itertools
@@ -17,7 +18,7 @@ from otel_voicebot import semconv
 from otel_voicebot.live import record
 from otel_voicebot.live.calls import OpenSession, Place
 from otel_voicebot.live.opened import CLOSED_KEPT, LOOSE, Opened
-from otel_voicebot.live.rows import Part, handoffs_of, operations_of, without
+from otel_voicebot.live.rows import Part, facts, handoffs_of, operations_of, without
 
 __all__ = ["Live"]
 
@@ -32,9 +33,10 @@ class Live(Opened):
         metrics: takes late, evicted, restated.
         emit: takes finished rows of turns and sessions: the models' columns and ``revision``.
         prices: where the prices of what is used come from; None: known model calls only.
-        idle_timeout_s: a session without a span for so long has ended.
-        max_sessions: sessions held open; beyond, the longest idle is closed as it is.
-        max_spans: spans of open sessions held in memory, the same.
+        idle_timeout_s: a session without a span for so long has ended, until something comes.
+        max_sessions: sessions held open; beyond, the longest idle is closed as it is. A tenth as many that fell silent
+            are kept, too.
+        max_spans: spans of both held in memory, the same; those that fell silent are let go first.
         engines: compute turns and sessions.
         clock: monotonic seconds.
     """
@@ -44,8 +46,8 @@ class Live(Opened):
     def due(self) -> bool:
         """Whether ``tick`` has something to do."""
         now = self._clock()
-        idle = bool(self._open) and next(iter(self._open.values())).seen + self._idle_timeout_s <= now
-        return idle or any(queue and queue[0][0] <= now for queue in self._due.values())
+        over = self._over(self._open) or self._over(self._silent)
+        return over or any(queue and queue[0][0] <= now for queue in self._due.values())
 
     def tick(self, *, drain: bool = False) -> None:
         """Compute what is final and feed the metrics.
@@ -68,6 +70,7 @@ class Live(Opened):
                 break
             sessions[session.id] = session
         self._finish([place for place in turns if place[0] not in sessions], list(sessions.values()))
+        self._bound()
 
     def _take_due(self, now: float) -> Iterator[tuple[str, int | None]]:
         for queue in self._due.values():
@@ -104,8 +107,12 @@ class Live(Opened):
             self._finish_turns(fresh)
         if sessions:
             self._finish_sessions([one for one in sessions if one.turns and one.whole is None], complete=complete)
+            silent = [one for one in sessions if complete and one.revision and not one.ended]
+            if silent:
+                self._put_aside(silent)
             for session in sessions:
-                self._close(session)
+                if session.id in self._open:
+                    self._close(session)
 
     def _finish_whole(self, turned: list[OpenSession], ended: list[OpenSession], *, complete: bool) -> None:
         """Compute calls of frameworks: those of which a turn has come, and those that are over."""
@@ -193,26 +200,54 @@ class Live(Opened):
         if not complete:
             position = computed.schema.get_field_index("complete")
             computed = computed.set_column(position, "complete", pa.array([False] * computed.num_rows))
-        record.record_sessions(self._aggregator, computed)
-        computed = computed.drop_columns(record.JUDGED)
-        self._costing.record_lines(self._aggregator, computed)
-        self._compare(computed)
-        self._emit("sessions", computed.append_column("revision", pa.array([1] * computed.num_rows, pa.int32())))
+        sessions = [self._open[name] for name in computed["session_id"].to_pylist()]
+        fresh = computed.filter(pa.array([not session.revision for session in sessions], pa.bool_()))
+        record.record_sessions(self._aggregator, fresh)
+        self._costing.record_lines(self._aggregator, fresh)
+        self._restate("session", computed.num_rows - fresh.num_rows)
+        self._compare(sessions, computed["operations"].to_pylist())
+        for session in sessions:
+            session.revision += 1
+        numbers = pa.array([session.revision for session in sessions], pa.int32())
+        self._emit("sessions", computed.drop_columns(record.JUDGED).append_column("revision", numbers))
 
-    def _compare(self, computed: pa.Table) -> None:
+    def _compare(self, sessions: list[OpenSession], rebuilt: list[int]) -> None:
         """Say how many operations were counted that a rebuild counts otherwise: attempts whose parent came later."""
-        for name, operations in zip(
-            computed["session_id"].to_pylist(), computed["operations"].to_pylist(), strict=True
-        ):
-            self._restate("operation", abs(self._open[name].operations - int(operations)))
+        for session, operations in zip(sessions, rebuilt, strict=True):
+            self._restate("operation", abs(session.operations - operations))
+            session.operations = operations  # said once
+
+    def _put_aside(self, sessions: list[OpenSession]) -> None:
+        """Keep calls that fell silent, and nothing of others whose rows came in together with theirs."""
+        turns = [turn for session in sessions for turn in session.turns.values()]
+        moved, rows = self._rows.move([part for turn in turns for part in turn.parts])
+        places, needed = iter(moved), facts(rows)
+        for turn in turns:
+            turn.parts = tuple(itertools.islice(places, len(turn.parts)))
+            turn.scheduled = False
+        computed = {place: turn.row for place, turn in enumerate(turns) if turn.row is not None}
+        if computed:
+            moved, _ = self._finished.move(list(computed.values()))
+            for place, row in zip(computed, moved, strict=True):
+                turns[place].row = row
+        for session in sessions:
+            parts = [part for turn in session.turns.values() for part in turn.parts]
+            session.facts = [(chunk, indexes[needed[indexes]]) for chunk, indexes in parts]
+            session.scheduled = False
+            self._leave(session)
+            self._silent[session.id] = session
+
+    def _leave(self, session: OpenSession) -> None:
+        self._open.pop(session.id, None)
+        if len(self._bots) < _BOTS_KEPT:
+            self._bots[session.bot] = None
 
     def _close(self, session: OpenSession) -> None:
-        self._open.pop(session.id, None)
+        self._leave(session)
+        self._silent.pop(session.id, None)
         self._closed[session.id] = None
         if len(self._closed) > CLOSED_KEPT:
             self._closed.popitem(last=False)
-        if len(self._bots) < _BOTS_KEPT:
-            self._bots[session.bot] = None
         self._release(session)
 
     def _release(self, session: OpenSession) -> None:

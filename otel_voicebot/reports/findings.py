@@ -28,7 +28,8 @@ __all__ = [
 
 _SAMPLING: Final = (
     "KPIs need every span: send all of them here, and sample only for other back ends (docs/doctor.md); "
-    "if nobody samples, look for full queues at the sender (BatchSpanProcessor drops what doesn't fit)"
+    "if nobody samples, look for full queues at the sender (BatchSpanProcessor drops what doesn't fit), and for spans "
+    "that are never ended: those are never sent"
 )
 _NAMES_SHOWN: Final = 8
 _MOST: Final = 0.9
@@ -177,7 +178,7 @@ def _of_field(field: FieldState, *, replaced: bool) -> Finding | None:
 
 
 def of_wholeness(found: Wholeness) -> list[Finding]:
-    """Whether the data looks sampled."""
+    """Whether the data looks sampled, and spans have not ended."""
     signs = []
     if found.gaps:
         missing = counted(found.turns_missing, "turn")
@@ -202,6 +203,14 @@ def of_wholeness(found: Wholeness) -> list[Finding]:
     if signs:
         level: Literal["trouble", "note"] = "trouble" if strong else "note"
         result.append(Finding(level, "sampled", f"the data looks sampled: {'; '.join(signs)}", _SAMPLING))
+    if found.unended:
+        text = (
+            f"{counted(found.open, 'span')} never ended, in {_part(found.unended, found.sessions)}: "
+            f"{_named(found.names)}; how long they took is unknown"
+        )
+        advice = "they were sent while they were open: end each span, and send it when it has ended"
+        often = found.unended >= max(_OFTEN * found.sessions, 1)
+        result.append(Finding("trouble" if often else "note", "never_ended", text, advice, found.names[:100]))
     if found.rootless:
         text = f"the call's own span never came of {_part(found.rootless, found.sessions)}: nothing tells how it ended"
         advice = (

@@ -33,6 +33,9 @@ class Wholeness:
         turns_missing: turns that these holes leave out.
         orphaned: calls with a span whose parent never came, beside the call's own.
         orphans: such spans.
+        unended: calls with a span that has no end.
+        open: such spans.
+        names: of them, the most frequent first.
         bare: answered turns without any operation.
         answered: answered turns.
         thresholds: spans whose trace state says that they were sampled.
@@ -46,6 +49,9 @@ class Wholeness:
     turns_missing: int = 0
     orphaned: int = 0
     orphans: int = 0
+    unended: int = 0
+    open: int = 0
+    names: tuple[str, ...] = ()
     bare: int = 0
     answered: int = 0
     thresholds: int = 0
@@ -79,10 +85,8 @@ def wholeness(opened: Opened, where: str, now: datetime) -> Wholeness:
         now: a call that was silent for ten minutes by then is over.
     """
     late = int(now.timestamp() - _IDLE_S) * 1_000_000_000
-    source = opened.snapshot.sql(
-        ["trace_id", "span_id", "parent_span_id", "dialect", "component", "turn_index", "end_unix_nano", "trace_state"],
-        raw_ids=True,
-    )
+    columns = ["trace_id", "span_id", "parent_span_id", "name", "dialect", "component", "turn_index", "end_unix_nano"]
+    source = opened.snapshot.sql([*columns, "trace_state"], raw_ids=True)
     chosen = f"SELECT * FROM ({source}) WHERE true{where}"  # noqa: S608 - names of ours
     row = opened.engine.sql(_WHOLE.format(source=chosen, clients=CLIENTS), [late]).to_pylist()[0]
     turns = opened.engine.sql(
@@ -90,6 +94,7 @@ def wholeness(opened: Opened, where: str, now: datetime) -> Wholeness:
         "WHERE outcome = 'answered' AND dialect IN (SELECT dialect FROM turns WHERE operations > 0)"
     ).to_pylist()[0]
     ranges = [row.pop("from_below"), row.pop("from_above")]
+    row["names"] = tuple(row["names"] or ())
     shares = [_share(row["traces"], **one) for one in ranges if row["traces"] >= _FEWEST]
     return Wholeness(**row, **turns, share=next((one for one in shares if one), None))
 
@@ -127,11 +132,22 @@ parents AS (SELECT DISTINCT trace_id, span_id FROM source),
 orphaned AS (
     SELECT session_id, rooted, count(*) AS orphans, count(DISTINCT parent_span_id) AS missing
     FROM stored s JOIN ended USING (session_id)
-    WHERE parent_span_id IS NOT NULL AND component NOT IN ('session', 'other')
+    WHERE parent_span_id IS NOT NULL
+        -- of spans around others only those count that hold an operation: what is around the call may be kept elsewhere
+        AND (component NOT IN ('session', 'other') OR component = 'other' AND EXISTS (
+            SELECT 1 FROM stored c
+            WHERE c.parent_span_id = s.span_id AND c.trace_id = s.trace_id AND c.component NOT IN ('session', 'other')
+        ))
         AND NOT EXISTS (SELECT 1 FROM parents p WHERE p.span_id = s.parent_span_id AND p.trace_id = s.trace_id)
     GROUP BY session_id, rooted
     -- where the call's own span never came its children have no parent: that is told by itself
     HAVING rooted OR missing > 1
+),
+unended AS (
+    SELECT session_id, name, count(*) AS spans
+    FROM stored SEMI JOIN ended USING (session_id)
+    WHERE end_unix_nano IS NULL
+    GROUP BY ALL
 ),
 ids AS (
     SELECT DISTINCT trace_id, ('0x' || right(hex(trace_id), 14))::UBIGINT / 72057594037927936.0 AS low56,
@@ -145,6 +161,10 @@ SELECT
     (SELECT coalesce(sum(holes), 0)::BIGINT FROM numbered) AS turns_missing,
     (SELECT count(*) FROM orphaned) AS orphaned,
     (SELECT coalesce(sum(orphans), 0)::BIGINT FROM orphaned) AS orphans,
+    (SELECT count(DISTINCT session_id) FROM unended) AS unended,
+    (SELECT coalesce(sum(spans), 0)::BIGINT FROM unended) AS open,
+    (SELECT list(name ORDER BY spans DESC, name) FROM (SELECT name, sum(spans) AS spans FROM unended GROUP BY name)
+    ) AS names,
     (SELECT count(*) FROM source WHERE regexp_matches(trace_state, 'ot=[^,]*th:0*[1-9a-f]')) AS thresholds,
     (SELECT count(*) FROM ids) AS traces,
     -- a tracer's ratio keeps low ids, by the last 8 bytes; a Collector's sampler high ones, by the last 7

@@ -77,6 +77,9 @@ def copied(spans: Spans, seed: int) -> Spans:
         copy.end_time_unix_nano += shift
         for event in copy.events:
             event.time_unix_nano += shift
+        for pair in copy.attributes:
+            if pair.key == "conversation.id":  # Pipecat's name of the call
+                pair.value.string_value = new(pair.value.string_value.encode()).hex()
         copies.append((scope, copy))
     any_.shuffle(copies)
     return copies

@@ -16,7 +16,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from otel_voicebot import semconv as s
 from tests.dialects.captured import Spans, derived, rows_of, spans_of, without
-from tests.live.doors import Fed
+from tests.live.doors import Fed, latest
 
 SECOND = 1_000_000_000
 NOON = 1_770_000_000 * SECOND
@@ -83,6 +83,43 @@ def test_a_root_that_comes_ten_minutes_late_restates_nothing(name: str) -> None:
     assert (fed.total(s.SESSIONS), fed.restated, fed.late) == (1, 0, 0)
     assert fed.rows("sessions")[next(iter(fed.rows("sessions")))]["complete"] is True
     assert counted >= fed.total(s.TURNS) - 1  # the last may be open until the end
+
+
+def counts(fed: Fed) -> dict[str, dict[tuple[str, ...], tuple[float, list[int]]]]:
+    """What each series of each metric says."""
+    return {
+        metric: {key: (one.total, one.counts.tolist()) for key, one in by_labels.items()}
+        for metric, by_labels in fed.aggregator.read().items()
+    }
+
+
+@pytest.mark.parametrize("name", ["pipecat", "pipecat_1_0_0", "livekit"])
+@pytest.mark.parametrize("wait", [600, 610, 3000])
+def test_a_root_that_comes_after_the_idle_timeout_writes_a_revision(name: str, wait: int, tmp_path: Path) -> None:
+    """By default a call is counted after ten minutes of silence, incomplete; its root makes the row whole after that.
+
+    Nothing is counted again, metrics say that a row was restated, and the rows are those of a rebuild.
+    """
+    spans = sorted(spans_of(name), key=lambda one: one[1].end_time_unix_nano)
+    root = [one for one in spans if one[1].name in ("conversation", "agent_session")]
+    fed, before = Fed(), spans[0][1].end_time_unix_nano
+    for one in without(spans, named("conversation", "agent_session")):
+        fed.after((one[1].end_time_unix_nano - before) / SECOND)
+        before = one[1].end_time_unix_nano
+        fed.live.add(rows_of([one]))
+    turns = fed.after(600).rows("turns")
+    first = fed.given["sessions"][-1]
+    assert (first["revision"], first["complete"], first["quality"]) == (1, False, ["no_session_span"])
+    before_root = counts(fed)
+    fed.after(wait - 600).live.add(rows_of(root))
+    fed.after(5)
+    expected = {table: latest(derived(tmp_path / table, rows_of(spans), model=table), table) for table in fed.given}
+    assert {table: fed.rows(table) for table in fed.given} == expected
+    last = fed.given["sessions"][-1]
+    assert (last["revision"], last["complete"], last["quality"]) == (2, True, [])
+    changed = sum(turns[key] != row for key, row in fed.rows("turns").items())
+    assert (fed.total(s.RESTATED, "session"), fed.total(s.RESTATED, "turn"), fed.late) == (1, changed, 1)
+    assert {metric for metric, found in counts(fed).items() if found != before_root.get(metric)} == {s.RESTATED.name}
 
 
 def test_a_turn_whose_span_never_comes_is_what_its_children_say(tmp_path: Path) -> None:

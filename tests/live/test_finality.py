@@ -159,11 +159,11 @@ def test_a_call_that_is_named_late_is_counted_once_under_its_name() -> None:
 
 
 def test_the_name_of_a_closed_call_comes_too_late() -> None:
-    """A call that was closed under its trace's id is not counted again when a span names it."""
-    fed = Fed({"idle_timeout_s": 60})
-    fed.add([span(0, s.SPAN_TURN, 1, unnamed=True)])
-    before = counted(fed.after(61))
-    fed.add([span(9, s.SPAN_SESSION)])
+    """A call that was let go under its trace's id is not counted again when a span names it."""
+    fed = Fed()
+    fed.add([span(0, s.SPAN_TURN, 1, unnamed=True), span(1, s.SPAN_SESSION, unnamed=True)])
+    before = counted(fed.after(6))
+    fed.add([span(9, s.SPAN_RAG)])
     assert counted(fed.after(700)) == before == (1, 0, 1)
     assert (fed.late, fed.restated) == (1, 1)
 

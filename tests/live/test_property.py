@@ -124,8 +124,11 @@ def drawn_calls(seed: int) -> list[wire.Span]:
     return maker.spans
 
 
-def feed(spans: Sequence[wire.Span], seed: int, batches: int) -> Fed:
-    """The spans in shuffled batches through both doors, while time passes: never so long that a session is over."""
+def feed(spans: Sequence[wire.Span], seed: int, batches: int, longest: float = 60.0) -> Fed:
+    """The spans in shuffled batches through both doors, while time passes: never so long that a session is over.
+
+    A pause that is longer than the idle timeout ends a session for now only, if its own span hasn't come.
+    """
     fed, any_ = Fed(), Random(seed)
     shuffled = any_.sample(spans, len(spans))
     size = -(-len(shuffled) // (batches or len(shuffled)))
@@ -135,7 +138,7 @@ def feed(spans: Sequence[wire.Span], seed: int, batches: int) -> Fed:
         batch = shuffled[first : first + size]
         fed.add(batch, any_.choice(("sdk", "otlp")))
         ended |= any(span.name == s.SPAN_SESSION for span in batch)
-        passes = min(any_.choice((0.0, 1.0, 2.0)), left) if ended else any_.choice((0.0, 1.0, 2.5, 60.0))
+        passes = min(any_.choice((0.0, 1.0, 2.0)), left) if ended else any_.choice((0.0, 1.0, 2.5, longest))
         left -= passes if ended else 0
         fed.after(passes)
     return fed.after(700)
@@ -158,13 +161,33 @@ def test_any_order_door_and_batches_give_a_rebuild(call: int, order: int, batche
         found = {key: row for key, row in fed.rows(table).items() if key[0] not in renamed}
         assert found == expected[table]
     assert fed.late == 0
-    assert fed.live._rows.held == 0
+    assert fed.after(3600).live._rows.held == 0
     assert fed.total(s.SESSIONS) == len(expected["sessions"])
     if not fed.restated:
         assert fed.total(s.TURNS) == sum(row["kind"] == "exchange" for row in expected["turns"].values())
         if not retried_outside_turns(spans):
             operations = sum(row["operations"] for row in expected["sessions"].values())
             assert fed.observations(s.OPERATION_DURATION) == operations
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(call=st.integers(0, 2**32), order=st.integers(0, 2**32), batches=st.sampled_from((2, 5, 0)))
+def test_calls_with_long_silences_give_a_rebuild(call: int, order: int, batches: int) -> None:
+    """Pauses beyond the idle timeout change no row, as long as the calls' own spans haven't come.
+
+    A call is counted at its first silence, and once more only where nobody could know that two were one.
+    """
+    spans = drawn_calls(call)
+    fed = feed(spans, order, batches, longest=700.0)
+    with tempfile.TemporaryDirectory() as data:
+        expected = rebuilt(Path(data), spans)
+    renamed = {span.trace_id.hex() for span in spans if s.SESSION_ID in span.attributes}
+    for table in ("turns", "sessions"):
+        found = {key: row for key, row in fed.rows(table).items() if key[0] not in renamed}
+        assert found == expected[table]
+    assert fed.after(3600).live._rows.held == 0
+    merged = {key for key in fed.rows("sessions") if key[0] in renamed}
+    assert len(expected["sessions"]) <= fed.total(s.SESSIONS) <= len(expected["sessions"]) + len(merged)
 
 
 def retried_outside_turns(spans: Sequence[wire.Span]) -> bool:

@@ -40,7 +40,9 @@ def test_live_operations_and_turns_equal_the_models(tmp_path: Path) -> None:
         span("other", 3, 4, 1, id=12, parent=11),
         span("llm", 3, 4, 1, id=13, parent=12, status="error", input_tokens=7),
         span("tts", 4, 5, 1, id=20, provider="own", error_type="ignored"),
-        span("tts", 4, 5, 1, id=21, parent=20, provider="a", model="voice", characters=9, status="error", error_type="t"),
+        span(
+            "tts", 4, 5, 1, id=21, parent=20, provider="a", model="voice", characters=9, status="error", error_type="t"
+        ),
         span("llm", 5, 6, 1, id=22, output_tokens=1),
         span("llm", 5, 6, 1, id=23, parent=22, cached_input_tokens=3, status="error", error_type="gone"),
         span("llm", 5, 6, 1, id=24, parent=23, input_tokens=5, output_tokens=6, audio_s=0.25),

@@ -80,7 +80,9 @@ def test_of_copies_and_of_an_outer_span_that_never_came_numbers_count_once(tmp_p
     """An inner span that comes twice is added once; below a span that is lost the inner one is the operation."""
     inner = span("llm", 0, 2, 1, id=2, parent=1, input_tokens=7)
     lost = span("llm", 3, 4, 1, id=4, parent=3, input_tokens=9)
-    found = rows(tmp_path, "operations", span("llm", 0, 2, 1, id=1), inner, inner, lost, columns="span_id, input_tokens")
+    found = rows(
+        tmp_path, "operations", span("llm", 0, 2, 1, id=1), inner, inner, lost, columns="span_id, input_tokens"
+    )
     assert {(int(row["span_id"], 16), row["input_tokens"]) for row in found} == {(1, 7), (4, 9)}
 
 

@@ -264,6 +264,27 @@ def test_what_an_adapter_says_before_1_8_is_counted(adapter: str, tmp_path: Path
     assert [(one["component"], one["audio_s"]) for one in said] == [("tts", 1.5), ("tts", 2.25)]
 
 
+def test_what_an_adapter_of_1_2_does_not_say_is_what_the_requests_in_it_say(tmp_path: Path) -> None:
+    """LiveKit 1.2: an adapter's span has the name of the requests in it and none of their numbers; it is one operation.
+
+    No capture has it.
+    """
+    spans = [
+        span("agent_session", 1, 0, 20),
+        span("agent_turn", 4, 3.5, 9, 1, lk__speech_id="a"),
+        span("tts_node", 5, 4, 7, 4),
+        span("tts_request", 6, 4, 7, 5, lk__tts__streaming=True),
+        span("tts_request_run", 7, 4, 7, 6, lk__retry_count=0),
+        *spoken(8, 4, 5, parent=7, characters=25, audio=1.5),
+        *spoken(10, 5, 6.5, parent=7, characters=38, audio=2.25),
+        span("agent_speaking", 12, 4.5, 8.5, 4),
+    ]
+    (row,) = derived(tmp_path, rows_of(spans))
+    assert (row["characters"], row["operations"], row["tts_s"]) == (63, 1, 3.0)
+    (one,) = derived(tmp_path, model="operations")
+    assert (one["characters"], one["audio_s"], one["failed"]) == (63, 3.75, False)
+
+
 def test_tokens_behind_a_fallback_before_1_8_are_counted(tmp_path: Path) -> None:
     """LiveKit 1.3 to 1.6: the adapter's attempt holds the model's own request, and only that one has the tokens.
 

@@ -2,36 +2,44 @@
 -- Pipecat's model call has no tokens without enable_usage_metrics, but the instrumented client in it has.
 -- inputs: once, nested
 -- grain: one row per operation (trace_id, span_id) with others of its component nested in it, however deep.
--- Of each number: the sum over the outermost nested calls that tell it. provider, model: of the last call that tells it.
+-- Of the outermost nested calls that tell it: each number is summed; provider and model are those of the last of them.
 -- failed: the last call did, and the operation says neither that it failed nor that all is well: a retry that succeeded is
---   no error, nor is a call that was cancelled. Where nothing else tells, an operation stands as it did.
+--   no error, nor is a call that was cancelled. An inner call that doesn't say how it went, went as those in it did.
+-- fate: 1 failed, 0 well, null what the calls in it say. *_told: no call in it is asked any more.
 WITH RECURSIVE told AS MATERIALIZED (
     SELECT
         o.trace_id, o.span_id, n.outer_id, o.start_unix_nano, o.end_unix_nano, o.provider, o.model, o.error_type,
         o.input_tokens, o.output_tokens, o.cached_input_tokens, o.audio_s, o.characters,
         CASE WHEN coalesce(o.error_type, '') NOT IN ('CancelledError', 'asyncio.exceptions.CancelledError', 'GeneratorExit')
                 AND (coalesce(o.status = 'error', false) OR (o.component = 'tool' AND o.error_type IS NOT NULL)) THEN 1
-            WHEN o.status IN ('ok', 'error') THEN 0 END AS fate
+            WHEN o.status IN ('ok', 'error') OR h.outer_id IS NULL THEN 0 END AS fate
     FROM once o
     LEFT JOIN nested n ON n.span_id = o.span_id AND n.trace_id = o.trace_id
+    LEFT JOIN (SELECT trace_id, outer_id FROM nested GROUP BY trace_id, outer_id) h ON h.outer_id = o.span_id AND h.trace_id = o.trace_id
     WHERE o.span_id IN (SELECT span_id FROM nested UNION ALL SELECT outer_id FROM nested)
 ),
 inside AS (
     SELECT trace_id, span_id AS top, span_id, 0 AS depth, start_unix_nano, end_unix_nano, provider, model, error_type,
         input_tokens, output_tokens, cached_input_tokens, audio_s, characters, fate,
+        provider IS NOT NULL AS provider_told, model IS NOT NULL AS model_told,
         input_tokens IS NOT NULL AS input_told, output_tokens IS NOT NULL AS output_told,
         cached_input_tokens IS NOT NULL AS cached_told, audio_s IS NOT NULL AS audio_told,
         characters IS NOT NULL AS characters_told, fate IS NOT NULL AS fate_told
     FROM told
     WHERE outer_id IS NULL
     UNION ALL
-    SELECT t.trace_id, i.top, t.span_id, i.depth + 1 AS depth, t.start_unix_nano, t.end_unix_nano, t.provider, t.model, t.error_type,
+    SELECT t.trace_id, i.top, t.span_id, i.depth + 1 AS depth, t.start_unix_nano, t.end_unix_nano,
+        CASE WHEN NOT i.provider_told THEN t.provider END AS provider,
+        CASE WHEN NOT i.model_told THEN t.model END AS model,
+        t.error_type,
         CASE WHEN NOT i.input_told THEN t.input_tokens END AS input_tokens,
         CASE WHEN NOT i.output_told THEN t.output_tokens END AS output_tokens,
         CASE WHEN NOT i.cached_told THEN t.cached_input_tokens END AS cached_input_tokens,
         CASE WHEN NOT i.audio_told THEN t.audio_s END AS audio_s,
         CASE WHEN NOT i.characters_told THEN t.characters END AS characters,
-        CASE WHEN NOT i.fate_told THEN coalesce(t.fate, 0) END AS fate,
+        CASE WHEN NOT i.fate_told THEN t.fate END AS fate,
+        i.provider_told OR t.provider IS NOT NULL AS provider_told,
+        i.model_told OR t.model IS NOT NULL AS model_told,
         i.input_told OR t.input_tokens IS NOT NULL AS input_told,
         i.output_told OR t.output_tokens IS NOT NULL AS output_told,
         i.cached_told OR t.cached_input_tokens IS NOT NULL AS cached_told,

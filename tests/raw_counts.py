@@ -72,14 +72,35 @@ def resolve_sessions(spans: list[Span]) -> None:
 
 
 def operations_of(spans: list[Span]) -> list[Span]:
-    """Operations; of those inside one of the same component only the outermost."""
+    """Operations; of those inside one of the same component only the outermost, with what only the inner ones tell."""
     by_key = {(span["trace_id"], span["span_id"]): span for span in spans}
-
-    def outermost(span: Span) -> bool:
+    inside: dict[int, list[Span]] = defaultdict(list)
+    found = []
+    for span in spans:
         parent = by_key.get((span["trace_id"], span["parent_span_id"]))
-        return parent is None or parent["component"] != span["component"]
+        if span["component"] in OPERATIONS and parent is not None and parent["component"] == span["component"]:
+            inside[id(parent)].append(span)
+        elif span["component"] in OPERATIONS:
+            found.append(span)
+    for span in found:
+        _fill(span, inside)
+    return found
 
-    return [span for span in spans if span["component"] in OPERATIONS and outermost(span)]
+
+def _fill(span: Span, inside: dict[int, list[Span]]) -> None:
+    """Tokens, length, service and failure that a span doesn't tell: those of the operations right in it."""
+    inner = sorted(inside[id(span)], key=lambda one: -one["start_unix_nano"])
+    for one in inner:
+        _fill(one, inside)
+    for name in ("input_tokens", "output_tokens", "cached_input_tokens", "audio_s", "characters"):
+        told = [one[name] for one in inner if one[name] is not None]
+        if span[name] is None and told:
+            span[name] = sum(told)
+    for name in ("provider", "model"):
+        if span[name] is None:
+            span[name] = next((one[name] for one in inner if one[name] is not None), None)
+    if inner and span["status"] == "unset" and inner[0]["status"] == "error":
+        span["status"], span["error_type"] = "error", span["error_type"] or inner[0]["error_type"]
 
 
 def speech(turn_spans: list[Span]) -> tuple[int | None, int | None]:

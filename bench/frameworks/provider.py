@@ -35,6 +35,7 @@ class Provider:
         url: base URL for OPENAI_BASE_URL.
         completions: requests for a completion that got all of it.
         failures: requests that were answered with an error.
+        texts: what bot and provider said to each other: prompts, messages, tools' arguments and results, answers.
     """
 
     def __init__(self, transcripts: Iterable[str] = (), slower: Mapping[str, float] | None = None) -> None:
@@ -42,6 +43,7 @@ class Provider:
         self.completions = 0
         self._asked = 0
         self.failures = 0
+        self.texts: set[str] = set()
         self._transcripts = list(transcripts)
         self._slower = {"stt": 0.0, "llm": 0.0, "tts": 0.0, **(slower or {})}
         self._loop = asyncio.new_event_loop()
@@ -71,6 +73,7 @@ class Provider:
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
         answer = _answer(body["messages"][-1], {tool["function"]["name"] for tool in body.get("tools") or []})
+        self.texts |= {*map(_text, body["messages"]), answer[1] if isinstance(answer, tuple) else answer or ""}
         if answer is None:
             self.failures += 1
             error = {"message": "the provider broke about it", "type": "server_error", "code": "server_error"}
@@ -93,6 +96,7 @@ class Provider:
 
     async def _speech(self, request: web.Request) -> web.StreamResponse:
         text = (await request.json())["input"]
+        self.texts.add(text)
         await asyncio.sleep(_FIRST_AUDIO_S + self._slower["tts"])
         stream = web.StreamResponse(headers={"Content-Type": "audio/pcm"})
         await stream.prepare(request)
@@ -106,13 +110,14 @@ class Provider:
     async def _transcribe(self, request: web.Request) -> web.Response:
         await request.post()
         await asyncio.sleep(_TRANSCRIPT_S + self._slower["stt"])
-        return web.json_response({"text": self._transcripts.pop(0) if self._transcripts else ""})
+        heard = self._transcripts.pop(0) if self._transcripts else ""
+        self.texts.add(heard)
+        return web.json_response({"text": heard})
 
 
 def _answer(message: dict[str, Any], tools: set[str]) -> str | tuple[str, str] | None:
     """What the model says: text, a tool's name and arguments, or None for an error."""
-    content = message.get("content") or ""
-    text = content if isinstance(content, str) else " ".join(part.get("text", "") for part in content)
+    text = _text(message)
     if message["role"] == "tool":
         return "It is eighteen degrees and sunny in Paris."
     if "break" in text:
@@ -124,6 +129,11 @@ def _answer(message: dict[str, Any], tools: set[str]) -> str | tuple[str, str] |
     if "story" in text:
         return _STORY
     return "Goodbye, talk to you soon." if "bye" in text else "Hello there, how can I help?"
+
+
+def _text(message: dict[str, Any]) -> str:
+    content = message.get("content") or ""
+    return content if isinstance(content, str) else " ".join(part.get("text", "") for part in content)
 
 
 def _deltas(answer: str | tuple[str, str], number: int) -> list[tuple[dict[str, Any], str | None]]:

@@ -2,7 +2,7 @@
 
 1.7 renamed what holds content to ``lk.pii.*``; 1.8 has ``eou_wait`` and ``update_agent``; delays of an agent's turn
 are there from about 1.5 on. In 1.2 the span of a StreamAdapter or a FallbackAdapter has no numbers, but the name of the
-requests in it, and hides theirs: such a bot's characters, audio and tokens are unknown.
+requests in it: characters, audio and tokens are theirs.
 """
 
 from typing import Final

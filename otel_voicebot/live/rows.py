@@ -24,6 +24,10 @@ _OF_OPERATIONS: Final = (
     *("wer_words", "mos", "mos_kind", "cache_hit", "cache_name", "cache_level", "confidence", "intent_fallback"),
 )
 """What metrics read of operations: two fifths of the columns, and each costs a copy."""
+_LENT: Final = (
+    *("provider", "model", "error_type", "input_tokens", "output_tokens", "cached_input_tokens", "audio_s"),
+    "characters",
+)
 _OF_HANDOFFS: Final = (
     *("trace_id", "session_id", "turn_index", "component", "bot", "status", "duration_ns"),
     *("handoff_blocked", "handoff_target"),
@@ -130,7 +134,7 @@ def facts_told(rows: pa.RecordBatch) -> NDArray[np.bool_]:
     return np.asarray(pc.fill_null(pc.equal(rows["name"], semconv.SPAN_FEEDBACK), False))  # noqa: FBT003
 
 
-def operations_of(rows: pa.Table, nested: pa.Array) -> pa.Table:
+def operations_of(rows: pa.Table, nested: pa.Array, lent: pa.Table | None = None) -> pa.Table:
     """What the model ``operations`` says of these spans, as far as metrics read it: a filter that needs no engine.
 
     A test holds it to the model.
@@ -138,6 +142,7 @@ def operations_of(rows: pa.Table, nested: pa.Array) -> pa.Table:
     Args:
         rows: spans, schema NARROW.
         nested: ids of operations inside an operation of their kind, which don't count.
+        lent: the model ``lent`` over these spans: what those that count don't tell themselves. None: nothing.
     """
     found = rows.select(_OF_OPERATIONS).filter(pc.is_in(rows["component"], OPERATIONS))
     if len(nested):
@@ -146,11 +151,24 @@ def operations_of(rows: pa.Table, nested: pa.Array) -> pa.Table:
     failed = pc.fill_null(pc.equal(found["status"], "error"), False)  # noqa: FBT003 - Arrow's signature
     wrong = pc.and_(pc.equal(found["component"], "tool"), pc.is_valid(found["error_type"]))
     failed = pc.or_(failed, pc.fill_null(wrong, False))  # noqa: FBT003
+    if lent is not None and lent.num_rows:
+        found, failed = _with_lent(found, failed, lent)
     length = found["duration_ns"]
     absurd = pc.and_(pc.greater(length, LONGEST_STAGE_NS), pc.not_equal(found["component"], "stt"))
     length = pc.if_else(pc.fill_null(absurd, False), None, length)  # noqa: FBT003
     seconds = pc.divide(pc.cast(length, pa.float64()), 1e9)
     return found.append_column("failed", failed).append_column("duration_s", seconds)
+
+
+def _with_lent(rows: pa.Table, failed: pa.ChunkedArray, lent: pa.Table) -> tuple[pa.Table, pa.ChunkedArray]:
+    """The operations with what nested calls tell and they don't, and which of them failed then: as ``steps``."""
+    at = pc.index_in(rows["span_id"], lent["span_id"])
+    wrong = pc.fill_null(lent["failed"].take(at), False)  # noqa: FBT003 - Arrow's signature
+    for name in _LENT:
+        told = lent[name].take(at)
+        told = pc.if_else(wrong, told, None) if name == "error_type" else told
+        rows = rows.set_column(rows.schema.get_field_index(name), name, pc.coalesce(rows[name], told))
+    return rows, pc.or_(failed, wrong)
 
 
 def handoffs_of(rows: pa.Table) -> pa.Table:

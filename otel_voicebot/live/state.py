@@ -156,7 +156,8 @@ class Live(Opened):
         rows = self._rows.gather(parts)
         self._engines.own.load(rows)
         restated = {key for key, revision in revisions.items() if revision > 1}
-        operations = without(operations_of(rows, self._engines.own.nested()), restated)
+        models = self._engines.own
+        operations = without(operations_of(rows, models.nested(), models.lent()), restated)
         record.record_operations(self._aggregator, operations)
         self._costing.record_operations(self._aggregator, operations)
         for counted in operations["session_id"].value_counts().to_pylist():

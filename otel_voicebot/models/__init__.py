@@ -7,6 +7,7 @@ live state needs). In reading order:
 
     spans ─► links ─► repeats, nested, traces             whether there are such, then which
     spans ─► once ─► steps (plain where nothing links)    each span once, with its session
+    once, nested ─► lent                                  what a nested call tells and the one around it doesn't
     once ─► framed ─► placed ─► exchanges                 turns of frameworks whose spans don't carry them; else empty
     steps ─► parts ─► known ─► judged                     what was waited for (unplaced: no exchanges)
     judged ─► waits ─► stages ─► milestones               when each wait was decided, fed, spoken, and by what

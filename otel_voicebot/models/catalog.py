@@ -116,6 +116,8 @@ _SHARED: Final = frozenset({"judged", "waits", "stages", "milestones"})
 
 EMPTY: Final = {
     "open_calls": "session_id VARCHAR",
+    "lent": """trace_id BLOB, span_id BLOB, provider VARCHAR, model VARCHAR, input_tokens BIGINT, output_tokens BIGINT,
+        cached_input_tokens BIGINT, audio_s DOUBLE, characters BIGINT, failed BOOLEAN, error_type VARCHAR""",
     "placed": """session_id VARCHAR, trace_id BLOB, span_id BLOB, turn_index INTEGER, frame VARCHAR, part BIGINT,
         begin_nano BIGINT, present BOOLEAN""",
     "exchanges": """session_id VARCHAR, turn_index INTEGER, dialect VARCHAR, begin_nano BIGINT, finish_nano BIGINT,

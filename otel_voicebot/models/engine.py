@@ -44,7 +44,7 @@ framework's, whose turns have to be put together. Where none is, which is the us
 such spans are spared: they cost half of a report."""
 _COMPUTED: Final = frozenset(
     (
-        *("links", "repeats", "nested", "traces", "once", "plain", "framed", "placed", "exchanges", "steps"),
+        *("links", "repeats", "nested", "lent", "traces", "once", "plain", "framed", "placed", "exchanges", "steps"),
         *("parts", "known", "unplaced", *SEGMENTS),
         *("texts", "turns", "sessions", "operations", "components"),
     )
@@ -168,12 +168,12 @@ class Engine:
         else:
             run("CREATE TEMP TABLE traces (trace_id BLOB, trace_session_id VARCHAR)")
         # a tool in a model call looks like an attempt of it at first
-        linked = loose or (nests and self._connection.sql("SELECT EXISTS (FROM nested)").fetchall()[0][0])
+        nests = nests and self._connection.sql("SELECT EXISTS (FROM nested)").fetchall()[0][0]
         for name, columns in EMPTY.items():
             run(f"CREATE TEMP TABLE {name} ({columns})")
-        for name in PLACING if framed else ():
+        for name in (*(("lent",) if nests else ()), *(PLACING if framed else ())):
             run(f"CREATE OR REPLACE TEMP TABLE {name} AS {MODELS[name].text}")
-        run(f"CREATE VIEW steps AS {MODELS['steps' if linked or framed else 'plain'].text}")
+        run(f"CREATE VIEW steps AS {MODELS['steps' if nests or loose or framed else 'plain'].text}")
         run(f"CREATE VIEW parts AS {MODELS['parts'].text}")
         run(f"CREATE VIEW known AS {MODELS['known' if framed else 'unplaced'].text}")
         # What was said stands in no section: known to be empty, it isn't even looked for.

@@ -5,12 +5,12 @@ from typing import Final, Literal
 import pyarrow as pa
 
 from otel_voicebot.models.catalog import EMPTY, MODELS, PLACING, SEGMENTS, chain
-from otel_voicebot.models.prepared import NARROW, as_arrow, begin_anew, connect
+from otel_voicebot.models.prepared import NARROW, as_arrow, begin_anew, connect, may_nest
 from otel_voicebot.models.terms import SHORT_SESSION_S
 
 __all__ = ["PreparedCalls"]
 
-_GIVEN: Final = frozenset({"once", "nested", "traces", "open_calls", *PLACING})
+_GIVEN: Final = frozenset({"once", "nested", "lent", "traces", "open_calls", *PLACING})
 _CUT: Final = (*SEGMENTS, "turns")
 
 
@@ -32,21 +32,21 @@ class PreparedCalls:
         run("CREATE TEMP VIEW spans AS FROM once")
         run(f"CREATE TEMP TABLE nested AS {MODELS['nested'].text}")
         run(f"CREATE TEMP TABLE traces AS {MODELS['traces'].text}")
-        run(f"CREATE TEMP TABLE framed AS {MODELS['framed'].text}")
         for name, columns in EMPTY.items():
             run(f"CREATE TEMP TABLE {name} ({columns})")
+        run(f"CREATE TEMP TABLE framed AS {MODELS['framed'].text}")
         given = _GIVEN
         for name in _CUT:  # each reads those before it
             run(f"CREATE TEMP TABLE {name} AS {chain(name, given)}")
             given |= {name}
-        for name in ("nested", "traces", *PLACING):
+        for name in ("nested", "lent", "traces", *PLACING):
             run(f"PREPARE {name} AS INSERT INTO {name} {MODELS[name].text}")
         for name in _CUT:
             run(f"PREPARE {name} AS INSERT INTO {name} {chain(name, given - {name})}")
         for name in ("operations", "calls"):
             run(f"PREPARE {name} AS {chain(name, _GIVEN | {'turns'})}")
 
-    def load(self, rows: pa.Table, under_way: list[str]) -> None:  # noqa: ARG002 - DuckDB finds rows by its name
+    def load(self, rows: pa.Table, under_way: list[str]) -> None:
         """Replace what the models see.
 
         Args:
@@ -57,7 +57,8 @@ class PreparedCalls:
         begin_anew(self._connection)
         run("INSERT INTO once FROM rows")
         run("INSERT INTO open_calls SELECT unnest(?::VARCHAR[])", [under_way])
-        for name in ("nested", "traces", *PLACING, *_CUT):
+        linked = ("nested", "lent") if may_nest(rows) else ()
+        for name in (*linked, "traces", *PLACING, *_CUT):
             run(f"EXECUTE {name}")
 
     def run(self, model: Literal["operations", "turns", "calls", "placed", "exchanges"]) -> pa.Table:

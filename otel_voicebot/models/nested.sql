@@ -2,7 +2,7 @@
 -- Between the two may lie up to eight spans of component other, as a framework's chains; they are climbed two, four, eight at a time.
 -- Only within one turn, or all outside turns: a recogniser that runs all call long is no retry of what it does in a turn.
 -- inputs: spans
--- grain: one row per nested (trace_id, span_id).
+-- grain: one row per nested (trace_id, span_id). outer_id: the operation right around it, which may be nested, too.
 WITH others AS MATERIALIZED (
     -- one parent each: copies of a span that a sender made up would multiply
     SELECT trace_id, span_id, min(parent_span_id) AS above, min(turn_index) AS turn_index
@@ -25,7 +25,7 @@ eights AS (
     FROM fours o
     LEFT JOIN fours p ON p.span_id = o.above AND p.trace_id = o.trace_id AND p.turn_index IS NOT DISTINCT FROM o.turn_index
 )
-SELECT DISTINCT inside.trace_id, inside.span_id, true AS nested
+SELECT inside.trace_id, inside.span_id, min(outside.span_id) AS outer_id, true AS nested
 FROM spans inside
 LEFT JOIN eights e
     ON e.span_id = inside.parent_span_id
@@ -38,3 +38,4 @@ JOIN spans outside
     AND outside.turn_index IS NOT DISTINCT FROM inside.turn_index
 WHERE inside.component IN ({operations})
     AND outside.component IN ({operations})
+GROUP BY inside.trace_id, inside.span_id

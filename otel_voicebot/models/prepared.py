@@ -17,7 +17,7 @@ from otel_voicebot.models.packed import TOLD, packed
 from otel_voicebot.models.terms import SHORT_SESSION_S
 from otel_voicebot.spans.schema import SPANS
 
-__all__ = ["NARROW", "OPERATIONS", "Prepared", "as_arrow", "begin_anew", "connect"]
+__all__ = ["NARROW", "OPERATIONS", "Prepared", "as_arrow", "begin_anew", "connect", "may_nest"]
 
 NARROW: Final = pa.schema([SPANS.field(name) for name in SPAN_COLUMNS])
 """The columns of spans that the models read: what the live state keeps."""
@@ -32,7 +32,7 @@ def _reads(model: str, column: str) -> bool:
     return column in _words(model)
 
 
-_RUN: Final = ("nested", "plain", "steps", "parts", "texts", "turns", "sessions", *SEGMENTS)
+_RUN: Final = ("nested", "lent", "plain", "steps", "parts", "texts", "turns", "sessions", *SEGMENTS)
 _READ: Final = [name for name in NARROW.names if any(_reads(model, name) for model in _RUN)]
 """Those among them that turns and sessions read: each column costs, whatever stands in it."""
 
@@ -40,7 +40,7 @@ OPERATIONS: Final = pa.array(semconv.OPERATIONS)
 """Components that are operations, as in ``steps``."""
 
 
-_GIVEN: Final = frozenset({"once", "spans", "nested", "traces", "placed"})
+_GIVEN: Final = frozenset({"once", "spans", "nested", "lent", "traces", "placed"})
 _CUT: Final = tuple(name for name in SEGMENTS if name != "cuts")
 """What is executed in its order; segments are put into the rows of turns by ``packed``."""
 
@@ -76,6 +76,7 @@ class Prepared:
             run(f"CREATE TEMP TABLE {name} AS {chain(name, given, {'known': 'unplaced'})}")
             given |= {name}
         run(f"PREPARE nested AS INSERT INTO nested {MODELS['nested'].text}")
+        run(f"PREPARE lent AS INSERT INTO lent {MODELS['lent'].text}")
         run(f"PREPARE texts AS INSERT INTO texts {chain('texts', _GIVEN)}")
         for name in (*_CUT, "calls"):
             into = "" if name == "calls" else f"INSERT INTO {name} "
@@ -96,7 +97,7 @@ class Prepared:
             rows: spans, schema NARROW.
             finished: rows of ``turns`` (schema ``summed``), which ``sessions`` reads; None where it is not to run.
         """
-        nests = _may_nest(rows)
+        nests = may_nest(rows)
         self._steps = "steps" if nests or rows["session_id"].null_count else "plain"
         run = self._connection.execute
         begin_anew(self._connection)
@@ -105,6 +106,7 @@ class Prepared:
             run(f"INSERT INTO once ({filled}) SELECT {filled} FROM rows")  # the argument: DuckDB finds it by its name
         if nests:
             run("EXECUTE nested")
+            run("EXECUTE lent")
         if any(rows[name].null_count < rows.num_rows for name in ("user_text", "bot_text")):
             run("EXECUTE texts")
         if finished is not None:
@@ -132,6 +134,10 @@ class Prepared:
             return pa.nulls(0, pa.binary(8))
         found = self._connection.execute("SELECT span_id FROM nested")
         return pa.array([span for (span,) in found.fetchall()], pa.binary(8))
+
+    def lent(self) -> pa.Table | None:
+        """The model ``lent`` over the spans loaded last; None where none of them is nested."""
+        return None if self._steps == "plain" else as_arrow(self._connection.execute("FROM lent"))
 
     def interrupt(self) -> None:
         """Stop the query that runs, from another thread."""
@@ -166,7 +172,7 @@ def as_arrow(result: duckdb.DuckDBPyConnection) -> pa.Table:
         return result.to_arrow_table()
 
 
-def _may_nest(rows: pa.Table) -> bool:
+def may_nest(rows: pa.Table) -> bool:
     """Whether an operation is inside an operation; the model ``nested`` says which of them count."""
     # as numbers: to hash bytes takes several times longer
     ids = pa.table({name: _numbers(rows[name]) for name in ("span_id", "parent_span_id")})

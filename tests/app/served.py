@@ -24,7 +24,10 @@ WAIT_S = 60.0
 
 
 class Served:
-    """A running service; the ready line is in ``where``. Killed when the block is left."""
+    """A running service; the ready line is in ``where``. Killed when the block is left.
+
+    What it wrote after that is in ``log`` once it was stopped.
+    """
 
     def __init__(self, data: Path, *options: str, env: Mapping[str, str] | None = None) -> None:
         doors = [word for door in _DOORS if door not in options for word in (door, _ANY)]
@@ -57,7 +60,7 @@ class Served:
     def stop(self, number: int = signal.SIGTERM) -> int:
         """The exit code after a signal."""
         self.process.send_signal(number)
-        self.process.communicate(timeout=WAIT_S)
+        self.log = "".join(self.process.communicate(timeout=WAIT_S))
         return self.process.returncode
 
     def get(self, path: str, door: str = "http") -> str:

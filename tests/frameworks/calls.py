@@ -16,8 +16,9 @@ import pytest
 from bench.frameworks.provider import Provider
 from bench.frameworks.script import GREETING, SCRIPTS
 from otel_voicebot.store import snapshot
+from tests.test_content import trigrams
 
-__all__ = ["INSTRUMENT", "TEXTS", "Call", "dumped", "environment", "hold", "kpis", "metric", "once", "phrases", "rows"]
+__all__ = ["INSTRUMENT", "TEXTS", "Call", "dumped", "environment", "hold", "kpis", "metric", "once", "rows"]
 
 ROOT: Final = Path(__file__).parents[2]
 INSTRUMENT: Final = [str(Path(sys.executable).with_name("opentelemetry-instrument"))]
@@ -32,8 +33,11 @@ class Call:
     Attributes:
         completions: of the provider: completions that it gave.
         failures: of the provider: requests that it failed.
+        conversation: three words in a row of all that caller and bot said, of prompts, and of what tools were asked
+            and gave.
         said: what the bot's program printed.
         log: its standard error.
+        service_log: what the service printed that the bot sent to.
         tables: rows that were stored, by place and table.
         metrics: what the service served in the end, series -> value.
         kpis: of `otel-voicebot report --json`, computed from the spans.
@@ -41,8 +45,10 @@ class Call:
 
     completions: int
     failures: int
+    conversation: set[str]
     said: str
     log: str
+    service_log: str = ""
     tables: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     metrics: dict[Any, float] = field(default_factory=dict)
     kpis: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -72,7 +78,8 @@ def hold(
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        return Call(provider.completions, provider.failures, done.stdout, done.stderr)
+        said = set().union(*map(trigrams, (*TEXTS, *provider.texts)))
+        return Call(provider.completions, provider.failures, said, done.stdout, done.stderr)
 
 
 def rows(data: Path, table: str) -> list[dict[str, Any]]:
@@ -106,12 +113,6 @@ def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Call
             kept.write_bytes(pickle.dumps(call))
         loaded: Call = pickle.loads(kept.read_bytes())
         return loaded
-
-
-def phrases(text: str) -> list[str]:
-    """Each three words in a row."""
-    words = text.split()
-    return [" ".join(words[start : start + 3]) for start in range(len(words) - 2)]
 
 
 def dumped(rows_: Sequence[Mapping[str, Any]]) -> str:

@@ -31,6 +31,9 @@ CALL = [
     span("llm", 24, 25, 2, input_tokens=9, output_tokens=9, provider="anthropic", model="claude-3-opus-latest"),
     span("stt", 25, 26, 2, provider="nobody", audio_s=3.0),
     span("cache", 26, 27, 2, cache_hit=True),
+    # an instrumented client tells the tokens of the call around it, and how many were cached
+    span("llm", 30, 32, 2, id=900, provider="openai", output_tokens=50),
+    span("llm", 30, 31, 2, id=901, parent=900, input_tokens=2_000, cached_input_tokens=500, output_tokens=9, **LISTED),
     # the price of o3 has changed since
     span("llm", 27, 28, 2, input_tokens=1_000, output_tokens=7, provider="openai", model="o3"),
     span(
@@ -59,7 +62,7 @@ def test_live_costs_equal_the_model(tmp_path: Path) -> None:
     rows = pa.Table.from_batches([batch(CALL).select(NARROW.names)])
     models.load(rows)
     costing = Costing(prices, SelfMetrics())
-    operations = operations_of(rows, models.nested())
+    operations = operations_of(rows, models.nested(), models.lent())
     for part in (operations.slice(0, 5), operations.slice(5)):  # tick by tick
         costing.record_operations(aggregator, part)
     expected: dict[tuple[str, ...], float] = {}

@@ -3,13 +3,17 @@
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from otel_voicebot.live.rows import operations_of
 from otel_voicebot.models.prepared import NARROW, Prepared
 from tests.models.calls import batch, engine, span
 
-READ = ("session_id", "component", "provider", "duration_s", "failed", "error_type", "input_tokens", "wer_words")
+READ = (
+    *("session_id", "component", "provider", "model", "duration_s", "failed", "error_type", "wer_words"),
+    *("input_tokens", "output_tokens", "cached_input_tokens", "characters", "audio_s"),
+)
 
 
 @pytest.mark.parametrize("between", [0, 1, 4, 8, 9])
@@ -20,7 +24,7 @@ def test_a_nested_call_is_noticed_however_many_spans_of_no_component_lie_between
     rows = pa.Table.from_batches([batch(spans).select(NARROW.names)])
     models = Prepared()
     models.load(rows)
-    assert operations_of(rows, models.nested()).num_rows == (2 if between > 8 else 1)
+    assert operations_of(rows, models.nested(), models.lent()).num_rows == (2 if between > 8 else 1)
 
 
 def test_live_operations_and_turns_equal_the_models(tmp_path: Path) -> None:
@@ -35,6 +39,13 @@ def test_live_operations_and_turns_equal_the_models(tmp_path: Path) -> None:
         span("other", 3, 4, 1, id=11, parent=7),
         span("other", 3, 4, 1, id=12, parent=11),
         span("llm", 3, 4, 1, id=13, parent=12, status="error", input_tokens=7),
+        span("tts", 4, 5, 1, id=20, provider="own", error_type="ignored"),
+        span(
+            "tts", 4, 5, 1, id=21, parent=20, provider="a", model="voice", characters=9, status="error", error_type="t"
+        ),
+        span("llm", 5, 6, 1, id=22, output_tokens=1),
+        span("llm", 5, 6, 1, id=23, parent=22, cached_input_tokens=3, status="error", error_type="gone"),
+        span("llm", 5, 6, 1, id=24, parent=23, input_tokens=5, output_tokens=6, audio_s=0.25),
         span("stt", 6, 7, 2, duration_ns=None, wer_words=5),
         span("endpointing", 6, 7, 2),
         span("tts", 8, 9, trace=2, session_id=None, status="error", error_type="http_500"),
@@ -42,10 +53,14 @@ def test_live_operations_and_turns_equal_the_models(tmp_path: Path) -> None:
     models = Prepared()
     rows = pa.Table.from_batches([batch(spans).select(NARROW.names)])
     models.load(rows)
-    live = operations_of(rows, models.nested()).select(READ).to_pylist()
+    found = operations_of(rows, models.nested(), models.lent())
+    error = pc.if_else(found["failed"], found["error_type"], None)  # metrics read it of those only
+    live = found.set_column(found.schema.get_field_index("error_type"), "error_type", error).select(READ).to_pylist()
     turns = models.run("turns").sort_by("turn_index")
     with engine(tmp_path, *spans) as batch_models:
         expected = batch_models.sql(f"SELECT {', '.join(READ)} FROM operations").to_pylist()
         assert turns.to_pylist() == batch_models.sql("FROM turns ORDER BY turn_index").to_pylist()
     assert sorted(map(repr, live)) == sorted(map(repr, expected))
-    assert len(live) == 4
+    assert len(live) == 6
+    (lent,) = [row for row in live if row["output_tokens"] == 1]
+    assert (lent["input_tokens"], lent["cached_input_tokens"], lent["error_type"]) == (5, 3, "gone")

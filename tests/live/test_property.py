@@ -12,7 +12,11 @@ from hypothesis import strategies as st
 from bench import wire
 from bench.generate import calls
 from otel_voicebot import semconv as s
-from tests.live.doors import Fed, rebuilt
+from otel_voicebot.models import Engine
+from otel_voicebot.store import SpanStore
+from otel_voicebot.store.reader import snapshot
+from tests import raw_counts
+from tests.live.doors import Fed, rebuilt, rows_of
 
 START = 1_770_000_000_000_000_000
 HALF_A_SECOND = 500_000_000
@@ -194,6 +198,24 @@ def retried_outside_turns(spans: Sequence[wire.Span]) -> bool:
     """Attempts outside turns may be counted before what they are attempts of has come (after LOOSE_GRACE_S)."""
     loose = {(one.trace_id, one.span_id) for one in spans if s.TURN_INDEX not in one.attributes}
     return any((one.trace_id, one.parent_id) in loose for one in spans)
+
+
+def test_operations_in_operations_are_what_plain_python_makes_of_them(tmp_path: Path) -> None:
+    """Of random calls with up to three of a kind in each other: which count, and what they take from those in them."""
+    maker = Maker(7)
+    for number in range(60):
+        maker.call(number)
+    SpanStore(tmp_path).commit([rows_of(maker.spans)])
+    told = ("provider", "model", "input_tokens", "audio_s", "characters")
+    spans, _ = raw_counts.read_spans(tmp_path)
+    expected = {
+        row["span_id"].hex(): ([row[name] for name in told], row["error_type"] if row["status"] == "error" else None)
+        for row in raw_counts.operations_of(spans)
+    }
+    with Engine(snapshot(tmp_path)) as engine:
+        rows = engine.table("operations").to_pylist()
+    assert {row["span_id"]: ([row[name] for name in told], row["error_type"]) for row in rows} == expected
+    assert 200 < len(rows) < sum(one["component"] in raw_counts.OPERATIONS for one in spans) - 100
 
 
 def test_generated_calls_are_counted_exactly(tmp_path: Path) -> None:

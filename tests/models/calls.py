@@ -93,6 +93,16 @@ def served(session: str, entry: str | None, hit: bool, gap: float | None, outcom
     ]  # fmt: skip
 
 
+NESTED = [
+    span("llm", 0, 9, 1, id=1, trace=9, session_id="nested", provider="openai", model="gpt-4o-mini", input_tokens=100),
+    span("llm", 0, 2, 1, id=2, parent=1, trace=9, session_id="nested", output_tokens=20),
+    span("llm", 0, 2, 1, id=3, parent=2, trace=9, session_id="nested", output_tokens=20, cached_input_tokens=5),
+    span(
+        "llm", 3, 5, 1, id=4, parent=1, trace=9, session_id="nested", output_tokens=3, status="error", error_type="gone"
+    ),
+]
+"""A model call that tells little, and clients' calls in it that tell more; the last of them failed."""
+
 SERVED = [
     *served("a", "faq-7", True, 1.0, "resolved"),
     *served("b", "faq-7", True, 2.0, "unresolved"),

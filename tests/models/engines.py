@@ -15,7 +15,7 @@ from otel_voicebot.receivers import payloads
 from otel_voicebot.settings import Settings
 from otel_voicebot.spans import decode
 from otel_voicebot.store import SpanStore
-from tests.models.calls import SERVED, batch
+from tests.models.calls import NESTED, SERVED, batch
 from tests.models.twelve import PRICES, tables, take_in
 
 __all__ = ["AS_OF", "COMPARED", "differences", "give", "store"]
@@ -55,7 +55,7 @@ def store(directory: Path, generated: int = 1500) -> Path:
     writer = SpanStore(data)
     for payload in [*requests, requests[0]]:
         writer.commit([withhold(normalise(decode(payload)), ()).rows(1_767_600_000_000_000)])
-    writer.commit([batch(SERVED)])
+    writer.commit([batch(SERVED), batch(NESTED)])
     return data
 
 

@@ -49,9 +49,68 @@ def test_of_a_retry_the_outermost_span_counts_once(tmp_path: Path) -> None:
         span("llm", 0, 1, 1, id=2, parent=1, **FAILED),
         span("llm", 1, 5, 1, id=3, parent=1),
         span("llm", 2, 4, 1, id=4, parent=3, **FAILED),
+        span("llm", 4, 5, 1, id=5, parent=3),
         columns=BRIEF,
     )
     assert found == [{"component": "llm", "turn_index": 1, "failed": False, "error_type": None, "s": 5.0}]
+
+
+NUMBERS = "provider, model, input_tokens, output_tokens, cached_input_tokens, characters, audio_s"
+
+
+def test_an_operation_takes_what_it_does_not_tell_from_the_calls_in_it(tmp_path: Path) -> None:
+    """Each number by itself, of the outermost that tell it; what an operation tells itself stands."""
+    (found,) = rows(
+        tmp_path,
+        "operations",
+        span("llm", 0, 9, 1, id=1, provider="own", input_tokens=100),
+        span("llm", 0, 2, 1, id=2, parent=1, provider="a", model="early", input_tokens=7, output_tokens=20),
+        span("llm", 0, 2, 1, id=3, parent=2, input_tokens=7, output_tokens=20, cached_input_tokens=5),
+        span("other", 2, 9, 1, id=4, parent=1),
+        span("llm", 3, 5, 1, id=5, parent=4, provider="b", model="late", output_tokens=3),
+        span("llm", 6, 8, 1, id=6, parent=1, cached_input_tokens=1, characters=4, audio_s=0.5),
+        span("tool", 6, 7, 1, id=7, parent=6, provider="c"),
+        columns=f"{NUMBERS}, failed",
+    )[:1]
+    told = {"provider": "own", "model": "late", "input_tokens": 100, "output_tokens": 23, "cached_input_tokens": 6}
+    assert found == {**told, "characters": 4, "audio_s": 0.5, "failed": False}
+
+
+def test_of_copies_and_of_an_outer_span_that_never_came_numbers_count_once(tmp_path: Path) -> None:
+    """An inner span that comes twice is added once; below a span that is lost the inner one is the operation."""
+    inner = span("llm", 0, 2, 1, id=2, parent=1, input_tokens=7)
+    lost = span("llm", 3, 4, 1, id=4, parent=3, input_tokens=9)
+    found = rows(
+        tmp_path, "operations", span("llm", 0, 2, 1, id=1), inner, inner, lost, columns="span_id, input_tokens"
+    )
+    assert {(int(row["span_id"], 16), row["input_tokens"]) for row in found} == {(1, 7), (4, 9)}
+
+
+OK, CANCELLED = {"status": "ok"}, {"status": "error", "error_type": "asyncio.exceptions.CancelledError"}
+
+
+@pytest.mark.parametrize(
+    ("own", "attempts", "error"),
+    [
+        ({}, [FAILED], "timeout"),
+        ({}, [{}, FAILED], "timeout"),
+        ({}, [FAILED, {}], None),
+        ({}, [FAILED, CANCELLED], None),
+        (OK, [FAILED], None),
+        ({"status": "error", "error_type": "own"}, [FAILED], "own"),
+        ({"status": "error", "error_type": "own"}, [OK], "own"),
+    ],
+)
+def test_an_error_inside_is_the_operations_unless_it_recovered(
+    own: Row, attempts: list[Row], error: str | None, tmp_path: Path
+) -> None:
+    """One that doesn't say how it went, went as the last call in it; a cancelled call is no failure."""
+    inner = [span("llm", n, n + 1, 1, id=2 + n, parent=1, **one) for n, one in enumerate(attempts)]
+    spans = (span("llm", 0, 5, 1, id=1, **own), *inner)
+    (found,) = rows(tmp_path / "a", "operations", *spans, columns="failed, error_type")
+    assert found == {"failed": error is not None, "error_type": error}
+    (turn,) = rows(tmp_path / "b", "turns", *spans, columns="errors, error_type")
+    assert turn == {"errors": int(error is not None), "error_type": error}
 
 
 def test_a_client_below_spans_of_no_component_is_the_same_operation(tmp_path: Path) -> None:

@@ -90,6 +90,7 @@ def operations_of(spans: list[Span]) -> list[Span]:
 def _fill(span: Span, inside: dict[int, list[Span]]) -> None:
     """Tokens, length, service and failure that a span doesn't tell: those of the operations right in it."""
     inner = sorted(inside[id(span)], key=lambda one: -one["start_unix_nano"])
+    answered = bool(span["output_tokens"])
     for one in inner:
         _fill(one, inside)
     for name in ("input_tokens", "output_tokens", "cached_input_tokens", "audio_s", "characters"):
@@ -99,7 +100,7 @@ def _fill(span: Span, inside: dict[int, list[Span]]) -> None:
     for name in ("provider", "model"):
         if span[name] is None:
             span[name] = next((one[name] for one in inner if one[name] is not None), None)
-    if inner and span["status"] == "unset" and inner[0]["status"] == "error":
+    if inner and span["status"] == "unset" and not answered and inner[0]["status"] == "error":
         span["status"], span["error_type"] = "error", span["error_type"] or inner[0]["error_type"]
 
 

@@ -11,5 +11,9 @@ SELECT
     CASE WHEN duration_ns > 60000000000
             AND list_position(['endpointing', 'llm', 'tts', 'nlu', 'rag', 'tool', 'cache', 'api'], component) IS NOT NULL
         THEN NULL ELSE duration_ns END AS duration_ns,
-    * EXCLUDE (session_id, turn_index, duration_ns)
+    provider, model, error_type, input_tokens, output_tokens, cached_input_tokens, audio_s, characters,  -- as in steps
+    * EXCLUDE (
+        session_id, turn_index, duration_ns, provider, model, error_type,
+        input_tokens, output_tokens, cached_input_tokens, audio_s, characters
+    )
 FROM once

@@ -264,7 +264,7 @@ class Kept(Engine):
             run("CREATE TEMP TABLE traces (trace_id BLOB, trace_session_id VARCHAR)")
         once = f"SELECT {', '.join(SPAN_COLUMNS)} FROM whole {stale}"
         steps = f"WITH once AS NOT MATERIALIZED ({once}) {MODELS['plain'].text}"
-        run(f"CREATE VIEW steps AS {'SELECT * FROM steps_computed UNION ALL BY NAME' if self._part else ''} ({steps})")
+        run(f"CREATE VIEW steps AS {'SELECT * FROM steps_computed UNION ALL' if self._part else ''} ({steps})")
         run(f"CREATE OR REPLACE VIEW operations_all AS {MODELS['operations'].text}")
 
 

@@ -43,7 +43,7 @@ def test_live_operations_and_turns_equal_the_models(tmp_path: Path) -> None:
         span(
             "tts", 4, 5, 1, id=21, parent=20, provider="a", model="voice", characters=9, status="error", error_type="t"
         ),
-        span("llm", 5, 6, 1, id=22, output_tokens=1),
+        span("llm", 5, 6, 1, id=22, characters=1),
         span("llm", 5, 6, 1, id=23, parent=22, cached_input_tokens=3, status="error", error_type="gone"),
         span("llm", 5, 6, 1, id=24, parent=23, input_tokens=5, output_tokens=6, audio_s=0.25),
         span("stt", 6, 7, 2, duration_ns=None, wer_words=5),
@@ -62,5 +62,5 @@ def test_live_operations_and_turns_equal_the_models(tmp_path: Path) -> None:
         assert turns.to_pylist() == batch_models.sql("FROM turns ORDER BY turn_index").to_pylist()
     assert sorted(map(repr, live)) == sorted(map(repr, expected))
     assert len(live) == 6
-    (lent,) = [row for row in live if row["output_tokens"] == 1]
+    (lent,) = [row for row in live if row["characters"] == 1]
     assert (lent["input_tokens"], lent["cached_input_tokens"], lent["error_type"]) == (5, 3, "gone")

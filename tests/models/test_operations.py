@@ -96,6 +96,7 @@ OK, CANCELLED = {"status": "ok"}, {"status": "error", "error_type": "asyncio.exc
         ({}, [{}, FAILED], "timeout"),
         ({}, [FAILED, {}], None),
         ({}, [FAILED, CANCELLED], None),
+        ({"output_tokens": 4}, [FAILED], None),
         (OK, [FAILED], None),
         ({"status": "error", "error_type": "own"}, [FAILED], "own"),
         ({"status": "error", "error_type": "own"}, [OK], "own"),

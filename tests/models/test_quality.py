@@ -172,9 +172,9 @@ def test_each_rule_has_a_meaning_and_a_metric() -> None:
 def test_the_empty_tables_have_the_models_columns() -> None:
     """What stands in for the placing where nothing is placed has its columns and types."""
     models = PreparedCalls()
-    for name in ("placed", "exchanges"):
+    for name in ("lent", "placed", "exchanges"):
         computed = models._connection.sql(f"DESCRIBE ({MODELS[name].text})").fetchall()
         declared = models._connection.sql(f"DESCRIBE {name}").fetchall()
         assert [row[:2] for row in declared] == [row[:2] for row in computed]
-    assert set(EMPTY) == {"open_calls", "placed", "exchanges"}
+    assert set(EMPTY) == {"open_calls", "lent", "placed", "exchanges"}
     models.close()

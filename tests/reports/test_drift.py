@@ -248,3 +248,10 @@ def test_a_new_name_beside_the_old_one_is_no_rename(tmp_path: Path) -> None:
             span.attributes.add(key="turn.number_in_call").value.int_value = attribute.value.int_value
     found = {one.key: one.state for one in fields(tmp_path, "pipecat", request)}
     assert (found["turn.number"], found["turn.number_in_call"]) == ("mapped", "new")
+
+
+def test_a_new_name_is_rather_that_of_what_is_always_there(tmp_path: Path) -> None:
+    """``lk.eou.delay`` is more like the seldom ``lk.eou.detection_delay``, and ``lk.eou.endpointing_delay`` is gone."""
+    found = fields(tmp_path, "livekit", renamed(capture("livekit"), "lk.eou.endpointing_delay", "lk.eou.delay"))
+    told = {(one.span, one.key, one.like) for one in found if one.state == "renamed"}
+    assert told == {(span, "lk.eou.endpointing_delay", "lk.eou.delay") for span in ("eou_wait", "eou_detection")}

@@ -82,7 +82,7 @@ def _held(factory: pytest.TempPathFactory, framework: str) -> dict[str, list[dic
             calls = dict(zip(CALLS, pool.map(lambda part: make(part, places[part]), CALLS), strict=True))
         tables = {part: call.tables["turns"] for part, call in calls.items()}
         said = json.dumps({part: call.said for part, call in calls.items()})
-        return Call(0, 0, said, "", tables)
+        return Call(completions=0, failures=0, conversation=set(), said=said, log="", tables=tables)
 
     call = once(factory, f"slower-{framework}", all_at_once)
     return {**call.tables, "said": [json.loads(call.said)]}

@@ -26,7 +26,7 @@ TEXTS: Final = (GREETING, *(step.text for step in SCRIPTS["call"]))
 _TIMEOUT_S: Final = 240
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Call:
     """What a call left.
 
@@ -78,8 +78,13 @@ def hold(
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        said = set().union(*map(trigrams, (*TEXTS, *provider.texts)))
-        return Call(provider.completions, provider.failures, said, done.stdout, done.stderr)
+        return Call(
+            completions=provider.completions,
+            failures=provider.failures,
+            conversation=set().union(*map(trigrams, (*TEXTS, *provider.texts))),
+            said=done.stdout,
+            log=done.stderr,
+        )
 
 
 def rows(data: Path, table: str) -> list[dict[str, Any]]:

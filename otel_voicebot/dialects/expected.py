@@ -12,14 +12,13 @@ class Expected:
     Attributes:
         span: the span's name; a trailing ``*`` makes a prefix.
         key: the attribute; empty: the span itself.
-        tells: what isn't known without it, in words for people.
+        tells: what isn't known without it, in words for people; empty: nothing.
         always: it is written whatever the settings, so where it is missing from all of these spans, it was renamed or
             something took it away. A span that has this and isn't there makes turns impossible.
         usual: it is written whatever the settings, and turns do without it: it counts as missing only where unknown
             names took its place.
         enable: the setting to switch on where it is missing.
         column: what it fills, where no attribute does (the time of an event); else the dialect's columns tell.
-        least: so many spans have to be there before a missing attribute means anything.
         since: first version that writes it.
     """
 
@@ -30,7 +29,6 @@ class Expected:
     usual: bool = False
     enable: str = ""
     column: str = ""
-    least: int = 1
     since: str = ""
 
 
@@ -38,4 +36,4 @@ def on(
     span: str, tells: str, *keys: str, enable: str = "", always: bool = False, usual: bool = False, since: str = ""
 ) -> tuple[Expected, ...]:
     """Several attributes of one span that tell the same."""
-    return tuple(Expected(span, key, tells, always, usual, enable, since=since) for key in keys)
+    return tuple(Expected(span, key, tells, always=always, usual=usual, enable=enable, since=since) for key in keys)

@@ -19,6 +19,11 @@ __all__ = ["drift", "is_known"]
 
 _ANYWHERE: Final = frozenset(semconv.ATTRIBUTES) | {key for keys in STAMPS.values() for key in keys}
 """Ours, which anybody may stamp on a framework's spans."""
+_OF_OTHERS: Final = (
+    *("app.", "baggage.", "code.", "deployment.", "enduser.", "host.", "k8s.", "process.", "redaction.", "sampling."),
+    *("service.", "telemetry.", "tenant.", "thread.", "user."),
+)
+"""What SDKs, Collectors and bots add to every library's spans, by OpenTelemetry's conventions: no framework's own."""
 
 
 def drift(keyed: Keyed, seen: Recognised) -> tuple[Mapping[str, int], Mapping[str, int]]:
@@ -56,7 +61,9 @@ def _keys(keyed: Keyed, seen: Recognised, number: int, mine: Mask) -> dict[str, 
 def is_known(dialect: Dialect, key: str) -> bool:
     """Whether a framework is known to write an attribute."""
     exact, globs = _table(dialect)
-    return key in exact or key in _ANYWHERE or any(fnmatchcase(key, one) for one in globs)
+    if key in exact or key in _ANYWHERE or key.startswith(_OF_OTHERS):
+        return True
+    return any(fnmatchcase(key, one) for one in globs)
 
 
 @lru_cache(maxsize=64)

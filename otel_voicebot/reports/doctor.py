@@ -77,7 +77,13 @@ def compute(opened: Opened, dialects: Iterable[Dialect], extra: Sequence[Finding
         where = f" AND trace_id IN ({chosen})"
     tables = {one.name: one for one in dialects}
     seen = drift.seen(opened, where, tables.values())
-    fields = [one for name, named in seen.items() if name in tables for one in drift.fields_of(tables[name], named)]
+    under_way = whole.under_way(opened, where, scope.as_of)
+    fields = [
+        one
+        for name, named in seen.items()
+        if name in tables
+        for one in drift.fields_of(tables[name], named, under_way=under_way)
+    ]
     frameworks = [
         replace(one, versions=one.versions or _proven(one.name, fields)) for one in _frameworks(opened, where)
     ]
@@ -138,7 +144,7 @@ ORDER BY spans DESC, name
 def _proven(name: str, fields: Sequence[FieldState]) -> tuple[str, ...]:
     """From which version on a framework writes what was seen."""
     newest = max(
-        (one.since for one in fields if one.framework == name and one.state == "mapped" and one.since),
+        (one.since for one in fields if one.framework == name and one.proves),
         key=drift.version,
         default="",
     )

@@ -11,7 +11,7 @@ from typing import Final, Literal
 import pyarrow as pa
 
 from otel_voicebot import semconv
-from otel_voicebot.dialects import STAMPS, Dialect, Field, matches
+from otel_voicebot.dialects import DIALECTS, STAMPS, Dialect, Field, matches
 from otel_voicebot.dialects.expected import Expected
 from otel_voicebot.processors.drift import is_known
 from otel_voicebot.processors.recognise import component_of
@@ -24,14 +24,16 @@ State = Literal["mapped", "unfit", "missing", "older", "sometimes", "renamed", "
 
 _CONTENT: Final = {"user_text": semconv.USER_TEXT, "bot_text": semconv.BOT_TEXT}
 """Columns of texts, and the attribute whose name alone stays where they are withheld."""
-_KEYS: Final = "list_distinct(list_concat(map_keys(attributes), map_keys(attributes_typed)))"
+_TEXTS: Final = "map_keys(attributes)"
+_NUMBERS: Final = "list_filter(map_keys(attributes_typed), lambda key: NOT list_contains(map_keys(attributes), key))"
+"""What is no text; withheld texts have their number of characters there, and their name among the texts."""
 _ALIKE: Final = 0.6
 """Of what is missing for sure, something that resembles it so far may be its new name;"""
 _VERY_ALIKE: Final = 0.75
 """of what may be missing, something that resembles it so far;"""
 _HOLDS_IT: Final = 0.9
 """of what is seldom written, only a name in which it stands whole."""
-_MOST: Final = 0.5
+_MOST: Final = 0.3
 """Share of the spans that an unknown attribute is on which may stand where another one should."""
 _SHORTEST: Final = 4
 """Letters that a name has to have to count as a part of another."""
@@ -41,13 +43,14 @@ _SHORTEST: Final = 4
 class Named:
     """The spans of one name: how many, how many fill each column, how many have each attribute in the map.
 
-    ``texts`` are the attributes that are texts, withheld ones too.
+    ``texts`` are the attributes that are texts, withheld ones too. ``well``: spans that didn't fail.
     """
 
     spans: int
     columns: Mapping[str, int]
     keys: Mapping[str, int] = field(default_factory=dict)
     texts: Collection[str] = ()
+    well: int | None = None
 
 
 Seen = Mapping[str, Mapping[str, Named]]
@@ -72,6 +75,7 @@ class FieldState:
         like: the attribute, or span, that may be its new name.
         instead: unknown attributes on most of the spans from which it is missing, each of which may be it.
         always: it is written whatever the settings.
+        proves: it is surely there, and says that the framework is at least as new as ``since``.
         since: first version that writes it.
         content: it carries what people said.
     """
@@ -89,6 +93,7 @@ class FieldState:
     always: bool = False
     since: str = ""
     content: bool = False
+    proves: bool = False
 
 
 def seen(opened: Opened, where: str, dialects: Iterable[Dialect]) -> Seen:
@@ -100,25 +105,32 @@ def seen(opened: Opened, where: str, dialects: Iterable[Dialect]) -> Seen:
         dialects: whose columns are counted.
     """
     columns = sorted({column for one in dialects for wish in expected_of(one) for column in _columns(one, wish)})
-    wanted = ["dialect", "name", *columns, "attributes", "attributes_typed", "trace_id"]
+    wanted = ["dialect", "name", "status", *columns, "attributes", "attributes_typed", "trace_id"]
     spans = f"(SELECT * FROM ({opened.snapshot.sql(wanted, raw_ids=True)}) WHERE dialect IS NOT NULL{where})"  # noqa: S608 - names are ours
     counts = ", ".join(f"{_count(column)} AS {column}" for column in columns)
-    found = opened.engine.sql(f"SELECT dialect, name, count(*) AS spans, {counts} FROM {spans} GROUP BY ALL")  # noqa: S608
+    found = opened.engine.sql(f"SELECT dialect, name, count(*) AS spans, {_WELL}, {counts} FROM {spans} GROUP BY ALL")  # noqa: S608
     keys: dict[tuple[str, str], dict[str, int]] = {}
     texts: dict[tuple[str, str], set[str]] = {}
-    each = f"SELECT dialect, name, unnest({_KEYS}) AS key, map_keys(attributes) AS texts FROM {spans}"  # noqa: S608
-    counted = "count(*) AS found, bool_or(list_contains(texts, key)) AS is_text"
-    listed = f"SELECT dialect, name, key, {counted} FROM ({each}) GROUP BY ALL"  # noqa: S608
+    each = " UNION ALL ".join(
+        f"SELECT dialect, name, unnest({keys}) AS key, {is_text} AS is_text FROM {spans}"  # noqa: S608
+        for keys, is_text in ((_TEXTS, "true"), (_NUMBERS, "false"))
+    )
+    listed = f"SELECT dialect, name, key, count(*) AS found, bool_or(is_text) AS is_text FROM ({each}) GROUP BY ALL"  # noqa: S608
     for row in opened.engine.sql(listed).to_pylist():
         place = row["dialect"], row["name"]
         keys.setdefault(place, {})[row["key"]] = row["found"]
-        texts.setdefault(place, set()).update([row["key"]] if row["is_text"] else [])
+        if row["is_text"]:
+            texts.setdefault(place, set()).add(row["key"])
     result: dict[str, dict[str, Named]] = {}
     for row in found.to_pylist():
-        dialect, name, spans_here = row.pop("dialect"), row.pop("name"), row.pop("spans")
+        dialect, name, spans_here, well = (row.pop(key) for key in ("dialect", "name", "spans", "well"))
         place = dialect, name
-        result.setdefault(dialect, {})[name] = Named(spans_here, row, keys.get(place, {}), texts.get(place, set()))
+        told = keys.get(place, {}), texts.get(place, set())
+        result.setdefault(dialect, {})[name] = Named(spans_here, row, *told, well)
     return result
+
+
+_WELL: Final = "count(CASE WHEN status IS DISTINCT FROM 'error' THEN 1 END) AS well"
 
 
 def _count(column: str) -> str:
@@ -140,12 +152,20 @@ def _counts_on(spans: tuple[str, ...], span: str) -> bool:
     return not spans or span in spans or any(matches(one, (span,)) for one in spans)
 
 
-def fields_of(dialect: Dialect, names: Mapping[str, Named]) -> list[FieldState]:
-    """What is to be said of each field of a framework, given what was seen of it: the expected ones, then new ones."""
+def fields_of(dialect: Dialect, names: Mapping[str, Named], *, under_way: bool = False) -> list[FieldState]:
+    """What is to be said of each field of a framework, given what was seen of it: the expected ones, then new ones.
+
+    Args:
+        dialect: the framework.
+        names: what was seen of it.
+        under_way: its calls may not be over: what is missing may still come.
+    """
     new = _new(dialect, names)
-    wishes = [_Wish(dialect, one, names, new) for one in expected_of(dialect)]
+    within = [set(named.keys) for name, named in names.items() if not matches(name, dialect.free)]
+    stamps = set.intersection(*within) if len(within) > 1 else set()
+    wishes = [_Wish(dialect, one, names, new, stamps, under_way=under_way) for one in expected_of(dialect)]
     states = [one.state() for one in wishes]
-    proven = max((version(one.since) for one in states if one.state == "mapped" and one.since), default=())
+    proven = max((version(one.since) for one in states if one.proves), default=())
     states = [
         replace(one, state="older") if one.state == "missing" and version(one.since) > proven else one for one in states
     ]
@@ -158,15 +178,15 @@ def fields_of(dialect: Dialect, names: Mapping[str, Named]) -> list[FieldState]:
         replace(one, state="renamed", like=like) if like and best[like] == one.key else one
         for (_, like), one in zip(likes, states, strict=True)
     ]
-    renamed = {(one.span, one.key) for one in states if one.state == "renamed"}
+    gone = {(one.span, one.key) for one in states if one.state in ("renamed", "older")}
     states = [
-        wish.cleared(one) if one.state in ("missing", "older") and wish.has_rival(renamed) else one
+        wish.cleared(one) if one.state in ("missing", "older") and wish.has_rival(gone - {(one.span, one.key)}) else one
         for wish, one in zip(wishes, states, strict=True)
     ]
-    found = [*states, *(one for _, one in unread if best[one.like] == one.key)]
-    taken = {one.like for one in found if one.state == "renamed"}
+    elsewhere = [one for _, one in unread if best[one.like] == one.key]
+    taken = {one.like for one in (*states, *elsewhere) if one.state == "renamed"}
     states = [wish.replaced(one, taken) for wish, one in zip(wishes, states, strict=True)]
-    return [*states, *found[len(states) :], *new]
+    return [*states, *elsewhere, *new]
 
 
 def _unread(dialect: Dialect, names: Mapping[str, Named], new: Sequence[FieldState]) -> list[tuple[float, FieldState]]:
@@ -190,12 +210,23 @@ def expected_of(dialect: Dialect) -> Sequence[Expected]:
 class _Wish:
     """One expected field, and what was seen of its span."""
 
-    def __init__(self, dialect: Dialect, wish: Expected, names: Mapping[str, Named], new: Sequence[FieldState]) -> None:
+    def __init__(
+        self,
+        dialect: Dialect,
+        wish: Expected,
+        names: Mapping[str, Named],
+        new: Sequence[FieldState],
+        stamps: Collection[str],
+        *,
+        under_way: bool,
+    ) -> None:
         self._dialect = dialect
         self._wish = wish
         self._there = [named for name, named in names.items() if matches(name, (wish.span,))]
-        self._stamps = set.intersection(*(set(one.keys) for one in names.values())) if len(names) > 1 else set()
-        """What is on spans of every name: somebody's own processor writes it."""
+        self._stamps = stamps
+        """What is on spans of every name but the call's own: somebody's own processor writes it."""
+        self._is_over = not under_way or any(component_of(name, dialect) == "session" for name in names)
+        """What is missing will not come: a call's own span has, which comes last."""
         self._new_spans = [one.span for one in new if not one.key]
         self._fillers = {
             column: [one for name, one in dialect.fields() if name == column and _counts_on(one.spans, wish.span)]
@@ -211,11 +242,14 @@ class _Wish:
         """Whether it is there."""
         wish = self._wish
         of = sum(named.spans for named in self._there)
+        well = sum(named.spans if named.well is None else named.well for named in self._there)
         found = sum(map(self._found, self._there)) if wish.key else of
         state: State = "mapped"
-        if not found:
-            matters = wish.always or wish.enable if wish.key else wish.always or self._new_spans
-            state = "missing" if matters and (of >= wish.least or not wish.key) else "sometimes"
+        if not found and wish.key:
+            # a call that failed lacks what an answer would have told
+            state = "missing" if (wish.always or wish.enable) and well else "sometimes"
+        elif not found:
+            state = "missing" if self._new_spans or (wish.always and self._is_over) else "sometimes"
         elif self._is_unfit():
             state = "unfit"
         return FieldState(
@@ -230,6 +264,7 @@ class _Wish:
             always=wish.always,
             since=wish.since,
             content=wish.key in self._dialect.content,
+            proves=bool(state == "mapped" and wish.since and self._is_certain()),
         )
 
     def like(self, state: FieldState) -> tuple[float, str]:
@@ -254,22 +289,27 @@ class _Wish:
         """Missing, where it should be there and unknown attributes are that are nobody else's new name."""
         wish, dialect = self._wish, self._dialect
         told = wish.key and dialect.attributes is not None and not matches(wish.span, dialect.free)
-        lacks = not state.found and state.state != "renamed" and state.of >= wish.least
+        lacks = not state.found and state.state != "renamed"
         if told and lacks and (wish.always or wish.usual or wish.enable):
             instead = tuple(sorted(self._instead().difference(taken)))
+            like = _nearest(wish.key, instead, _ALIKE)[1]
+            if like:
+                return replace(state, state="renamed", like=like)
             return replace(state, state="missing", instead=instead) if instead else state
         return state
 
     def _instead(self) -> set[str]:
-        """Unknown attributes on most of its spans that its column would take."""
+        """Attributes on many of its spans that its column would take: unknown, or what others call the same."""
         types = {SPANS.field(column).type for column, own in self._fillers.items() if any(map(self._is_own, own))}
         text = pa.string() in types
         found = Counter[str]()
         for named in self._there:
             found.update({key: n for key, n in named.keys.items() if not types or text == (key in named.texts)})
         of = sum(named.spans for named in self._there)
+        others = {one.key for dialect in DIALECTS for name, one in dialect.fields() if name in self._fillers}
+        others -= {one.key for _, one in self._dialect.fields()}
         rest = found.keys() - self._stamps
-        return {key for key in rest if found[key] >= _MOST * of and not is_known(self._dialect, key)}
+        return {key for key in rest if found[key] >= _MOST * of and (key in others or not is_known(self._dialect, key))}
 
     def _is_own(self, field: Field) -> bool:
         return field.key == self._wish.key and field.is_plain
@@ -305,11 +345,23 @@ class _Wish:
         told = {self._wish.key, *self._rivals}
         return alone or any(told & named.keys.keys() for named in self._there)
 
+    def _is_certain(self) -> bool:
+        """It is there itself: nothing else would have filled its column."""
+        kept = any(self._wish.key in named.keys for named in self._there)
+        return kept or not self._wish.key or all(len(fillers) == 1 for fillers in self._fillers.values())
+
     def _is_unfit(self) -> bool:
-        """It is there, and in none of the columns that take it as it stands."""
-        own = [one for fillers in self._fillers.values() for one in fillers if one.key == self._wish.key]
-        plain = [one for one in own if one.is_plain and one.failed and not one.positive]
-        return bool(own) and len(plain) == len(own) and not any(map(self._filled, self._there))
+        """It is there, in none of the columns that it is for, and another type or other words than they take."""
+        own = [
+            (column, one) for column, fillers in self._fillers.items() for one in fillers if one.key == self._wish.key
+        ]
+        if not own or any(one.inside or one.role or one.text for _, one in own):
+            return False
+        kept = [named for named in self._there if self._wish.key in named.keys]
+        if not kept or any(map(self._filled, kept)):
+            return False
+        texts = any(self._wish.key in named.texts for named in kept)
+        return any(bool(one.words) or texts != (SPANS.field(column).type == pa.string()) for column, one in own)
 
 
 def _new(dialect: Dialect, names: Mapping[str, Named]) -> list[FieldState]:

@@ -149,7 +149,7 @@ def _of_field(field: FieldState, *, replaced: bool) -> Finding | None:
     """What is to be said of one field; ``replaced``: there are unknown names on its span."""
     what = f"{field.framework} {field.span}: {field.key}" if field.key else f"{field.framework} span {field.span}"
     lost = f", so {field.tells} may be unknown" if field.tells else ""
-    names = (field.key or field.span, field.like) if field.like else (field.key or field.span,)
+    names = (field.key or field.span, *((field.like,) if field.like else field.instead))
     told = "report it, or describe the new name in a YAML file (setting dialects)"
     if field.state == "renamed":
         some = f"only {field.found} of {counted(field.of, 'span')} have it" if field.found else "no span has it"
@@ -157,11 +157,11 @@ def _of_field(field: FieldState, *, replaced: bool) -> Finding | None:
         text = f"{what} looks renamed to {field.like}{where}{lost}"
         return Finding("trouble", "renamed", text, f"a newer version of the framework? {told}", names)
     if field.state == "missing" and field.instead and not field.always:
-        unknown = f"there is {_named(field.instead)}, which nobody knows"
-        text = f"{what} is missing from all of {counted(field.of, 'span')}, and {unknown}{lost}"
-        advice = f"it was renamed: {told}" + (f"; if it was not, switch on {field.enable}" if field.enable else "")
-        return Finding("trouble", "missing", text, advice, (*names, *field.instead))
-    if field.state == "missing" and field.content and field.always and not replaced:
+        there = f"{_named(field.instead)} is there, which its table doesn't have"
+        text = f"{what} is missing from all of {counted(field.of, 'span')}, and {there}{lost}"
+        advice = f"that may be its new name: {told}" + (f"; if not, switch on {field.enable}" if field.enable else "")
+        return Finding("trouble", "missing", text, advice, names)
+    if field.state == "missing" and field.content and field.always and not (replaced or field.instead):
         text = f"{what} is missing{lost}: something on the way removes texts"
         return Finding("note", "texts_removed", text, "fine where that is wanted: no time is measured by texts", names)
     if field.state == "missing" and (field.always or not field.key):

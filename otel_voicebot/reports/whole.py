@@ -6,7 +6,7 @@ from typing import Final
 
 from otel_voicebot.reports.source import Opened
 
-__all__ = ["CLIENTS", "Clock", "Wholeness", "broken", "clocks", "texts", "wholeness"]
+__all__ = ["CLIENTS", "Clock", "Wholeness", "broken", "clocks", "texts", "under_way", "wholeness"]
 
 CLIENTS: Final = ("genai", "openinference", "traceloop")
 """They instrument calls to providers, and know nothing of calls and turns."""
@@ -76,6 +76,14 @@ class Clock:
     spans: int
 
 
+def under_way(opened: Opened, where: str, now: datetime) -> bool:
+    """Whether spans came in the ten minutes before; arguments as of ``wholeness``."""
+    source = opened.snapshot.sql(["trace_id", "start_unix_nano", "end_unix_nano"], raw_ids=True)
+    latest = f"SELECT max(coalesce(end_unix_nano, start_unix_nano)) AS latest FROM ({source}) WHERE true{where}"  # noqa: S608 - names of ours
+    (row,) = opened.engine.sql(latest).to_pylist()
+    return bool((row["latest"] or 0) > (now.timestamp() - _IDLE_S) * 1e9)
+
+
 def wholeness(opened: Opened, where: str, now: datetime) -> Wholeness:
     """Look for spans that never came.
 
@@ -85,8 +93,8 @@ def wholeness(opened: Opened, where: str, now: datetime) -> Wholeness:
         now: a call that was silent for ten minutes by then is over.
     """
     late = int(now.timestamp() - _IDLE_S) * 1_000_000_000
-    columns = ["trace_id", "span_id", "parent_span_id", "name", "dialect", "component", "turn_index", "end_unix_nano"]
-    source = opened.snapshot.sql([*columns, "trace_state"], raw_ids=True)
+    columns = ["trace_id", "span_id", "parent_span_id", "name", "dialect", "component", "turn_index"]
+    source = opened.snapshot.sql([*columns, "start_unix_nano", "end_unix_nano", "trace_state"], raw_ids=True)
     chosen = f"SELECT * FROM ({source}) WHERE true{where}"  # noqa: S608 - names of ours
     row = opened.engine.sql(_WHOLE.format(source=chosen, clients=CLIENTS), [late]).to_pylist()[0]
     turns = opened.engine.sql(
@@ -119,7 +127,9 @@ ended AS (
     SELECT session_id, bool_or(component = 'session') AS rooted
     FROM stored SEMI JOIN framed USING (session_id)
     GROUP BY session_id
-    HAVING rooted OR max(end_unix_nano) < ?
+    -- a call's own span that was sent while it was open says no end
+    HAVING bool_or(component = 'session' AND end_unix_nano IS NOT NULL)
+        OR max(coalesce(end_unix_nano, start_unix_nano)) < ?
 ),
 numbered AS (
     SELECT session_id, max(turn_index) - count(DISTINCT turn_index) AS holes

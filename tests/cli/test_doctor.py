@@ -146,7 +146,7 @@ def test_another_name_altogether_is_missed_and_shown(examine: Examine, key: str)
     """What is always written and is gone is named, and so is what is new."""
     code, document = examine(renamed(capture("pipecat"), key, "zz.quux"))
     assert code == 1
-    assert of_kind(document, "missing")[0]["names"] == [key]
+    assert of_kind(document, "missing")[0]["names"] == [key, "zz.quux"]
     assert "turn: zz.quux" in of_kind(document, "new")[0]["names"]
 
 

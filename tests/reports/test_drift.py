@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from otel_voicebot.app.ingest import ingest
 from otel_voicebot.dialects import DIALECTS, Dialect
@@ -17,7 +17,7 @@ from otel_voicebot.reports.drift import FieldState, fields_of, seen, version
 from otel_voicebot.reports.findings import of_fields
 from otel_voicebot.settings import Settings
 from otel_voicebot.store import snapshot
-from tests.reports.captures import capture, renamed, scopes, spans
+from tests.reports.captures import CAPTURES, capture, renamed, scopes, spans, without
 
 OF = {
     "pipecat": "pipecat",
@@ -139,7 +139,11 @@ def without_metrics(span: Span) -> None:
     span.attributes.extend(kept)
 
 
-@pytest.mark.parametrize("on", [("turn", "stt", "llm", "tts", "conversation"), ("turn",)], ids=["all spans", "others"])
+@pytest.mark.parametrize(
+    "on",
+    [("turn", "stt", "llm", "tts", "conversation"), ("turn", "stt", "llm", "tts"), ("turn",)],
+    ids=["all spans", "all but the call's own", "others"],
+)
 def test_what_is_switched_off_was_not_renamed_to_a_stamp(tmp_path: Path, on: tuple[str, ...]) -> None:
     """What somebody's processor writes on every span, or on spans that lack nothing, is no new name of a metric."""
 
@@ -255,3 +259,103 @@ def test_a_new_name_is_rather_that_of_what_is_always_there(tmp_path: Path) -> No
     found = fields(tmp_path, "livekit", renamed(capture("livekit"), "lk.eou.endpointing_delay", "lk.eou.delay"))
     told = {(one.span, one.key, one.like) for one in found if one.state == "renamed"}
     assert told == {(span, "lk.eou.endpointing_delay", "lk.eou.delay") for span in ("eou_wait", "eou_detection")}
+
+
+def test_an_older_version_lacks_only_what_came_later(tmp_path: Path) -> None:
+    """Livekit-agents 1.6.4: two attributes fill a column later, where one does now; that one isn't missing."""
+    request = ExportTraceServiceRequest.FromString((CAPTURES / "livekit_1_6_4.otlp.pb").read_bytes())
+    found = fields(tmp_path, "livekit", request)
+    assert {one.state for one in found} == {"mapped", "sometimes", "older"}
+    assert {one.key for one in found if one.state == "older"} >= {"gen_ai.response.model", "gen_ai.tool.name"}
+    mapped = {(one.span, one.key) for one in found if one.state == "mapped"}
+    assert {("llm_request", "gen_ai.request.model"), ("function_tool", "lk.function_tool.name")} <= mapped
+    assert max(version(one.since) for one in found if one.proves) < version("1.8.0")
+    assert [one.text for one in of_fields(found) if one.level == "trouble"] == []
+
+
+def unknown_model(span: Span) -> None:
+    """As frameworks write it of a service that has none."""
+    for attribute in span.attributes:
+        if attribute.key == "gen_ai.request.model":
+            attribute.value.string_value = "unknown"
+
+
+def redacted(span: Span) -> None:
+    """As the Collector's redaction processor leaves it."""
+    kept = [one for one in span.attributes if one.key not in ("transcript", "input", "output", "text")]
+    removed = len(span.attributes) - len(kept)
+    del span.attributes[:]
+    span.attributes.extend(kept)
+    if removed:
+        span.attributes.add(key="redaction.redacted.count").value.int_value = removed
+
+
+def unreported(span: Span) -> None:
+    """As in a greeting, and where the service decides who speaks."""
+    kept = [one for one in span.attributes if one.key != "turn.user_bot_latency_seconds"]
+    del span.attributes[:]
+    span.attributes.extend(kept)
+
+
+def failed(span: Span) -> None:
+    """An outage of the model: its spans failed, and lack what an answer tells."""
+    if span.name == "llm":
+        kept = [one for one in span.attributes if one.key.startswith(("gen_ai.request.", "gen_ai.provider", "input"))]
+        del span.attributes[:]
+        span.attributes.extend(kept)
+        span.status.code = Status.STATUS_CODE_ERROR
+
+
+@pytest.mark.parametrize("change", [unknown_model, redacted, unreported, failed], ids=lambda change: change.__name__)
+def test_a_healthy_bot_is_no_trouble(tmp_path: Path, change: Callable[[Span], None]) -> None:
+    """Whatever its services, processors and calls are like."""
+    found = fields(tmp_path, "pipecat", changed("pipecat", change))
+    assert [one.text for one in of_fields(found) if one.level == "trouble"] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "new"),
+    [
+        ("pipecat", "metrics.ttfb", "gen_ai.response.time_to_first_chunk"),
+        ("pipecat", "gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens"),
+        ("pipecat", "transcript", "gen_ai.input.messages"),
+    ],
+)
+def test_a_name_that_other_frameworks_use_is_a_new_name_here(tmp_path: Path, name: str, key: str, new: str) -> None:
+    """The likeliest change of all: a framework that takes up the conventions."""
+    found = of_fields(fields(tmp_path, name, renamed(capture(name), key, new)))
+    assert any({key, new} <= set(one.names) for one in found if one.level == "trouble")
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value"),
+    [
+        ("pipecat", "metrics.ttfb", "0.4"),
+        ("livekit", "lk.e2e_latency", "1.1"),
+        ("livekit", "lk.response.ttft", "0.4"),
+        ("livekit", "lk.eou.outcome", "COMMITTED"),
+    ],
+)
+def test_another_type_or_another_word_is_unreadable(tmp_path: Path, name: str, key: str, value: str) -> None:
+    """Also of attributes that count on some spans only, where 0 is unknown, or that are one of a few words."""
+
+    def change(span: Span) -> None:
+        for attribute in span.attributes:
+            if attribute.key == key:
+                attribute.value.string_value = value
+
+    found = fields(tmp_path, name, changed(name, change), capture_content=True)
+    assert {one.key for one in found if one.state == "unfit"} == {key}
+
+
+def test_what_is_under_way_is_not_missing_yet(tmp_path: Path) -> None:
+    """Of a call that goes on the first turn may not be over; of one that is over it is missing."""
+    request = without(capture("pipecat"), lambda span: span.name in ("turn", "conversation"))
+    ingest([Request("traces", request.SerializeToString())], Settings(data=tmp_path))
+    with duckdb.connect() as connection:
+        engine = SimpleNamespace(sql=lambda text: connection.sql(text).to_arrow_table())
+        opened = SimpleNamespace(snapshot=snapshot(tmp_path), engine=engine)
+        names = seen(opened, "", DIALECTS)["pipecat"]  # type: ignore[arg-type]
+    for under_way, state in ((True, "sometimes"), (False, "missing")):
+        found = fields_of(dialect_of("pipecat"), names, under_way=under_way)
+        assert [one.state for one in found if (one.span, one.key) == ("turn", "")] == [state]

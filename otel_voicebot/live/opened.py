@@ -355,7 +355,7 @@ class Opened(ABC):
 
     @abstractmethod
     def _late(self, spans: int, sessions: int) -> None:
-        """Count spans that came after their sessions were counted; so many of these are closed: restated for good."""
+        """Count spans that came after their sessions were counted, and as restated those of them that are closed."""
 
     @abstractmethod
     def _answered(self, rows: pa.RecordBatch) -> None:

@@ -25,10 +25,9 @@ WITH calls AS MATERIALIZED (
 below AS (
     SELECT
         trace_id, outer_id,
-        nullif(arg_min(
-            coalesce(provider, ''),
-            CASE WHEN model IS NOT NULL AND NOT named THEN place WHEN provider IS NOT NULL THEN place + 1000000000 END
-        ), '') AS provider,
+        arg_min_null(
+            provider, CASE WHEN model IS NOT NULL AND NOT named THEN place WHEN provider IS NOT NULL THEN place + 1000000000 END
+        ) AS provider,
         arg_min(model, CASE WHEN model IS NOT NULL THEN place END) AS model,
         sum(input_tokens) AS input_tokens,
         sum(output_tokens) AS output_tokens,
@@ -57,10 +56,9 @@ inside AS (
 )
 SELECT
     trace_id, outer_id AS span_id,
-    nullif(arg_min(
-        coalesce(provider, ''),
-        CASE WHEN model IS NOT NULL AND NOT named THEN place WHEN provider IS NOT NULL THEN place + 1000000000 END
-    ), '') AS provider,
+    arg_min_null(
+        provider, CASE WHEN model IS NOT NULL AND NOT named THEN place WHEN provider IS NOT NULL THEN place + 1000000000 END
+    ) AS provider,
     arg_min(model, CASE WHEN model IS NOT NULL THEN place END) AS model,
     try_cast(sum(input_tokens) AS BIGINT) AS input_tokens,
     try_cast(sum(output_tokens) AS BIGINT) AS output_tokens,

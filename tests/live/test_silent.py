@@ -177,6 +177,18 @@ def test_a_silent_call_that_gets_its_name_is_written_under_it(tmp_path: Path) ->
         assert {key: row for key, row in fed.rows(table).items() if key[0] == "call"} == rows
 
 
+def test_a_trace_that_is_over_does_not_close_the_silent_call_it_belongs_to() -> None:
+    """A second trace was counted under its own id; with a span that names the call, the call goes on."""
+    fed = Fed()
+    fed.add([span(1, s.SPAN_STT, trace=2, unnamed=True), span(2, s.SPAN_SESSION, trace=2, unnamed=True)])
+    fed.after(5).add([span(0, s.SPAN_TURN, 1)])
+    fed.after(601).add([span(3, s.SPAN_TURN, 2, trace=2)])
+    fed.after(2).add([span(9, s.SPAN_SESSION)])
+    fed.after(5)
+    assert fed.rows("sessions")["call",]["turns"] == 2
+    assert [key[1] for key in fed.rows("turns") if key[0] == "call"] == [1, 2]
+
+
 def test_what_came_in_many_pieces_is_whole_again(tmp_path: Path) -> None:
     """Of two turns that came in the same batches one gets a late span: both are those of a rebuild."""
     parts = [span(0, s.SPAN_STT, 1), span(10, s.SPAN_STT, 2)], [span(11, s.SPAN_TURN, 2), span(1, s.SPAN_TURN, 1)]

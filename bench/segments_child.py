@@ -91,7 +91,7 @@ def by_tick(rows: "pa.Table", rounds: int) -> dict[int, dict[str, float]]:
             live.load(tick)
             live.run("turns", cut=False)
 
-        operations = operations_of(tick, pa.nulls(0, pa.binary(8)))
+        operations = operations_of(tick)
         costing, counts = Costing(Prices(), SelfMetrics()), Aggregator()
 
         def cost(operations: pa.Table = operations, costing: Costing = costing, counts: Aggregator = counts) -> None:

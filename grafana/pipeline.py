@@ -107,7 +107,8 @@ PIPELINE: Final = Sheet(
                 lines(
                     "Late spans",
                     "cps",
-                    "Of sessions that were closed already: stored, and in reports, in no metric.",
+                    "Spans that came after their call was counted; of calls that are still in memory new turns are "
+                    "counted, and rows written again.",
                     Query(rate(s.SELF_LATE), "late"),
                 ),
                 lines("Repeated spans", "cps", "Delivered twice, kept once.", Query(rate(s.SELF_REPEATED), "repeated")),

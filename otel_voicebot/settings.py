@@ -151,11 +151,11 @@ class Settings(BaseSettings):
     writes a revision of its row."""
 
     max_sessions: int = Field(default=10_000, ge=1)
-    """Sessions held open; the longest idle one is given up (counted, marked incomplete) when there are more. Of those
-    that fell silent a tenth as many are kept."""
+    """Sessions held open; the longest idle one is given up (counted, marked incomplete) when there are more. Beside
+    them a tenth as many that fell silent are kept."""
 
     max_spans: int = Field(default=500_000, ge=1)
-    """Spans of open sessions held in memory, all together; the same rule."""
+    """Spans held in memory, of open sessions and of those that fell silent, which go first; the same rule."""
 
     hash_key: SecretStr | None = None
     """Key of `user.hash`. Without it no hash is made, and what counts repeat callers is null."""

@@ -97,9 +97,12 @@ def _fill(span: Span, inside: dict[int, list[Span]]) -> None:
         told = [one[name] for one in inner if one[name] is not None]
         if span[name] is None and told:
             span[name] = sum(told)
-    for name in ("provider", "model"):
-        if span[name] is None:
-            span[name] = next((one[name] for one in inner if one[name] is not None), None)
+    modelled, provided = ([one for one in inner if one[name] is not None] for name in ("model", "provider"))
+    pair = modelled if span["model"] is None and modelled else provided
+    if span["provider"] is None and pair:
+        span["provider"] = pair[0]["provider"]
+    if span["model"] is None and modelled:
+        span["model"] = modelled[0]["model"]
     if inner and span["status"] == "unset" and not answered and inner[0]["status"] == "error":
         span["status"], span["error_type"] = "error", span["error_type"] or inner[0]["error_type"]
 

@@ -45,7 +45,7 @@ class Notes:
         disk.write(tmp, content, durable=False)
         disk.rename(tmp, self._path)
         self.close()
-        self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND)
         self._size = len(content)
 
     def add(self, keys: Sequence[pa.Array]) -> None:

@@ -42,7 +42,7 @@ class OpenTurn:
 
 @dataclass(slots=True)
 class OpenSession:
-    """A session whose end was not computed yet."""
+    """A session whose spans are held: under way, or counted because it fell silent."""
 
     id: str
     seen: float

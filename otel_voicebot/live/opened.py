@@ -37,7 +37,7 @@ LOOSE_GRACE_S: Final = 5.0
 SILENT_KEPT_S: Final = 3600.0
 """A call that was computed because it fell silent is kept so long after: its own span may come, or more of it."""
 SILENT_SHARE: Final = 10
-"""One in so many of the sessions that may be held: where no call has a span of its own, they would all be kept."""
+"""One silent call is kept for so many that may be open: where no call has a span of its own, they would all be."""
 CLOSED_KEPT: Final = 100_000
 LOOSE: Final = 0
 """Key of what has no turn; turns count from 1."""
@@ -112,10 +112,11 @@ class Opened(ABC):
         told = facts_told(rows)
         late |= self._alone(told, ids, codes)
         again = np.isin(codes, [code for code, name in enumerate(ids) if self._is_counted(name)])
-        answers = told & late | again
+        answers = (told & late) | again
         if answers.any():
             self._answered(rows.filter(pa.array(answers)))
-        self._late(int(late.sum() + again.sum()), len(np.unique(codes[late])))  # the others when they are written again
+        # Of sessions that are computed once more the rows are restated when they are written.
+        self._late(int(late.sum() + again.sum()), len(np.unique(codes[late])))
         order = np.lexsort((turns, codes))
         order = order[~late[order]]
         if not len(order):
@@ -142,15 +143,20 @@ class Opened(ABC):
                 self._plan_end(session)
         self._bound()
 
+    def _known(self, name: str) -> OpenSession | None:
+        """The session, where its spans are held."""
+        return self._open.get(name) or self._silent.get(name)
+
     def _is_counted(self, name: str) -> bool:
         """Whether the session was counted, and is computed once more with what comes."""
-        return name in self._silent or (name in self._open and self._open[name].revision > 0)
+        session = self._known(name)
+        return session is not None and session.revision > 0
 
     def _alone(self, told: NDArray[np.bool_], ids: list[str], codes: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which late facts come without a call: theirs was over long ago, and they don't open it anew."""
         if not told.any():
             return told
-        here = [code for code, name in enumerate(ids) if name in self._open or name in self._silent]
+        here = [code for code, name in enumerate(ids) if self._known(name)]
         return told & ~np.isin(codes, np.concatenate([codes[~told], np.array(here, dtype=np.int64)]))
 
     def _are_framed(self, rows: pa.RecordBatch, ids: list[str], codes: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -160,8 +166,9 @@ class Opened(ABC):
             for code in np.unique(codes[found]):
                 if ids[code] not in self._closed and (session := self._session(ids[code])).whole is None:
                     self._gather(session)
-        names = [code for code, name in enumerate(ids) if name in self._open and self._open[name].whole is not None]
-        return np.isin(codes, names) if names else np.zeros(len(codes), dtype=bool)
+        known = [self._known(name) for name in ids]
+        whole = [code for code, session in enumerate(known) if session is not None and session.whole is not None]
+        return np.isin(codes, whole) if whole else np.zeros(len(codes), dtype=bool)
 
     def _gather(self, session: OpenSession) -> None:
         """From now on the call is computed whole; what was counted before, in turns or outside, isn't again."""
@@ -214,12 +221,12 @@ class Opened(ABC):
         self._traces.move_to_end(trace)
         if unnamed == name:
             return
-        if unnamed in self._open or unnamed in self._silent:
+        if self._known(unnamed):
             self._session(unnamed)
             self._merge(self._open.pop(unnamed), name)
         elif news and unnamed in self._closed:
             # Counted already, under the trace's name: what comes now is late, unless it is a call that goes on.
-            if name in self._open:
+            if self._known(name):
                 self._restate("session", 1)
             else:
                 self._closed[name] = None
@@ -313,26 +320,26 @@ class Opened(ABC):
         self._due[grace].append((self._clock() + grace, session, index))
 
     def _bound(self) -> None:
-        while self._silent and (self._are_many() or self._over(self._silent)):
+        most = self._max_sessions // SILENT_SHARE
+        while len(self._silent) > most or (self._silent and (self._is_full() or self._is_forgotten())):
             self._close(next(iter(self._silent.values())))
-        while self._open and self._are_many():
+        while len(self._open) > self._max_sessions or (self._open and self._is_full()):
             # Several at once, where many are open: each computation has a fixed cost.
             count = max(len(self._open) - self._max_sessions, len(self._open) // 16, 1)
             evicted = list(itertools.islice(self._open.values(), count))
             self._metrics.add(semconv.SELF_EVICTED, len(evicted))
             self._finish([], evicted, complete=False)
 
-    def _over(self, sessions: OrderedDict[str, OpenSession]) -> bool:
-        """Whether the first of them has been silent for so long that it is to leave them."""
-        kept = self._idle_timeout_s + (SILENT_KEPT_S if sessions is self._silent else 0)
-        return bool(sessions) and next(iter(sessions.values())).seen + kept <= self._clock()
+    def _is_full(self) -> bool:
+        return self._rows.held > self._max_spans
 
-    def _are_many(self) -> bool:
-        return (
-            len(self._open) > self._max_sessions
-            or len(self._silent) > self._max_sessions // SILENT_SHARE
-            or self._rows.held > self._max_spans
-        )
+    def _is_forgotten(self) -> bool:
+        """Whether the call that fell silent first has been kept long enough."""
+        return self._are_over(self._silent, self._idle_timeout_s + SILENT_KEPT_S)
+
+    def _are_over(self, sessions: OrderedDict[str, OpenSession], silence_s: float) -> bool:
+        """Whether the first of them has been silent for so long."""
+        return bool(sessions) and next(iter(sessions.values())).seen + silence_s <= self._clock()
 
     @abstractmethod
     def _close(self, session: OpenSession) -> None:
@@ -340,7 +347,7 @@ class Opened(ABC):
 
     @abstractmethod
     def _finish(self, turns: list[Place], sessions: list[OpenSession], *, complete: bool = True) -> None:
-        """Compute turns and sessions, which are final, and close the sessions."""
+        """Compute turns and sessions, which are final; close the sessions, or put aside those that fell silent."""
 
     @abstractmethod
     def _release(self, session: OpenSession) -> None:
@@ -348,10 +355,10 @@ class Opened(ABC):
 
     @abstractmethod
     def _late(self, spans: int, sessions: int) -> None:
-        """Count spans that came after their sessions were closed."""
+        """Count spans that came after their sessions were counted, and as restated those of them that are closed."""
 
     @abstractmethod
-    def _answered(self, facts: pa.RecordBatch) -> None:
+    def _answered(self, rows: pa.RecordBatch) -> None:
         """Count survey answers that came after their sessions were counted: none has been counted with its session."""
 
     @abstractmethod

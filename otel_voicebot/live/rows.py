@@ -134,19 +134,19 @@ def facts_told(rows: pa.RecordBatch) -> NDArray[np.bool_]:
     return np.asarray(pc.fill_null(pc.equal(rows["name"], semconv.SPAN_FEEDBACK), False))  # noqa: FBT003
 
 
-def operations_of(rows: pa.Table, nested: pa.Array, lent: pa.Table | None = None) -> pa.Table:
+def operations_of(rows: pa.Table, nested: pa.Table | None = None, lent: pa.Table | None = None) -> pa.Table:
     """What the model ``operations`` says of these spans, as far as metrics read it: a filter that needs no engine.
 
     A test holds it to the model.
 
     Args:
         rows: spans, schema NARROW.
-        nested: ids of operations inside an operation of their kind, which don't count.
+        nested: trace and span ids of operations inside an operation of their kind, which don't count. None: no others.
         lent: the model ``lent`` over these spans: what those that count don't tell themselves. None: nothing.
     """
     found = rows.select(_OF_OPERATIONS).filter(pc.is_in(rows["component"], OPERATIONS))
-    if len(nested):
-        found = found.filter(pc.invert(pc.is_in(found["span_id"], nested)))
+    if nested is not None and nested.num_rows:
+        found = found.filter(pc.invert(pc.is_in(_keys(found), _keys(nested))))
     found = _named(found)
     failed = pc.fill_null(pc.equal(found["status"], "error"), False)  # noqa: FBT003 - Arrow's signature
     wrong = pc.and_(pc.equal(found["component"], "tool"), pc.is_valid(found["error_type"]))
@@ -162,13 +162,17 @@ def operations_of(rows: pa.Table, nested: pa.Array, lent: pa.Table | None = None
 
 def _with_lent(rows: pa.Table, failed: pa.ChunkedArray, lent: pa.Table) -> tuple[pa.Table, pa.ChunkedArray]:
     """The operations with what nested calls tell and they don't, and which of them failed then: as ``steps``."""
-    at = pc.index_in(rows["span_id"], lent["span_id"])
-    wrong = pc.fill_null(lent["failed"].take(at), False)  # noqa: FBT003 - Arrow's signature
+    at = pc.index_in(_keys(rows), _keys(lent))
     for name in _LENT:
-        told = lent[name].take(at)
-        told = pc.if_else(wrong, told, None) if name == "error_type" else told
-        rows = rows.set_column(rows.schema.get_field_index(name), name, pc.coalesce(rows[name], told))
-    return rows, pc.or_(failed, wrong)
+        told = pc.coalesce(rows[name], lent[name].take(at))
+        rows = rows.set_column(rows.schema.get_field_index(name), name, told)
+    return rows, pc.or_(failed, pc.fill_null(lent["failed"].take(at), False))  # noqa: FBT003 - Arrow's signature
+
+
+def _keys(rows: pa.Table) -> pa.ChunkedArray:
+    """What tells a span from all others: a span id alone may be in several traces."""
+    trace, span = (pc.cast(rows[name], pa.binary()) for name in ("trace_id", "span_id"))
+    return pc.binary_join_element_wise(trace, span, b"")
 
 
 def handoffs_of(rows: pa.Table) -> pa.Table:

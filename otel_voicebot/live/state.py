@@ -46,7 +46,7 @@ class Live(Opened):
     def due(self) -> bool:
         """Whether ``tick`` has something to do."""
         now = self._clock()
-        over = self._over(self._open) or self._over(self._silent)
+        over = self._are_over(self._open, self._idle_timeout_s) or self._is_forgotten()
         return over or any(queue and queue[0][0] <= now for queue in self._due.values())
 
     def tick(self, *, drain: bool = False) -> None:
@@ -219,7 +219,7 @@ class Live(Opened):
             session.operations = operations  # said once
 
     def _put_aside(self, sessions: list[OpenSession]) -> None:
-        """Keep calls that fell silent, and nothing of others whose rows came in together with theirs."""
+        """Keep calls that fell silent, in one chunk, and nothing of others whose rows came in together with theirs."""
         turns = [turn for session in sessions for turn in session.turns.values()]
         moved, rows = self._rows.move([part for turn in turns for part in turn.parts])
         places, needed = iter(moved), facts(rows)
@@ -263,8 +263,8 @@ class Live(Opened):
             self._metrics.add(semconv.SELF_LATE, spans)
             self._restate("session", sessions)
 
-    def _answered(self, facts: pa.RecordBatch) -> None:
-        record.record_answers(self._aggregator, pa.Table.from_batches([facts]))
+    def _answered(self, rows: pa.RecordBatch) -> None:
+        record.record_answers(self._aggregator, pa.Table.from_batches([rows]))
 
     def _restate(self, kind: str, rows: int) -> None:
         if rows:

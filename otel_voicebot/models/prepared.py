@@ -128,12 +128,9 @@ class Prepared:
         turns = as_arrow(self._connection.execute("EXECUTE turns"))
         return packed(turns, as_arrow(self._connection.execute("EXECUTE told"))) if cut else turns
 
-    def nested(self) -> pa.Array:
-        """Ids of the spans loaded last that are operations inside an operation of their kind."""
-        if self._steps == "plain":
-            return pa.nulls(0, pa.binary(8))
-        found = self._connection.execute("SELECT span_id FROM nested")
-        return pa.array([span for (span,) in found.fetchall()], pa.binary(8))
+    def nested(self) -> pa.Table | None:
+        """The model ``nested`` over the spans loaded last; None where none of them is nested."""
+        return None if self._steps == "plain" else as_arrow(self._connection.execute("FROM nested"))
 
     def lent(self) -> pa.Table | None:
         """The model ``lent`` over the spans loaded last; None where none of them is nested."""

@@ -18,7 +18,7 @@ SELECT
         THEN NULL ELSE o.duration_ns END AS duration_ns,
     coalesce(o.provider, l.provider) AS provider,
     coalesce(o.model, l.model) AS model,
-    coalesce(o.error_type, CASE WHEN l.failed THEN l.error_type END) AS error_type,
+    coalesce(o.error_type, l.error_type) AS error_type,
     coalesce(o.input_tokens, l.input_tokens) AS input_tokens,
     coalesce(o.output_tokens, l.output_tokens) AS output_tokens,
     coalesce(o.cached_input_tokens, l.cached_input_tokens) AS cached_input_tokens,

@@ -17,7 +17,7 @@ from otel_voicebot.processors.lookup import Keyed, distinct
 from otel_voicebot.processors.parse import ends_with_tool, load_json, read, read_json, words_in
 from otel_voicebot.processors.plans import Source, derived_by
 from otel_voicebot.processors.promote import Promoter
-from otel_voicebot.processors.ranges import RANGES, rule_of, within
+from otel_voicebot.processors.ranges import RANGES, note, rule_of, within
 from otel_voicebot.processors.recognise import Recognised
 from otel_voicebot.spans.attributes import Attributes, Indices, Int32s, Mask
 from otel_voicebot.spans.batch import SpanBatch
@@ -248,13 +248,10 @@ def first_chunks(batch: SpanBatch, seen: Recognised, stated: pa.Array, broken: d
     asked = np.flatnonzero((first < np.iinfo(np.int64).max) & np.asarray(stated.is_null()))
     seconds = (first[asked] - np.asarray(batch.column("start_unix_nano"))[asked]) / 1e9
     good = within(seconds, RANGES["time_to_first_chunk_s"])
-    if not good.all():
-        broken.setdefault(rule_of("time_to_first_chunk_s"), np.zeros(len(batch), dtype=bool))[asked[~good]] = True
-    missing = np.ones(len(batch), dtype=bool)
-    missing[asked[good]] = False
-    found = np.zeros(len(batch))
+    note(broken, rule_of("time_to_first_chunk_s"), asked[~good], len(batch))
+    found = np.full(len(batch), np.nan)
     found[asked[good]] = seconds[good]
-    return pc.coalesce(stated, pa.array(found, mask=missing))
+    return pc.coalesce(stated, pa.array(found, mask=np.isnan(found)))
 
 
 def counted_words(columns: Mapping[str, pa.Array]) -> dict[str, pa.Array]:

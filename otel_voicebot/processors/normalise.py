@@ -18,7 +18,7 @@ from otel_voicebot.processors.lookup import Keyed, in_events, numbers_of, texts_
 from otel_voicebot.processors.names import shown_texts
 from otel_voicebot.processors.plans import STAMPED, asked_by, plan_of
 from otel_voicebot.processors.promote import Promoter
-from otel_voicebot.processors.ranges import RANGES, rule_of, with_rules, within
+from otel_voicebot.processors.ranges import RANGES, note, rule_of, with_rules, within
 from otel_voicebot.processors.recognise import Recognised, recognise
 from otel_voicebot.processors.speech import speech_columns
 from otel_voicebot.spans.attributes import Int32s, Kind, Mask
@@ -154,9 +154,8 @@ def _of_feedback(batch: SpanBatch, columns: Mapping[str, pa.Array], broken: dict
         rows, values = in_events(batch, semconv.FEEDBACK, key, Kind.INT)
         given = batch.events.attributes.integer[values]
         good = within(given, RANGES[column])
-        if not good.all():
-            broken.setdefault(rule_of(column), np.zeros(len(batch), dtype=bool))[rows[~good]] = True
-            rows, given = rows[good], given[good]
+        note(broken, rule_of(column), rows[~good], len(batch))
+        rows, given = rows[good], given[good]
         if len(rows):
             answers = np.zeros(len(batch), np.int64)
             answers[rows] = given

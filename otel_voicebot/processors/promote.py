@@ -15,7 +15,7 @@ from otel_voicebot.processors.derived import Derived
 from otel_voicebot.processors.identifiers import NAME_COLUMNS, are_identifiers, are_names
 from otel_voicebot.processors.lookup import Keyed
 from otel_voicebot.processors.plans import CONTENT_COLUMNS, STAMPED, Asks, Source
-from otel_voicebot.processors.ranges import CHOICES, FIRST_CHUNK_OF_ERROR, RANGES, rule_of, within
+from otel_voicebot.processors.ranges import CHOICES, FIRST_CHUNK_OF_ERROR, RANGES, note, rule_of, within
 from otel_voicebot.processors.spread import Filling, spread_numbers, spread_texts
 from otel_voicebot.spans.attributes import Attributes, Indices, Int32s, Kind, Mask
 from otel_voicebot.spans.schema import SPANS
@@ -92,7 +92,7 @@ class Promoter:
             if source.field is not None and (source.field.spans or not source.field.failed):
                 rows = ask.counts(source.field, at)
                 if column == "time_to_first_chunk_s" and not source.field.failed and not rows.all():
-                    self._break(FIRST_CHUNK_OF_ERROR, at[take & ~rows & ask.failed(source.field, at)])
+                    note(self.broken, FIRST_CHUNK_OF_ERROR, at[take & ~rows & ask.failed(source.field, at)], self._size)
                 take &= rows
             if ask.unknown and _TYPES[column] == pa.string():
                 unknown = self._unknowns(ask.unknown)
@@ -105,7 +105,7 @@ class Promoter:
             take &= ~filled.there[at]
         if judged:
             # only what would be taken: elsewhere the attribute is another column's, or the column has its value
-            self._break(rule_of(column), at[take & ~allowed])
+            note(self.broken, rule_of(column), at[take & ~allowed], self._size)
             take &= allowed
         if not take.all():
             at, values = at[take], values[take]
@@ -113,10 +113,6 @@ class Promoter:
         filled.add(at, values)
         if entries is not None:
             self._left[entries] = False
-
-    def _break(self, rule: str, rows: Int32s) -> None:
-        if len(rows):
-            self.broken.setdefault(rule, np.zeros(self._size, dtype=bool))[rows] = True
 
     def _fitting(self, column: str) -> Mask:
         """Which values fit a column; worked out once for all columns that take the same."""

@@ -17,7 +17,7 @@ from otel_voicebot import semconv
 from otel_voicebot.spans.attributes import Mask
 from otel_voicebot.spans.values import offsets
 
-__all__ = ["CHOICES", "FIRST_CHUNK_OF_ERROR", "RANGES", "rule_of", "with_rules", "within"]
+__all__ = ["CHOICES", "FIRST_CHUNK_OF_ERROR", "RANGES", "note", "rule_of", "with_rules", "within"]
 
 FIRST_CHUNK_OF_ERROR: Final = "llm_ttfb_of_error"
 """Rule: what a framework gives as the first chunk of a call that failed is the time until it failed."""
@@ -67,6 +67,12 @@ def within(values: npt.NDArray[np.int64] | npt.NDArray[np.float64], bounds: tupl
     low, high = bounds
     inside: Mask = (values >= low) & (values <= high)
     return inside
+
+
+def note(broken: dict[str, Mask], rule: str, rows: npt.NDArray[np.integer], size: int) -> None:
+    """Note under the rule's name which rows break it, of a batch of so many."""
+    if len(rows):
+        broken.setdefault(rule, np.zeros(size, dtype=bool))[rows] = True
 
 
 def with_rules(quality: pa.ListArray, broken: Mapping[str, Mask]) -> pa.ListArray:

@@ -114,7 +114,7 @@ class Follower:
 
     def _open(self, name: Path) -> bool:
         try:
-            descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = os.open(name, os.O_RDONLY)
         except FileNotFoundError:
             return False
         except OSError as error:

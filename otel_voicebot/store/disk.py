@@ -43,7 +43,7 @@ def write(path: Path, content: bytes | pa.Buffer, *, durable: bool) -> None:
         OSError: as much as was written stays; the caller removes it.
     """
     # One descriptor writes and fsyncs: a write error can't be lost between two of them.
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         rest = memoryview(content)
         while rest:
@@ -74,12 +74,12 @@ def write_durable(path: Path, tmp: Path, content: bytes | pa.Buffer) -> None:
 
 def sync_file(path: Path) -> None:
     """Make the bytes of a file durable that another library wrote and has closed."""
-    _sync(path, os.O_RDONLY | os.O_CLOEXEC)
+    _sync(path, os.O_RDONLY)
 
 
 def sync_directory(directory: Path) -> None:
     """Make durable which names the directory holds: what was made, renamed and removed in it, by whomever."""
-    _sync(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    _sync(directory, os.O_RDONLY | os.O_DIRECTORY)
 
 
 def rename(source: Path, target: Path) -> None:

@@ -91,7 +91,7 @@ def test_what_senders_make_up_is_forgotten_again(monkeypatch: pytest.MonkeyPatch
     costing, aggregator = Costing(Prices(FILE), SelfMetrics()), Aggregator()
     for tick in range(8):
         rows = [span("llm", 1, 2, 1, model=f"made up {tick}"), span("stt", 1, 2, 1, provider="deepgram", audio_s=2.0)]
-        costing.record_operations(aggregator, operations_of(pa.Table.from_batches([batch(rows)]), pa.array([])))
+        costing.record_operations(aggregator, operations_of(pa.Table.from_batches([batch(rows)])))
         assert len(costing._known) <= 5
     assert counted(aggregator, s.COST) == {("bank", "stt", "deepgram", ""): 8.0}
     assert counted(aggregator, s.COST_OPERATIONS) == {("bank", "llm", "false"): 8, ("bank", "stt", "true"): 8}
@@ -107,7 +107,7 @@ def test_a_list_of_prices_that_fails_costs_no_turn(monkeypatch: pytest.MonkeyPat
     metrics, aggregator = SelfMetrics(), Aggregator()
     costing = Costing(Prices(FILE), metrics)
     rows = [span("llm", 1, 2, 1, **LISTED), span("stt", 1, 2, 1, provider="deepgram", audio_s=2.0)]
-    costing.record_operations(aggregator, operations_of(pa.Table.from_batches([batch(rows)]), pa.array([])))
+    costing.record_operations(aggregator, operations_of(pa.Table.from_batches([batch(rows)])))
     assert counted(aggregator, s.COST_OPERATIONS) == {("bank", "llm", "false"): 1, ("bank", "stt", "true"): 1}
     assert metrics.get(s.SELF_FAILURES, "prices") == 1
 

@@ -27,6 +27,25 @@ def test_a_nested_call_is_noticed_however_many_spans_of_no_component_lie_between
     assert operations_of(rows, models.nested(), models.lent()).num_rows == (2 if between > 8 else 1)
 
 
+def test_a_span_id_of_two_traces_is_two_operations() -> None:
+    """In one trace a retry is nested in an operation, and lends it; in the other the same ids stand side by side."""
+    spans = [
+        span("llm", 0, 9, 1, id=1, trace=1),
+        span("llm", 0, 8, 1, id=2, trace=1, parent=1, input_tokens=5, status="error", error_type="timeout"),
+        span("llm", 0, 9, 1, id=1, trace=2, session_id="other"),
+        span("llm", 0, 9, 1, id=2, trace=2, session_id="other"),
+    ]
+    rows = pa.Table.from_batches([batch(spans).select(NARROW.names)])
+    models = Prepared()
+    models.load(rows)
+    found = operations_of(rows, models.nested(), models.lent()).select(["session_id", "input_tokens", "failed"])
+    assert [tuple(row.values()) for row in found.to_pylist()] == [
+        ("call", 5, True),
+        ("other", None, False),
+        ("other", None, False),
+    ]
+
+
 def test_live_operations_and_turns_equal_the_models(tmp_path: Path) -> None:
     """Nested attempts, failures, broken times, spans that are no operation, and a session known by its trace only."""
     spans = [

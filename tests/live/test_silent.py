@@ -6,7 +6,12 @@ import pytest
 
 from bench import wire
 from otel_voicebot import semconv as s
+from otel_voicebot.models import Engine
+from otel_voicebot.store import SpanStore
+from otel_voicebot.store.reader import snapshot
+from tests.dialects.captured import rows_of, spans_of
 from tests.live.doors import Fed, rebuilt
+from tests.live.doors import rows_of as native
 from tests.live.test_bounds import call
 from tests.live.test_finality import counted, span
 
@@ -80,6 +85,47 @@ def test_a_tenth_of_the_sessions_are_kept_after_silence() -> None:
     assert (fed.late, fed.total(s.RESTATED, "session"), fed.total(s.SESSIONS)) == (3, 3, 3)
 
 
+def test_calls_under_way_that_are_too_many_take_no_silent_one_with_them() -> None:
+    """To let go of silent calls makes none fewer of those: the longest idle of them is given up, and that is all."""
+    fed = Fed({"max_sessions": 20})
+    for name in ("a", "b"):
+        fed.add(call(name, 7)[:-1])
+        fed.after(601)
+    for number in range(21):
+        fed.add(call(f"open {number}", 7)[:-1])
+    assert fed.metrics.get(s.SELF_EVICTED) == 1
+    for name in ("a", "b"):
+        fed.add(call(name, 7)[-1:])
+    fed.after(5)
+    revisions = [(row["session_id"], row["revision"]) for row in fed.given["sessions"]]
+    assert revisions[-2:] == [("a", 2), ("b", 2)]
+
+
+@pytest.mark.parametrize("first", ["root", "span"])
+def test_a_span_that_tells_its_turn_is_part_of_a_silent_framework_call(first: str, tmp_path: Path) -> None:
+    """A native span with a turn comes to LiveKit's call, alone or after its end: it is counted as in a rebuild."""
+    captured = spans_of("livekit")
+    root = rows_of([one for one in captured if one[1].name == "agent_session"])
+    rest = [one for one in captured if one[1].name != "agent_session"]
+    beside = next(one for _, one in rest if one.name == "llm_request")
+    at, place = beside.start_time_unix_nano, (beside.trace_id, b"native".ljust(8), beside.parent_span_id)
+    own = native([wire.Span(*place, s.SPAN_RAG, 1, at, at + 10**8, {s.TURN_INDEX: 2}, [])])
+    fed = Fed()
+    fed.live.add(rows_of(rest))
+    fed.after(601)
+    fed.live.add(root if first == "root" else own)
+    fed.after(1).live.add(own if first == "root" else root)
+    fed.after(10)
+    SpanStore(tmp_path).commit([rows_of(captured), own])
+    with Engine(snapshot(tmp_path)) as engine:
+        (expected,) = engine.table("sessions").to_pylist()
+        operations = engine.sql("SELECT count(*) AS n FROM operations").to_pylist()[0]["n"]
+    assert expected["operations"] == operations
+    assert fed.given["sessions"][-1]["operations"] == operations
+    assert fed.observations(s.OPERATION_DURATION) == operations
+    assert fed.live._rows.held == 0
+
+
 def test_only_its_own_spans_are_kept() -> None:
     """What came in with them, of calls that are over, is let go."""
     fed = Fed()
@@ -129,6 +175,18 @@ def test_a_silent_call_that_gets_its_name_is_written_under_it(tmp_path: Path) ->
     assert (fed.late, fed.total(s.RESTATED, "session")) == (1, 1)
     for table, rows in rebuilt(tmp_path, spans).items():
         assert {key: row for key, row in fed.rows(table).items() if key[0] == "call"} == rows
+
+
+def test_a_trace_that_is_over_does_not_close_the_silent_call_it_belongs_to() -> None:
+    """A second trace was counted under its own id; with a span that names the call, the call goes on."""
+    fed = Fed()
+    fed.add([span(1, s.SPAN_STT, trace=2, unnamed=True), span(2, s.SPAN_SESSION, trace=2, unnamed=True)])
+    fed.after(5).add([span(0, s.SPAN_TURN, 1)])
+    fed.after(601).add([span(3, s.SPAN_TURN, 2, trace=2)])
+    fed.after(2).add([span(9, s.SPAN_SESSION)])
+    fed.after(5)
+    assert fed.rows("sessions")["call",]["turns"] == 2
+    assert [key[1] for key in fed.rows("turns") if key[0] == "call"] == [1, 2]
 
 
 def test_what_came_in_many_pieces_is_whole_again(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from otel_voicebot.spans.schema import SPANS
+from tests import raw_counts
 from tests.models.calls import NOON, NOON_NANO, Row, rows, span
 
 FAILED = {"status": "error", "error_type": "timeout"}
@@ -76,6 +78,36 @@ def test_an_operation_takes_what_it_does_not_tell_from_the_calls_in_it(tmp_path:
     assert found == {**told, "characters": 4, "audio_s": 0.5, "failed": False}
 
 
+@pytest.mark.parametrize(
+    ("own", "calls", "found"),
+    [
+        ({}, [("openai", "gpt-4o"), ("compatible", None)], ("openai", "gpt-4o")),
+        ({}, [("openai", "gpt-4o"), (None, "rules"), ("compatible", None)], (None, "rules")),
+        ({}, [("openai", None), ("compatible", None), (None, None)], ("compatible", None)),
+        ({"provider": "own"}, [("openai", "gpt-4o"), ("compatible", None)], ("own", "gpt-4o")),
+        ({"model": "own"}, [("openai", "gpt-4o"), ("compatible", None)], ("compatible", "own")),
+    ],
+)
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_provider_and_a_model_are_of_the_same_call(
+    own: Row,
+    calls: list[tuple[str | None, str | None]],
+    found: tuple[str | None, str | None],
+    *,
+    deep: bool,
+    tmp_path: Path,
+) -> None:
+    """The last that tells a model, also where it tells no provider; what the operation tells itself stands."""
+    outer = [span("llm", 0, 9, 1, id=1)] if deep else []
+    inner = [span("llm", n, n + 1, 1, id=3 + n, parent=2, provider=p, model=m) for n, (p, m) in enumerate(calls)]
+    spans = [*outer, span("llm", 0, 9, 1, id=2, parent=1, **own), *inner]
+    assert rows(tmp_path, "operations", *spans, columns="provider, model") == [
+        {"provider": found[0], "model": found[1]}
+    ]
+    ours = [{**dict.fromkeys(SPANS.names), **one} for one in spans]
+    assert [(one["provider"], one["model"]) for one in raw_counts.operations_of(ours)] == [found]
+
+
 def test_of_copies_and_of_an_outer_span_that_never_came_numbers_count_once(tmp_path: Path) -> None:
     """An inner span that comes twice is added once; below a span that is lost the inner one is the operation."""
     inner = span("llm", 0, 2, 1, id=2, parent=1, input_tokens=7)
@@ -86,7 +118,8 @@ def test_of_copies_and_of_an_outer_span_that_never_came_numbers_count_once(tmp_p
     assert {(int(row["span_id"], 16), row["input_tokens"]) for row in found} == {(1, 7), (4, 9)}
 
 
-OK, CANCELLED = {"status": "ok"}, {"status": "error", "error_type": "asyncio.exceptions.CancelledError"}
+OK = {"status": "ok"}
+CANCELLED = "CancelledError", "asyncio.exceptions.CancelledError", "GeneratorExit"
 
 
 @pytest.mark.parametrize(
@@ -95,7 +128,7 @@ OK, CANCELLED = {"status": "ok"}, {"status": "error", "error_type": "asyncio.exc
         ({}, [FAILED], "timeout"),
         ({}, [{}, FAILED], "timeout"),
         ({}, [FAILED, {}], None),
-        ({}, [FAILED, CANCELLED], None),
+        *(({}, [FAILED, {"status": "error", "error_type": one}], None) for one in CANCELLED),
         ({"output_tokens": 4}, [FAILED], None),
         (OK, [FAILED], None),
         ({"status": "error", "error_type": "own"}, [FAILED], "own"),

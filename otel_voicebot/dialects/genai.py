@@ -29,7 +29,7 @@ GENAI_NAMES: Final = GENAI_USAGE | {
         *("tool.type", "tool.call.id", "agent.id", "agent.version"),
     )
 }
-"""What the convention names beside columns and content."""
+"""What the convention names of requests, answers, tools and agents, beside content."""
 
 _MESSAGES: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=SPAN_ONLY"
 _EXPECTED: Final = (

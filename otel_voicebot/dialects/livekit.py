@@ -122,9 +122,8 @@ _EXPECTED: Final = (
 _DETAILS: Final = {
     f"lk.{group}.{name}"
     for group, names in {
-        "eou": "probability unlikely_threshold endpointing_delay language source detection_delay from_cache outcome "
-        "wait_duration rearm_count not_committed_count resume_count",
-        "interruption": "source probability total_duration prediction_duration detection_delay",
+        "eou": "probability unlikely_threshold detection_delay from_cache rearm_count not_committed_count resume_count",
+        "interruption": "probability total_duration prediction_duration detection_delay",
         "blocking": "duration threshold severity task stack gc_time cpu_time import suppressed count total_duration "
         "max_duration",
         "job": "accept_latency assignment_latency launch_latency entrypoint_latency dispatch_latency",

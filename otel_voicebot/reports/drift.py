@@ -32,7 +32,7 @@ _ALIKE: Final = 0.6
 _VERY_ALIKE: Final = 0.75
 """of what may be missing, something that resembles it so far;"""
 _HOLDS_IT: Final = 0.9
-"""of what is seldom written, only a name in which it stands whole."""
+"""of what is seldom written, only a name that nearly is it, or in which it stands whole."""
 _MOST: Final = 0.3
 """Share of the spans that an unknown attribute is on which may stand where another one should."""
 _SHORTEST: Final = 4

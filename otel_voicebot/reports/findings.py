@@ -205,12 +205,12 @@ def of_wholeness(found: Wholeness) -> list[Finding]:
         result.append(Finding(level, "sampled", f"the data looks sampled: {'; '.join(signs)}", _SAMPLING))
     if found.unended:
         text = (
-            f"{counted(found.open, 'span')} never ended, in {_part(found.unended, found.sessions)}: "
-            f"{_named(found.names)}; how long they took is unknown"
+            f"{counted(found.unended_spans, 'span')} never ended, in {_part(found.unended, found.sessions)}: "
+            f"{_named(found.unended_names)}; how long they took is unknown"
         )
         advice = "they were sent while they were open: end each span, and send it when it has ended"
         often = found.unended >= max(_OFTEN * found.sessions, 1)
-        result.append(Finding("trouble" if often else "note", "never_ended", text, advice, found.names[:100]))
+        result.append(Finding("trouble" if often else "note", "never_ended", text, advice, found.unended_names))
     if found.rootless:
         text = f"the call's own span never came of {_part(found.rootless, found.sessions)}: nothing tells how it ended"
         advice = (

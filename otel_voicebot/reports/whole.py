@@ -34,8 +34,8 @@ class Wholeness:
         orphaned: calls with a span whose parent never came, beside the call's own.
         orphans: such spans.
         unended: calls with a span that has no end.
-        open: such spans.
-        names: of them, the most frequent first.
+        unended_spans: such spans.
+        unended_names: theirs, the most frequent first.
         bare: answered turns without any operation.
         answered: answered turns.
         thresholds: spans whose trace state says that they were sampled.
@@ -50,8 +50,8 @@ class Wholeness:
     orphaned: int = 0
     orphans: int = 0
     unended: int = 0
-    open: int = 0
-    names: tuple[str, ...] = ()
+    unended_spans: int = 0
+    unended_names: tuple[str, ...] = ()
     bare: int = 0
     answered: int = 0
     thresholds: int = 0
@@ -102,7 +102,7 @@ def wholeness(opened: Opened, where: str, now: datetime) -> Wholeness:
         "WHERE outcome = 'answered' AND dialect IN (SELECT dialect FROM turns WHERE operations > 0)"
     ).to_pylist()[0]
     ranges = [row.pop("from_below"), row.pop("from_above")]
-    row["names"] = tuple(row["names"] or ())
+    row["unended_names"] = tuple(row["unended_names"] or ())
     shares = [_share(row["traces"], **one) for one in ranges if row["traces"] >= _FEWEST]
     return Wholeness(**row, **turns, share=next((one for one in shares if one), None))
 
@@ -172,9 +172,11 @@ SELECT
     (SELECT count(*) FROM orphaned) AS orphaned,
     (SELECT coalesce(sum(orphans), 0)::BIGINT FROM orphaned) AS orphans,
     (SELECT count(DISTINCT session_id) FROM unended) AS unended,
-    (SELECT coalesce(sum(spans), 0)::BIGINT FROM unended) AS open,
-    (SELECT list(name ORDER BY spans DESC, name) FROM (SELECT name, sum(spans) AS spans FROM unended GROUP BY name)
-    ) AS names,
+    (SELECT coalesce(sum(spans), 0)::BIGINT FROM unended) AS unended_spans,
+    (
+        SELECT list(name ORDER BY spans DESC, name)[:100]
+        FROM (SELECT name, sum(spans) AS spans FROM unended GROUP BY name)
+    ) AS unended_names,
     (SELECT count(*) FROM source WHERE regexp_matches(trace_state, 'ot=[^,]*th:0*[1-9a-f]')) AS thresholds,
     (SELECT count(*) FROM ids) AS traces,
     -- a tracer's ratio keeps low ids, by the last 8 bytes; a Collector's sampler high ones, by the last 7

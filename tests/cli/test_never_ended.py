@@ -1,5 +1,6 @@
 """``otel-voicebot doctor`` on captures of which spans never ended: they never come, or come without an end."""
 
+import time
 from collections.abc import Callable
 
 import pytest
@@ -78,3 +79,24 @@ def test_a_call_without_its_own_span_only_is_no_trouble(examine: Examine) -> Non
     code, document = examine(without(capture("livekit"), lambda one: one.name in ROOTS))
     assert (code, troubles(document)) == (0, set())
     assert of_kind(document, "no_root")
+
+
+@pytest.mark.parametrize(("name", "turn"), TURNS)
+def test_a_call_of_which_no_span_ended_is_told_by_when_its_spans_began(examine: Examine, name: str, turn: str) -> None:
+    """Long ago, and without the call's own span."""
+    request = without(capture(name), lambda one: one.name in ROOTS)
+    for one in spans(request):
+        one.end_time_unix_nano = 0
+    code, document = examine(request)
+    assert code == 1
+    assert turn in of_kind(document, "never_ended")[0]["names"]
+
+
+def test_a_call_under_way_whose_own_span_was_sent_open_is_no_trouble(examine: Examine) -> None:
+    """Somebody exports spans as they start: the call isn't over for that."""
+    request = another(capture("pipecat"), b"3" * 16, time.time_ns() - 60 * 10**9)
+    for one in spans(request):
+        if one.name == "conversation":
+            one.end_time_unix_nano = 0
+    _, document = examine(request)
+    assert of_kind(document, "never_ended") == []

@@ -115,7 +115,7 @@ class _File:
         if "unit" in parts:
             made["scale"] = UNITS[self._one_of(f"{place}: unit", parts["unit"], UNITS)]
         words = self._mapping(f"{place}: words", parts.get("words", {}))
-        made["words"] = tuple((str(theirs), str(ours)) for theirs, ours in words.items())
+        made["words"] = tuple((theirs, ours if isinstance(ours, bool) else str(ours)) for theirs, ours in words.items())
         if "*" in made["key"] and not made.get("role"):
             raise self._wrong(place, "a key with * needs a role")
         return Field(**made)

@@ -24,7 +24,8 @@ class Field:
         text: numbers and booleans may be written as a text, such as ``"true"``.
         inside: the attribute is a text that holds a JSON object, this member of which is the value.
         role: the attribute is a text that holds a JSON list of messages; the text of the last with this role.
-        words: the framework's words and ours; other words say nothing.
+        words: the framework's words and ours, in a column of booleans true and false; other words say nothing. A list
+            is written as JSON.
         since: first version of the framework that writes it.
         until: first version that doesn't any more.
     """
@@ -37,7 +38,7 @@ class Field:
     text: bool = False
     inside: str = ""
     role: str = ""
-    words: tuple[tuple[str, str], ...] = ()
+    words: tuple[tuple[str, str | bool], ...] = ()
     since: str = ""
     until: str = ""
 

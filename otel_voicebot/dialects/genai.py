@@ -6,9 +6,9 @@ from otel_voicebot import semconv
 from otel_voicebot.dialects.dialect import Dialect, Field
 from otel_voicebot.dialects.expected import on
 
-__all__ = ["GENAI", "GENAI_NAMES", "GENAI_USAGE"]
+__all__ = ["GENAI", "GENAI_NAMES"]
 
-GENAI_USAGE: Final = frozenset(
+_USAGE: Final = frozenset(
     f"gen_ai.usage.{name}"
     for name in (
         *("cache_creation.input_tokens", "cache_write.input_tokens", "reasoning.output_tokens", "reasoning_tokens"),
@@ -19,7 +19,7 @@ GENAI_USAGE: Final = frozenset(
 )
 """Other counts of tokens that were seen or specified: details of the totals, and older names."""
 
-GENAI_NAMES: Final = GENAI_USAGE | {
+GENAI_NAMES: Final = _USAGE | {
     f"gen_ai.{name}"
     for name in (
         *("request.stream", "request.temperature", "request.max_tokens", "request.max_completion_tokens"),
@@ -31,6 +31,8 @@ GENAI_NAMES: Final = GENAI_USAGE | {
 }
 """What the convention names of requests, answers, tools and agents, beside content."""
 
+_LEFT: Final = Field("gen_ai.response.finish_reasons", failed=False, words=(('["error"]', True),))
+"""A stream that its reader left: no failure, and no reason came. A server that never gives one looks the same."""
 _MESSAGES: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=SPAN_ONLY"
 _EXPECTED: Final = (
     *on("chat*", "which service and model it was", semconv.PROVIDER, semconv.REQUEST_MODEL, always=True),
@@ -71,6 +73,7 @@ GENAI: Final = Dialect(
         "agent": (semconv.AGENT, "gen_ai.agent.name"),
         "decision": (semconv.DECISION,),
         "adapter": (semconv.ADAPTER,),
+        "interrupted": (_LEFT,),
         "user_text": (Field(semconv.INPUT_MESSAGES, role="user"),),
         "bot_text": (Field(semconv.OUTPUT_MESSAGES, role="assistant"),),
     },

@@ -165,8 +165,6 @@ class SparkEngine:
         text, inputs = statement(name, "spark", self._asked, cut=False)
         for needed in inputs:
             self._have(needed)
-        if name == "lent" and self._have("nested").isEmpty():  # which saves a recursion
-            return self._put(name, self._local(EMPTY[name], []))
         frame = self._spark.sql(text)
         return self._put(name, frame.localCheckpoint() if name.removesuffix("_all") in _KEPT else frame)
 

@@ -94,7 +94,7 @@ def _offer_read(
     if field is None or found is None:
         return
     scaled = field.scale != 1.0 and not field.inside
-    rows, values = found if scaled else keyed.texts(field.key, number)
+    rows, values = found if scaled else keyed.texts(field.key, number, nested=True)
     if wanted is not None:
         keep = wanted[rows]
         rows, values = rows[keep], values[keep]
@@ -215,7 +215,7 @@ def _tell(keyed: Keyed, key: str, group: int, wanted: Mask, told: npt.NDArray[np
         rows, values = rows[last], values[last]
         says = _is_tool
     else:
-        rows, values = keyed.texts(key, group)
+        rows, values = keyed.texts(key, group, nested=True)
         keep = wanted[rows]
         rows, values = rows[keep], values[keep]
         says = ends_with_tool

@@ -56,13 +56,14 @@ class Keyed:
         """The positions of these entries in the table."""
         return self._order[self._place(key, group) or slice(0)]
 
-    def texts(self, key: str, group: int | None = None) -> tuple[Int32s, Int32s]:
-        """The rows whose value is a text, and its number."""
+    def texts(self, key: str, group: int | None = None, *, nested: bool = False) -> tuple[Int32s, Int32s]:
+        """The rows whose value is a text, or with ``nested`` a list or a map, and its number."""
         found = self.find(key, group)
         if found is None:
             return np.zeros(0, np.int32), np.zeros(0, np.int32)
         rows, values = found
-        are = self.table.kind[values] == Kind.STRING
+        kind = self.table.kind[values]
+        are = (kind == Kind.STRING) | (kind == Kind.JSON) if nested else kind == Kind.STRING
         return (rows, values) if are.all() else (rows[are], values[are])
 
     def numbers(self, values: Int32s) -> npt.NDArray[np.float64]:

@@ -3,9 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from difflib import SequenceMatcher
 from functools import lru_cache
-from itertools import takewhile
 from typing import Final, Literal
 
 import pyarrow as pa
@@ -15,6 +13,7 @@ from otel_voicebot.dialects import DIALECTS, STAMPS, Dialect, Field, matches
 from otel_voicebot.dialects.expected import Expected
 from otel_voicebot.processors.drift import is_known
 from otel_voicebot.processors.recognise import component_of
+from otel_voicebot.reports.alike import nearest
 from otel_voicebot.reports.source import Opened
 from otel_voicebot.spans.schema import SPANS
 
@@ -33,10 +32,8 @@ _VERY_ALIKE: Final = 0.75
 """of what may be missing, something that resembles it so far;"""
 _HOLDS_IT: Final = 0.9
 """of what is seldom written, only a name that nearly is it, or in which it stands whole."""
-_MOST: Final = 0.3
+_MANY: Final = 0.3
 """Share of the spans that an unknown attribute is on which may stand where another one should."""
-_SHORTEST: Final = 4
-"""Letters that a name has to have to count as a part of another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +70,7 @@ class FieldState:
         tells: what isn't known without it.
         enable: what to switch on.
         like: the attribute, or span, that may be its new name.
-        instead: unknown attributes on most of the spans from which it is missing, each of which may be it.
+        instead: unknown attributes on many of the spans from which it is missing, each of which may be it.
         always: it is written whatever the settings.
         proves: it is surely there, and says that the framework is at least as new as ``since``.
         since: first version that writes it.
@@ -163,7 +160,8 @@ def fields_of(dialect: Dialect, names: Mapping[str, Named], *, under_way: bool =
     new = _new(dialect, names)
     within = [set(named.keys) for name, named in names.items() if not matches(name, dialect.free)]
     stamps = set.intersection(*within) if len(within) > 1 else set()
-    wishes = [_Wish(dialect, one, names, new, stamps, under_way=under_way) for one in expected_of(dialect)]
+    over = not under_way or any(component_of(name, dialect) == "session" for name in names)
+    wishes = [_Wish(dialect, one, names, new, stamps, over=over) for one in expected_of(dialect)]
     states = [one.state() for one in wishes]
     proven = max((version(one.since) for one in states if one.proves), default=())
     states = [
@@ -195,7 +193,7 @@ def _unread(dialect: Dialect, names: Mapping[str, Named], new: Sequence[FieldSta
     known |= dialect.attributes or frozenset()
     there = {key for named in names.values() for key in named.keys} | {one.key for one in expected_of(dialect)}
     absent = {key for key in known - there if "*" not in key}
-    near = [(one, *_nearest(one.key, absent, _HOLDS_IT)) for one in new if one.key]
+    near = [(one, *nearest(one.key, absent, _HOLDS_IT)) for one in new if one.key]
     return [(score, replace(one, key=key, state="renamed", found=0, like=one.key)) for one, score, key in near if key]
 
 
@@ -218,14 +216,14 @@ class _Wish:
         new: Sequence[FieldState],
         stamps: Collection[str],
         *,
-        under_way: bool,
+        over: bool,
     ) -> None:
         self._dialect = dialect
         self._wish = wish
         self._there = [named for name, named in names.items() if matches(name, (wish.span,))]
         self._stamps = stamps
         """What is on spans of every name but the call's own: somebody's own processor writes it."""
-        self._is_over = not under_way or any(component_of(name, dialect) == "session" for name in names)
+        self._is_over = over
         """What is missing will not come: a call's own span has, which comes last."""
         self._new_spans = [one.span for one in new if not one.key]
         self._fillers = {
@@ -270,20 +268,20 @@ class _Wish:
     def like(self, state: FieldState) -> tuple[float, str]:
         """How alike the unknown name is that may be its new one, and that name; empty when there is none."""
         if not self._wish.key:
-            return (0.0, "") if state.found else _nearest(self._wish.span, self._new_spans, _ALIKE)
+            return (0.0, "") if state.found else nearest(self._wish.span, self._new_spans, _ALIKE)
         unlisted = Counter[str]()
         for named in self._there:
             unlisted.update({key: n for key, n in named.keys.items() if not _is_listed(self._dialect, key)})
         if state.state == "missing":
-            return _nearest(self._wish.key, unlisted, _ALIKE)
+            return nearest(self._wish.key, unlisted, _ALIKE)
         closed, depth = self._dialect.attributes is not None, self._wish.key.count(".")
         strange = {key for key in unlisted if not (closed and is_known(self._dialect, key))}
         if state.found and self._is_sure():
             # two versions side by side: some spans have the one, some the other
             rest = {key for key in strange if unlisted[key] <= state.of - state.found}
-            return _nearest(self._wish.key, rest, _VERY_ALIKE)
+            return nearest(self._wish.key, rest, _VERY_ALIKE)
         near = strange | {key for key in unlisted if key.count(".") == depth}
-        return _nearest(self._wish.key, near, _VERY_ALIKE)
+        return nearest(self._wish.key, near, _VERY_ALIKE)
 
     def replaced(self, state: FieldState, taken: Collection[str]) -> FieldState:
         """Missing, where it should be there and unknown attributes are that are nobody else's new name."""
@@ -292,7 +290,7 @@ class _Wish:
         lacks = not state.found and state.state != "renamed"
         if told and lacks and (wish.always or wish.usual or wish.enable):
             instead = tuple(sorted(self._instead().difference(taken)))
-            like = _nearest(wish.key, instead, _ALIKE)[1]
+            like = nearest(wish.key, instead, _ALIKE)[1]
             if like:
                 return replace(state, state="renamed", like=like)
             return replace(state, state="missing", instead=instead) if instead else state
@@ -309,7 +307,7 @@ class _Wish:
         others = {one.key for dialect in DIALECTS for name, one in dialect.fields() if name in self._fillers}
         others -= {one.key for _, one in self._dialect.fields()}
         rest = found.keys() - self._stamps
-        return {key for key in rest if found[key] >= _MOST * of and (key in others or not is_known(self._dialect, key))}
+        return {key for key in rest if found[key] >= _MANY * of and (key in others or not is_known(self._dialect, key))}
 
     def _is_own(self, field: Field) -> bool:
         return field.key == self._wish.key and field.is_plain
@@ -341,14 +339,15 @@ class _Wish:
 
     def _is_sure(self) -> bool:
         """What fills its column is the attribute itself."""
-        alone = all(len({one.key for one in fillers}) <= 1 for fillers in self._fillers.values())
         told = {self._wish.key, *self._rivals}
-        return alone or any(told & named.keys.keys() for named in self._there)
+        return self._is_alone() or any(told & named.keys.keys() for named in self._there)
 
     def _is_certain(self) -> bool:
         """It is there itself: nothing else would have filled its column."""
-        kept = any(self._wish.key in named.keys for named in self._there)
-        return kept or not self._wish.key or all(len(fillers) == 1 for fillers in self._fillers.values())
+        return self._is_alone() or any(self._wish.key in named.keys for named in self._there)
+
+    def _is_alone(self) -> bool:
+        return all(len({one.key for one in fillers}) <= 1 for fillers in self._fillers.values())
 
     def _is_unfit(self) -> bool:
         """It is there, in none of the columns that it is for, and another type or other words than they take."""
@@ -387,24 +386,6 @@ def _is_listed(dialect: Dialect, key: str) -> bool:
     listed = {one.key for _, one in dialect.fields()} | {one.key for one in dialect.expected}
     listed |= {*dialect.kinds, *dialect.inputs, *dialect.marking_keys, *semconv.ATTRIBUTES}
     return key in listed or key in dialect.content | dialect.identifiers | (dialect.attributes or frozenset())
-
-
-def _nearest(name: str, others: Iterable[str], least: float) -> tuple[float, str]:
-    found = max(((_likeness(name, one), one) for one in sorted(others)), default=(0.0, ""))
-    return found if found[0] >= least else (0.0, "")
-
-
-def _likeness(one: str, other: str) -> float:
-    """0 to 1, of what two dotted names don't begin with alike; a name inside the other is alike."""
-    pairs = zip(one.split(".")[:-1], other.split(".")[:-1], strict=False)
-    same = len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
-    first, second = (".".join(name.split(".")[same:]) for name in (one, other))
-    short, long = sorted((first, second), key=len)
-    longer = "." in one and (one.startswith(other) or other.startswith(one))
-    ratio = SequenceMatcher(None, first, second).ratio()
-    if longer or (len(short) >= _SHORTEST and short in long):
-        return max(ratio, 0.8 + 0.2 * SequenceMatcher(None, one, other).ratio())  # the more, the less is added
-    return ratio
 
 
 def version(text: str) -> tuple[int, ...]:

@@ -1,5 +1,6 @@
 """Each framework's table: which span is what, which attribute fills which column, and what says nothing."""
 
+import json
 from collections import Counter
 from typing import Any
 
@@ -170,6 +171,26 @@ def test_words_of_the_framework_become_ours() -> None:
     assert (resumed["outcome"], odd["outcome"]) == ("resumed", None)
     written, not_so = rows_of(*(Made("agent_turn", {"lk.interrupted": word}, scope=LIVEKIT) for word in ("true", "no")))
     assert (written["interrupted"], not_so["interrupted"]) == (True, None)
+
+
+def test_a_stream_that_its_reader_left_is_interrupted() -> None:
+    """OpenTelemetry's OpenAI instrumentation gives it the reason `error` and no status; another reason says nothing."""
+    scope, key = "opentelemetry.instrumentation.genai.openai", "gen_ai.response.finish_reasons"
+    calls = [Made("chat m", {key: reasons}, scope=scope) for reasons in (["error"], ["stop"], ["error", "stop"], [])]
+    rows = rows_of(*calls, Made("chat m", {key: ["error"]}, scope=scope, failed=True))
+    assert [row["interrupted"] for row in rows] == [True, None, None, None, None]
+
+
+def test_messages_are_read_as_json_and_in_structured_form() -> None:
+    """The convention asks for lists of maps wherever a language's SDK can write them, and for JSON elsewhere."""
+    asked = [{"role": "user", "parts": [{"type": "text", "content": "two words"}]}]
+    result = {"role": "tool", "parts": [{"type": "tool_call_response", "response": "found"}]}
+    structured, text = rows_of(
+        Made("chat m", {semconv.OPERATION_NAME: "chat", semconv.INPUT_MESSAGES: [*asked, result]}, scope="x"),
+        Made("chat m", {semconv.OPERATION_NAME: "chat", semconv.INPUT_MESSAGES: json.dumps(asked)}, scope="x"),
+    )
+    assert (structured["user_text"], structured["user_words"], structured["after_tool"]) == ("two words", 2, True)
+    assert (text["user_text"], text["user_words"], text["after_tool"]) == ("two words", 2, False)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ columns:
   time_to_first_chunk_s: [{key: acme.first_ms, unit: ms, spans: ["model *"], positive: true}, acme.first_s]
   input_tokens: {key: acme.usage, inside: tokens.in}
   reported_gap_s: {key: acme.gap_ms, unit: ms}
-  interrupted: {key: acme.cut, text: true}
+  interrupted: [{key: acme.cut, text: true}, {key: acme.ends, words: {'["barged"]': true, spoken: false}}]
   outcome: {key: acme.result, words: {done: resolved, lost: failed}}
   user_text: acme.heard
   bot_text: {key: acme.messages, role: bot}
@@ -63,6 +63,9 @@ def test_a_yaml_file_is_a_table_like_ours(tmp_path: Path) -> None:
     assert (heard["component"], heard["user_text"], heard["user_words"]) == ("stt", "good morning", 2)
     assert (call["component"], call["session_id"], call["outcome"]) == ("session", None, "resolved")
     assert (said["bot_text"], said["bot_words"]) == ("to you too", 3)
+    ends = (["barged"], "spoken", "barged")
+    cut = rows_of(*(Made("part", {"acme.ends": end}, scope="acme.bot") for end in ends), dialects=dialects(tmp_path))
+    assert [one["interrupted"] for one in cut] == [True, False, None]
     again = rows_of(SPANS[1], dialects=dialects(tmp_path, ACME.replace("[acme.*]", "[acme]")))[0]
     assert (again["time_to_first_chunk_s"], again["input_tokens"]) == (0.3, 7)
 

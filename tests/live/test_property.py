@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -148,6 +149,18 @@ def feed(spans: Sequence[wire.Span], seed: int, batches: int, longest: float = 6
     return fed.after(700)
 
 
+def same_rows(fed: Fed, spans: Sequence[wire.Span]) -> tuple[dict[str, Any], set[str]]:
+    """Demand the rows of a rebuild; gives these, and the traces whose session has another name than they."""
+    with tempfile.TemporaryDirectory() as data:
+        expected = rebuilt(Path(data), spans)
+    renamed = {span.trace_id.hex() for span in spans if s.SESSION_ID in span.attributes}
+    for table in ("turns", "sessions"):
+        # A turn that was final before its trace had a name was written under the trace's id, too.
+        found = {key: row for key, row in fed.rows(table).items() if key[0] not in renamed}
+        assert found == expected[table]
+    return expected, renamed
+
+
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(call=st.integers(0, 2**32), order=st.integers(0, 2**32), batches=st.sampled_from((1, 2, 5, 0)))
 def test_any_order_door_and_batches_give_a_rebuild(call: int, order: int, batches: int) -> None:
@@ -157,13 +170,7 @@ def test_any_order_door_and_batches_give_a_rebuild(call: int, order: int, batche
     """
     spans = drawn_calls(call)
     fed = feed(spans, order, batches)
-    with tempfile.TemporaryDirectory() as data:
-        expected = rebuilt(Path(data), spans)
-    renamed = {span.trace_id.hex() for span in spans if s.SESSION_ID in span.attributes}
-    for table in ("turns", "sessions"):
-        # A turn that was final before its trace had a name was written under the trace's id, too.
-        found = {key: row for key, row in fed.rows(table).items() if key[0] not in renamed}
-        assert found == expected[table]
+    expected, _ = same_rows(fed, spans)
     assert fed.late == 0
     assert fed.after(3600).live._rows.held == 0
     assert fed.total(s.SESSIONS) == len(expected["sessions"])
@@ -183,12 +190,7 @@ def test_calls_with_long_silences_give_a_rebuild(call: int, order: int, batches:
     """
     spans = drawn_calls(call)
     fed = feed(spans, order, batches, longest=700.0)
-    with tempfile.TemporaryDirectory() as data:
-        expected = rebuilt(Path(data), spans)
-    renamed = {span.trace_id.hex() for span in spans if s.SESSION_ID in span.attributes}
-    for table in ("turns", "sessions"):
-        found = {key: row for key, row in fed.rows(table).items() if key[0] not in renamed}
-        assert found == expected[table]
+    expected, renamed = same_rows(fed, spans)
     assert fed.after(3600).live._rows.held == 0
     merged = {key for key in fed.rows("sessions") if key[0] in renamed}
     assert len(expected["sessions"]) <= fed.total(s.SESSIONS) <= len(expected["sessions"]) + len(merged)

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import threading
 import time
@@ -175,3 +176,21 @@ def test_a_damaged_lease_holds_nothing(data: Path) -> None:
     (data / "lease" / "00000007.json").write_text("{")
     with take(data) as lease:
         assert lease.work.name.startswith("00000008")
+
+
+def test_a_work_directory_that_was_swept_before_the_lease_was_taken_is_a_lost_race(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who is held up between the two finds that another one took the lease and cleared away: that is no full disk."""
+    link = disk.link
+
+    def held_up(source: Path, target: Path) -> None:
+        shutil.rmtree(source.parent)
+        link(source, target)
+
+    monkeypatch.setattr(disk, "link", held_up)
+    with pytest.raises(LeaseError, match="another maintainer has just begun"):
+        take(data)
+    monkeypatch.undo()
+    with take(data) as lease:
+        assert lease.work.is_dir()

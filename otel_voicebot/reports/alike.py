@@ -1,0 +1,30 @@
+"""How alike two dotted names are: which unknown one may be the new name of one that is missing."""
+
+from collections.abc import Iterable
+from difflib import SequenceMatcher
+from itertools import takewhile
+from typing import Final
+
+__all__ = ["nearest"]
+
+_SHORTEST: Final = 4
+"""Letters that a name has to have to count as a part of another."""
+
+
+def nearest(name: str, others: Iterable[str], least: float) -> tuple[float, str]:
+    """The likest of other names and how alike it is, 0 to 1; 0 and empty where none is alike so far."""
+    found = max(((_likeness(name, one), one) for one in sorted(others)), default=(0.0, ""))
+    return found if found[0] >= least else (0.0, "")
+
+
+def _likeness(one: str, other: str) -> float:
+    """0 to 1, of what two dotted names don't begin with alike; a name inside the other is alike."""
+    pairs = zip(one.split(".")[:-1], other.split(".")[:-1], strict=False)
+    same = len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
+    first, second = (".".join(name.split(".")[same:]) for name in (one, other))
+    short, long = sorted((first, second), key=len)
+    longer = "." in one and (one.startswith(other) or other.startswith(one))
+    ratio = SequenceMatcher(None, first, second).ratio()
+    if longer or (len(short) >= _SHORTEST and short in long):
+        return max(ratio, 0.8 + 0.2 * SequenceMatcher(None, one, other).ratio())  # the more, the less is added
+    return ratio

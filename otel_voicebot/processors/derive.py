@@ -3,7 +3,7 @@
 Each distinct text is read once. What is made here is offered to the promoter beside the attributes; these stay.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -12,9 +12,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from otel_voicebot.dialects import Field
 from otel_voicebot.processors.lookup import Keyed, distinct
-from otel_voicebot.processors.parse import ends_with_tool, load_json, read, read_json, words_in
+from otel_voicebot.processors.parse import ends_with_tool, json_reader, load_json, read, words_in
 from otel_voicebot.processors.plans import Source, derived_by
 from otel_voicebot.processors.promote import Promoter
 from otel_voicebot.processors.ranges import RANGES, note, rule_of, within
@@ -25,46 +24,23 @@ from otel_voicebot.spans.schema import SPANS
 
 __all__ = ["after_tool", "counted_words", "first_chunks", "offer"]
 
-_MOST_JSON: Final = 8 << 20
-"""Characters of JSON of which the objects are kept while a batch is read: they may take twenty times the bytes."""
 _TOOLS: Final = ("tool", "function")
 _KINDS: Final = {pa.string(): str, pa.bool_(): bool}
 """Type of a column to that of a derived value; numbers are doubles."""
 _TYPES: Final = {str: pa.string(), bool: pa.bool_(), float: pa.float64()}
 
 
-class _Loaded:
-    """JSON that was parsed, by the number of its text, for the next field that asks for it; so much as is little."""
-
-    def __init__(self) -> None:
-        self._kept: dict[int, object] = {}
-        self._room = _MOST_JSON
-
-    def read(self, field: Field, table: Attributes, values: Int32s) -> list[object]:
-        """What the field finds in each of these texts."""
-        numbers = values.tolist()
-        new = [value for value in numbers if value not in self._kept]
-        made: dict[int, object] = {}
-        for value, text in zip(new, table.text.take(pa.array(new, pa.int32())).to_pylist(), strict=True):
-            parsed = load_json(text)
-            made[value] = read_json(field, parsed)
-            if len(text) <= self._room:
-                self._room -= len(text)
-                self._kept[value] = parsed
-        return [made[value] if value in made else read_json(field, self._kept[value]) for value in numbers]
-
-
 def offer(promoter: Promoter, keyed: Keyed, seen: Recognised) -> None:
     """Give the promoter the derived values of all fields that need one; ``keyed`` has the dialects as groups."""
-    loaded = _Loaded()
     for number, dialect in enumerate(seen.dialects):
         if not seen.present[number]:
             continue
-        for source in derived_by(dialect):
-            if "*" in source.key:
-                _offer_listed(promoter, keyed, source, number)
-            elif keyed.find(source.key, number) is not None:
-                _offer_read(promoter, keyed, source, number, _wanted(keyed, source, number, seen), loaded)
+        for key, sources in derived_by(dialect).items():
+            if "*" in key:
+                for source in sources:
+                    _offer_listed(promoter, keyed, source, number)
+            elif keyed.find(key, number) is not None:
+                _offer_read(promoter, keyed, sources, number, seen)
 
 
 def _wanted(keyed: Keyed, source: Source, number: int, seen: Recognised) -> Mask | None:
@@ -81,40 +57,52 @@ def _wanted(keyed: Keyed, source: Source, number: int, seen: Recognised) -> Mask
     return wanted
 
 
-def _offer_read(
-    promoter: Promoter,
-    keyed: Keyed,
-    source: Source,
-    number: int,
-    wanted: Mask | None,
-    loaded: _Loaded,
+def _offer_read(promoter: Promoter, keyed: Keyed, sources: Sequence[Source], number: int, seen: Recognised) -> None:
+    """Offer what fields find in one attribute."""
+    inside: list[tuple[Source, Int32s, Int32s]] = []
+    for source in sources:
+        field = source.field
+        found = None if field is None else keyed.find(field.key, number)
+        if field is None or found is None:
+            continue
+        scaled = field.scale != 1.0 and not field.inside
+        rows, values = found if scaled else keyed.texts(field.key, number, nested=True)
+        wanted = _wanted(keyed, source, number, seen)
+        if wanted is not None:
+            keep = wanted[rows]
+            rows, values = rows[keep], values[keep]
+        if not len(rows):
+            continue
+        if scaled:
+            numbers = keyed.numbers(values) * field.scale
+            known = np.isfinite(numbers)
+            promoter.offer(source.name, number, rows[known], pa.array(numbers[known]))
+        elif field.inside or field.role:
+            inside.append((source, rows, values))
+        else:
+            once, place = distinct(values)
+            made = [read(field, text) for text in keyed.table.text.take(pa.array(once)).to_pylist()]
+            _offer_made(promoter, source, number, rows, made, place)
+    if inside:
+        _offer_parsed(promoter, keyed.table, inside, number)
+
+
+def _offer_parsed(
+    promoter: Promoter, table: Attributes, asked: Sequence[tuple[Source, Int32s, Int32s]], number: int
 ) -> None:
-    field = source.field
-    found = None if field is None else keyed.find(field.key, number)
-    if field is None or found is None:
-        return
-    scaled = field.scale != 1.0 and not field.inside
-    rows, values = found if scaled else keyed.texts(field.key, number, nested=True)
-    if wanted is not None:
-        keep = wanted[rows]
-        rows, values = rows[keep], values[keep]
-    if not len(rows):
-        return
-    if scaled:
-        numbers = keyed.numbers(values) * field.scale
-        known = np.isfinite(numbers)
-        promoter.offer(source.name, number, rows[known], pa.array(numbers[known]))
-        return
-    once, place = distinct(values)
-    made = _read(keyed.table, field, once, loaded)
-    _offer_made(promoter, source, number, rows, made, place)
-
-
-def _read(table: Attributes, field: Field, values: Int32s, loaded: _Loaded) -> list[object]:
-    """What the field finds in each of these texts."""
-    if field.inside or field.role:
-        return loaded.read(field, table, values)
-    return [read(field, text) for text in table.text.take(pa.array(values)).to_pylist()]
+    """Offer what stands in JSON. Each text is parsed once for all fields: its objects, far larger, aren't kept."""
+    once, place = distinct(np.concatenate([values for _, _, values in asked]))
+    made: list[list[object]] = [[] for _ in asked]
+    fields = [source.field for source, _, _ in asked]
+    readers = [(into, json_reader(field)) for into, field in zip(made, fields, strict=True) if field is not None]
+    for text in table.text.take(pa.array(once)).to_pylist():
+        parsed = load_json(text)
+        for into, reads in readers:
+            into.append(reads(parsed))
+    first = 0
+    for (source, rows, _), own in zip(asked, made, strict=True):
+        _offer_made(promoter, source, number, rows, own, place[first : first + len(rows)])
+        first += len(rows)
 
 
 def _offer_made(

@@ -1,22 +1,23 @@
 """What stands inside a text: members of JSON objects, messages, numbers and booleans written as words."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from pydantic_core import from_json
 
 from otel_voicebot.dialects import Field
 
-__all__ = ["ends_with_tool", "load_json", "read", "read_json", "words_in"]
+__all__ = ["ends_with_tool", "json_reader", "load_json", "read", "words_in"]
 
 _TOOL_ROLES: Final = ("tool", "function")
 _RESULTS: Final = (
     *("tool_result", "function_call_output", "tool_call_response", "function_response", "functionResponse"),
 )
-"""Types of a message or of its parts that are a tool's result, with the providers that give it no role of its own."""
-_RESULT_WORDS: Final = ("tool_", "function")
-"""In each of them is one of these."""
+"""Types of a message or of its parts that are a tool's result, with the providers that give it no role of its own; each
+has ``tool_`` or ``function`` in it."""
+_CLOSE: Final = ("]", "}")
 _LAST_ROLE: Final = re.compile(r'"role"\s*:\s*"([^"\\]*)"')
 _LEADS, _TRAILS = r"\\u[dD][89abAB][0-9a-fA-F]{2}", r"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 _HALF: Final = re.compile(rf"{_LEADS}(?!{_TRAILS})|(?<!{_LEADS}){_TRAILS}")
@@ -35,9 +36,12 @@ def read(field: Field, text: str) -> object:
     return dict(field.words).get(text) if field.words else _value(text)
 
 
-def read_json(field: Field, found: object) -> object:
-    """The same of the JSON that a text holds."""
-    return _said(found, field.role) if field.role else _member(found, field.inside)
+def json_reader(field: Field) -> Callable[[object], object]:
+    """What says the same of the JSON that a text holds."""
+    if field.role:
+        return partial(_said, role=field.role)
+    *path, last = field.inside.split(".")
+    return partial(_member, path=path, last=last)
 
 
 def load_json(text: str) -> object:
@@ -65,7 +69,7 @@ def ends_with_tool(text: str) -> bool | None:
 
     A list grows with every turn: mostly its end tells, and parsing all of it would cost more than all else.
     """
-    if not text.endswith(("]", "}")) and not text.rstrip().endswith(("]", "}")):
+    if text[-1:] not in _CLOSE and text.rstrip()[-1:] not in _CLOSE:
         return None
     at = text.rfind('"role"')
     end = text[at:] if at >= 0 else ""
@@ -73,7 +77,7 @@ def ends_with_tool(text: str) -> bool | None:
     if found is not None and found[1] in _TOOL_ROLES:
         return True
     # written before the other members, the last role begins the last message; no type behind it says otherwise
-    if found is not None and text.startswith('[{"role"') and not any(word in end for word in _RESULT_WORDS):
+    if found is not None and text.startswith('[{"role"') and "tool_" not in end and "function" not in end:
         return False
     return _parsed_end(text)
 
@@ -114,12 +118,11 @@ def _said(found: object, role: str) -> str | None:
     return None
 
 
-def _member(found: object, path: str) -> object:
-    for name in path.split("."):
-        if not isinstance(found, dict):
-            return None
-        found = found.get(name)
-    return found if isinstance(found, (str, int, float)) else None
+def _member(found: object, path: Sequence[str], last: str) -> object:
+    for name in path:
+        found = found.get(name) if isinstance(found, dict) else None
+    value = found.get(last) if isinstance(found, dict) else None
+    return value if isinstance(value, (str, int, float)) else None
 
 
 def _value(text: str) -> object:

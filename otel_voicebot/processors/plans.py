@@ -1,6 +1,6 @@
 """The tables of the dialects, made ready: what is done for every batch is worked out once."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Protocol
@@ -74,10 +74,11 @@ def plan_of(dialect: Dialect) -> tuple[Source, ...]:
 
 
 @lru_cache(maxsize=64)
-def derived_by(dialect: Dialect) -> tuple[Source, ...]:
-    """The same of values that have to be derived, each once."""
+def derived_by(dialect: Dialect) -> Mapping[str, tuple[Source, ...]]:
+    """The same of values that have to be derived, each once, by the attribute in which they stand."""
     derived = {one.name: one for one in plan_of(dialect) if one.field is not None and not one.field.is_plain}
-    return tuple(derived.values())
+    keys = dict.fromkeys(one.key for one in derived.values())
+    return {key: tuple(one for one in derived.values() if one.key == key) for key in keys}
 
 
 @lru_cache(maxsize=64)

@@ -11,7 +11,7 @@ from otel_voicebot.dialects.openinference import OPENINFERENCE
 from otel_voicebot.dialects.pipecat import PIPECAT
 from otel_voicebot.dialects.traceloop import TRACELOOP
 
-__all__ = ["COLUMNS", "DIALECTS", "STAMPS", "Columns", "Dialect", "Field", "load", "matches"]
+__all__ = ["COLUMNS", "DIALECTS", "NATIVE", "STAMPS", "Columns", "Dialect", "Field", "load", "matches"]
 
 DIALECTS: Final = (NATIVE, PIPECAT, LIVEKIT, OPENINFERENCE, TRACELOOP, GENAI)
 COLUMNS: Final = tuple(dict.fromkeys([*STAMPS, *(column for dialect in DIALECTS for column in dialect.columns)]))

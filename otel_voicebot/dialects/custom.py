@@ -1,17 +1,6 @@
 """A dialect from a YAML file of the user's: the same table as ours, written down.
 
-name: acme
-scopes: [acme.*]                 # or marking_names, marking_keys
-span_names: {call: session, exchange: turn, "model *": llm}
-kinds: {acme.type: {recogniser: stt}}
-columns:
-  session_id: acme.call
-  turn_index: acme.turn
-  time_to_first_chunk_s: {key: acme.first_ms, unit: ms, spans: ["model *"], positive: true}
-  user_text: acme.heard
-content: [acme.heard, acme.prompt.*]
-identifiers: [acme.voice]        # texts that may be stored without content capture
-unknown: ["n/a"]
+``docs/frameworks.md`` says what each part means.
 """
 
 from collections.abc import Iterable, Mapping
@@ -26,9 +15,15 @@ __all__ = ["UNITS", "load"]
 
 UNITS: Final = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "min": 60.0}
 """Units of a value, and what makes seconds of it."""
-_NAMES: Final = ("scopes", "marking_names", "marking_keys", "unknown", "inputs", "first_chunks", "free")
+_NAMES: Final = ("scopes", "marking_names", "marking_keys", "unknown", "inputs", "first_chunks", "own", "free")
 _SETS: Final = ("content", "identifiers", "attributes")
-_MAPS: Final = ("span_names", "kinds", "columns")
+_MAPS: Final = ("span_names", "kinds", "columns", "speech")
+_SPEECH: Final = {
+    "user.speech.start": semconv.USER_SPEECH_START,
+    "user.speech.end": semconv.USER_SPEECH_END,
+    "bot.speech.start": semconv.BOT_SPEECH_START,
+    "bot.speech.end": semconv.BOT_SPEECH_END,
+}
 _FLAGS: Final = ("failed", "positive", "text")
 _TEXTS: Final = ("key", "inside", "role", "since", "until")
 
@@ -78,6 +73,11 @@ class _File:
             self._one_of("columns", column, self._columns): self._fields(column, fields)
             for column, fields in self._mapping("columns", said.get("columns", {})).items()
         }
+        made["speech"] = {
+            theirs: _SPEECH[self._one_of("speech", ours, _SPEECH)]
+            for ours, named in self._mapping("speech", said.get("speech", {})).items()
+            for theirs in self._texts(f"speech: {ours}", named)
+        }
         if not any(made.get(name) for name in ("scopes", "marking_names", "marking_keys")):
             raise self._wrong("the file", "has no scopes, marking_names or marking_keys: nothing would be recognised")
         return Dialect(name=self._text("name", said.get("name")), **made)
@@ -97,9 +97,9 @@ class _File:
     def _fields(self, column: str, said: object) -> tuple[str | Field, ...]:
         place = f"columns: {column}"
         listed = said if isinstance(said, list) else [said]
-        return tuple(one if isinstance(one, str) and one else self._field(place, one) for one in listed)
+        return tuple(one if isinstance(one, str) and one else self._field(column, place, one) for one in listed)
 
-    def _field(self, place: str, said: object) -> Field:
+    def _field(self, column: str, place: str, said: object) -> Field:
         parts = self._mapping(place, said)
         self._only(place, parts, (*_TEXTS, *_FLAGS, "spans", "unit", "words"))
         made: dict[str, Any] = {name: self._text(f"{place}: {name}", parts[name]) for name in _TEXTS if name in parts}
@@ -114,11 +114,25 @@ class _File:
             made["spans"] = self._texts(f"{place}: spans", parts["spans"])
         if "unit" in parts:
             made["scale"] = UNITS[self._one_of(f"{place}: unit", parts["unit"], UNITS)]
-        words = self._mapping(f"{place}: words", parts.get("words", {}))
-        made["words"] = tuple((theirs, ours if isinstance(ours, bool) else str(ours)) for theirs, ours in words.items())
+        if "words" in parts:
+            made["words"] = self._words(column, f"{place}: words", parts["words"])
         if "*" in made["key"] and not made.get("role"):
             raise self._wrong(place, "a key with * needs a role")
         return Field(**made)
+
+    def _words(self, column: str, place: str, said: object) -> tuple[tuple[str, str | bool], ...]:
+        if not isinstance(said, Mapping):
+            raise self._wrong(place, f"{said!r} is no mapping of words")
+        kind = {"string": str, "bool": bool}.get(_type_of(column))
+        if kind is None:
+            raise self._wrong(place, f"{column} is a column of numbers, words are for texts and booleans")
+        for theirs, ours in said.items():
+            if not isinstance(theirs, str):  # YAML takes yes, no, on and off for booleans
+                raise self._wrong(place, f"{theirs!r} is no text, put the word in quotes")
+            if type(ours) is not kind:
+                wanted = "text" if kind is str else "boolean"
+                raise self._wrong(place, f"{theirs}: {ours!r} is no {wanted}, which {column} holds")
+        return tuple(said.items())
 
     def _components(self, place: str, said: object) -> dict[str, str]:
         return {
@@ -152,3 +166,9 @@ class _File:
 
     def _wrong(self, place: str, what: str) -> UsageError:
         return UsageError(f"{self._path}: {place}: {what}")
+
+
+def _type_of(column: str) -> str:
+    from otel_voicebot.spans.schema import SPANS  # noqa: PLC0415 - Arrow, for a setting that few have
+
+    return str(SPANS.field(column).type)

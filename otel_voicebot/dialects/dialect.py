@@ -21,7 +21,7 @@ class Field:
         failed: it counts also on a span whose status is error.
         positive: only above 0 it is a value; 0 or less says that it is unknown.
         scale: what its value is multiplied with to have the column's unit.
-        text: numbers and booleans may be written as a text, such as ``"true"``.
+        text: numbers and booleans may be written as a text, too, such as ``"true"``.
         inside: the attribute is a text that holds a JSON object, this member of which is the value.
         role: the attribute is a text that holds a JSON list of messages; the text of the last with this role.
         words: the framework's words and ours, in a column of booleans true and false; other words say nothing. A list
@@ -78,8 +78,11 @@ class Dialect:
         inputs: attributes with a model's input, of which it is told whether a tool's result is the last message:
             JSON lists of messages, or the roles of a flattened list (``*`` for the number).
         first_chunks: names of events, the first of which is the first chunk of the answer.
+        speech: names of events on a turn, to those of ours: when the caller and the bot began and ended to speak.
         attributes: the other attributes that it is known to write; names or globs. None: it writes what it likes, and
             nothing is counted as unknown.
+        own: beginnings of the attributes that it names; others on its spans are their users', and never unknown. Empty:
+            it names all.
         free: spans on which users put attributes of their own.
         expected: what it writes where all is well: ``doctor`` says what of it is missing.
     """
@@ -96,7 +99,9 @@ class Dialect:
     identifiers: frozenset[str] = frozenset()
     inputs: tuple[str, ...] = ()
     first_chunks: tuple[str, ...] = ()
+    speech: Mapping[str, str] = field(default_factory=dict)
     attributes: frozenset[str] | None = None
+    own: tuple[str, ...] = ()
     free: tuple[str, ...] = ()
     expected: tuple[Expected, ...] = ()
 

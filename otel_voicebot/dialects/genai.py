@@ -31,17 +31,23 @@ GENAI_NAMES: Final = _USAGE | {
 }
 """What the convention names of requests, answers, tools and agents, beside content."""
 
-_LEFT: Final = Field("gen_ai.response.finish_reasons", failed=False, words=(('["error"]', True),))
+_BESIDE: Final = {
+    *("server.address", "server.port", "error.message", "openai.api.type", "openai.response.system_fingerprint"),
+    *("openai.request.service_tier", "openai.response.service_tier"),
+}
+_LEFT: Final = Field("gen_ai.response.finish_reasons", ("chat*",), failed=False, words=(('["error"]', True),))
 """A stream that its reader left: no failure, and no reason came. A server that never gives one looks the same."""
 _MESSAGES: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=SPAN_ONLY"
 _EXPECTED: Final = (
     *on("chat*", "which service and model it was", semconv.PROVIDER, semconv.REQUEST_MODEL, always=True),
     *on("chat*", "what kind of call it was", semconv.OPERATION_NAME, always=True),
     *on("chat*", "why it failed", semconv.ERROR_TYPE),
-    *on("chat*", "the model that answered", semconv.RESPONSE_MODEL),
-    *on("chat*", "tokens and cost", semconv.INPUT_TOKENS, semconv.OUTPUT_TOKENS),
+    *on("chat*", "the model that answered", semconv.RESPONSE_MODEL, usual=True),
+    *on("chat*", "tokens and cost", semconv.INPUT_TOKENS, semconv.OUTPUT_TOKENS, usual=True),
     *on("chat*", "tokens from the cache", semconv.CACHED_INPUT_TOKENS),
     *on("chat*", "the time to the first token", semconv.TIME_TO_FIRST_CHUNK),
+    *on("chat*", "that a stream was left", "gen_ai.response.finish_reasons", usual=True),
+    *on("chat*", "", "gen_ai.response.id", usual=True),
     *on("chat*", "prompts and answers", semconv.INPUT_MESSAGES, semconv.OUTPUT_MESSAGES, enable=_MESSAGES),
 )
 
@@ -92,5 +98,7 @@ GENAI: Final = Dialect(
     ),
     inputs=(semconv.INPUT_MESSAGES,),
     first_chunks=("gen_ai.content.completion.chunk",),
+    attributes=GENAI_NAMES | _BESIDE,
+    own=("gen_ai.", "openai.", "error.", "server."),
     expected=_EXPECTED,
 )

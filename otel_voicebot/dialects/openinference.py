@@ -9,13 +9,38 @@ from otel_voicebot.dialects.expected import on
 __all__ = ["OPENINFERENCE"]
 
 _KIND: Final = "openinference.span.kind"
+_CHAT: Final = "ChatCompletion"
+_COUNT: Final = "llm.token_count"
+_ASKED: Final = "llm.input_messages.*.message"
+_SAID: Final = "llm.output_messages.*.message"
 _EXPECTED: Final = (
-    *on("ChatCompletion", "what kind of call it was", _KIND, always=True),
-    *on("ChatCompletion", "which service it was", "llm.system", always=True),
-    *on("ChatCompletion", "the model that answered", "llm.model_name", always=True),
-    *on("ChatCompletion", "tokens and cost", "llm.token_count.prompt", "llm.token_count.completion"),
-    *on("ChatCompletion", "tokens from the cache", "llm.token_count.prompt_details.cache_read"),
+    *on("*", "what kind of call it was", _KIND, always=True),
+    *on("*", "which service it was", "llm.system", always=True),
+    *on("*", "", "input.value", "input.mime_type", "output.value", "llm.invocation_parameters", usual=True),
+    *on(_CHAT, "the model that answered", "llm.model_name", always=True),
+    *on(_CHAT, "tokens and cost", f"{_COUNT}.prompt", f"{_COUNT}.completion", usual=True),
+    *on(_CHAT, "tokens from the cache", f"{_COUNT}.prompt_details.cache_read", usual=True),
+    *on(_CHAT, "", f"{_COUNT}.total", "output.mime_type", "llm.finish_reason", usual=True),
+    *on(_CHAT, "what the caller said", f"{_ASKED}.role", f"{_ASKED}.content", usual=True),
+    *on(_CHAT, "what the bot said", f"{_SAID}.role", f"{_SAID}.content", usual=True),
 )
+_NAMES: Final = frozenset(
+    {
+        *(f"{_COUNT}.total", f"{_COUNT}.prompt_details.cache_write"),
+        *(f"{_COUNT}.prompt_details.audio", f"{_COUNT}.completion_details.reasoning"),
+        *(f"{_COUNT}.completion_details.audio", "llm.cost.*", "llm.tools.*.tool.json_schema", "embedding.model_name"),
+        *(
+            f"{message}.{name}"
+            for message in (_ASKED, _SAID)
+            for name in (
+                *("role", "content", "contents.*", "name", "tool_call_id", "tool_calls.*.tool_call.id"),
+                *("tool_calls.*.tool_call.function.name", "tool_calls.*.tool_call.function.arguments"),
+                *("function_call_name", "function_call_arguments_json"),
+            )
+        ),
+    }
+)
+"""What it names beside what columns and content need."""
 _SPEECH: Final = "HttpxBinaryResponseContent"
 _TRANSCRIPTS: Final = ("Transcription", "TranscriptionVerbose", "Translation")
 
@@ -48,11 +73,11 @@ OPENINFERENCE: Final = Dialect(
         "agent": (semconv.AGENT, "agent.name"),
         "user_text": (
             Field("output.value", _TRANSCRIPTS, inside="text"),
-            Field("llm.input_messages.*.message.content", role="user"),
+            Field(f"{_ASKED}.content", role="user"),
         ),
         "bot_text": (
             Field("input.value", (_SPEECH,), inside="input"),
-            Field("llm.output_messages.*.message.content", role="assistant"),
+            Field(f"{_SAID}.content", role="assistant"),
         ),
     },
     unknown=("unknown",),
@@ -72,7 +97,9 @@ OPENINFERENCE: Final = Dialect(
             *("graph.node.name", "graph.node.parent_id"),
         }
     ),
-    inputs=("llm.input_messages.*.message.role",),
+    inputs=(f"{_ASKED}.role",),
     first_chunks=("First Token Stream Event",),
+    attributes=_NAMES,
+    own=("llm.", "openinference.", "input.", "output.", "embedding.", "reranker.", "retrieval.", "tool."),
     expected=_EXPECTED,
 )

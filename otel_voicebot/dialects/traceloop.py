@@ -23,7 +23,7 @@ TRACELOOP: Final = Dialect(
         **GENAI.kinds,
     },
     columns={
-        **GENAI.columns,
+        **{column: keys for column, keys in GENAI.columns.items() if column != "interrupted"},
         "session_id": (f"{_SESSION}session_id", f"{_SESSION}conversation_id", "gen_ai.conversation.id"),
         "operation": (semconv.TOOL_NAME, "traceloop.entity.name", semconv.OPERATION_NAME, "llm.request.type"),
         "input_tokens": (semconv.INPUT_TOKENS, Field("gen_ai.usage.prompt_tokens")),

@@ -65,8 +65,8 @@ def _offer_read(promoter: Promoter, keyed: Keyed, sources: Sequence[Source], num
         found = None if field is None else keyed.find(field.key, number)
         if field is None or found is None:
             continue
-        scaled = field.scale != 1.0 and not field.inside
-        rows, values = found if scaled else keyed.texts(field.key, number, nested=True)
+        scaled = field.scale != 1.0 and not (field.inside or field.text)
+        rows, values = found if scaled or field.text else keyed.texts(field.key, number, nested=True)
         wanted = _wanted(keyed, source, number, seen)
         if wanted is not None:
             keep = wanted[rows]
@@ -81,7 +81,7 @@ def _offer_read(promoter: Promoter, keyed: Keyed, sources: Sequence[Source], num
             inside.append((source, rows, values))
         else:
             once, place = distinct(values)
-            made = [read(field, text) for text in keyed.table.text.take(pa.array(once)).to_pylist()]
+            made = [read(field, value) for value in keyed.table.plain(once)]
             _offer_made(promoter, source, number, rows, made, place)
     if inside:
         _offer_parsed(promoter, keyed.table, inside, number)

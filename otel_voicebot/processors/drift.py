@@ -38,7 +38,8 @@ def drift(keyed: Keyed, seen: Recognised) -> tuple[Mapping[str, int], Mapping[st
             continue
         if seen.present[number]:
             mine = (seen.dialect == number) & seen.by_scope
-            _count(spans, dialect, _names(seen, dialect, mine))
+            if not dialect.kinds:  # else an attribute tells the component, and a span is called what its users like
+                _count(spans, dialect, _names(seen, dialect, mine))
             _count(attributes, dialect, _keys(keyed, seen, number, mine))
     return spans, attributes
 
@@ -63,6 +64,8 @@ def is_known(dialect: Dialect, key: str) -> bool:
     exact, globs = _table(dialect)
     if key in exact or key in _ANYWHERE or key.startswith(_OF_OTHERS):
         return True
+    if dialect.own and not key.startswith(dialect.own):
+        return True
     return any(fnmatchcase(key, one) for one in globs)
 
 
@@ -72,7 +75,8 @@ def _table(dialect: Dialect) -> tuple[frozenset[str], tuple[str, ...]]:
     known |= dialect.content | dialect.identifiers | (dialect.attributes or frozenset())
     exact = frozenset(key for key in known if "*" not in key)
     # a pattern that marks content for safety's sake doesn't make known what the table names one by one
-    safety = {glob for glob in dialect.content if "*" in glob and any(fnmatchcase(key, glob) for key in exact)}
+    globs = {glob for glob in dialect.content if "*" in glob}
+    safety = {glob for glob in globs if any(fnmatchcase(key, glob) for key in known - globs)}
     return exact, tuple(sorted(known - exact - safety))
 
 

@@ -59,7 +59,7 @@ def normalise(batch: SpanBatch, dialects: Sequence[Dialect] = DIALECTS) -> SpanB
     columns |= _of_feedback(batch, columns, promoter.broken)
     columns["error_type"] = _error_type(batch, columns["error_type"], seen.sound)
     breathe()
-    columns |= speech_columns(batch, seen.component == semconv.COMPONENTS.index("turn"))
+    columns |= speech_columns(batch, seen)
     columns["tracked_events"] = _tracked(batch)
     breathe()
     columns |= _of_frameworks(batch, keyed, columns, seen, promoter.broken)

@@ -31,9 +31,11 @@ _LONGEST_SPEECH: Final = 1 << 20
 """Characters: of more, which nobody says in a turn, each word would become an object."""
 
 
-def read(field: Field, text: str) -> object:
-    """What a text says for a field: a number, a boolean, a word of ours; None when it says nothing."""
-    return dict(field.words).get(text) if field.words else _value(text)
+def read(field: Field, value: object) -> object:
+    """What a value says for a field: a number, a boolean, a word of ours; None when it says nothing."""
+    if field.words:
+        return dict(field.words).get(value) if isinstance(value, str) else None
+    return _value(value) if isinstance(value, str) else value
 
 
 def json_reader(field: Field) -> Callable[[object], object]:
@@ -112,7 +114,8 @@ def _said(found: object, role: str) -> str | None:
             content = message.get("content", message.get("parts"))
             if isinstance(content, str):
                 return content
-            texts = [one.get("content", one.get("text")) for one in _parts(message)]
+            parts = (one for one in _parts(message) if one.get("type") not in _RESULTS)
+            texts = [one.get("content", one.get("text")) for one in parts]
             # a message that only calls a tool says nothing
             return " ".join(one for one in texts if isinstance(one, str)) or None
     return None

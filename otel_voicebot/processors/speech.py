@@ -7,7 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from otel_voicebot import semconv
-from otel_voicebot.spans.attributes import Mask
+from otel_voicebot.processors.recognise import Recognised
+from otel_voicebot.spans.attributes import Int32s
 from otel_voicebot.spans.batch import SpanBatch
 
 __all__ = ["speech_columns"]
@@ -28,14 +29,21 @@ _COLUMNS: Final = (
 )
 
 
-def speech_columns(batch: SpanBatch, turns: Mask) -> dict[str, pa.Array]:
-    """The speech columns of a batch; null on spans that are no turns.
+def speech_columns(batch: SpanBatch, seen: Recognised) -> dict[str, pa.Array]:
+    """The speech columns of a batch; null on spans that are no turns. Our names of events count, and the dialect's.
 
     The caller's end of speech (t0) is the one that the bot answered: the first that is followed by bot audio before
     the caller speaks again; else the last. The bot's start (t1) is that audio; without any end of speech the bot's
     first.
     """
-    kinds = np.asarray(pc.fill_null(pc.index_in(batch.events.columns["name"], pa.array(_EVENTS, pa.string())), -1))
+    turns = seen.component == semconv.COMPONENTS.index("turn")
+    kinds = _places(batch.events.columns["name"], _EVENTS)
+    for number, one in enumerate(seen.dialects):
+        if one.speech and seen.present[number]:
+            place = _places(batch.events.columns["name"], tuple(one.speech))
+            mine = (place >= 0) & (seen.dialect[batch.events.row] == number)
+            ours = np.array([_EVENTS.index(name) for name in one.speech.values()], np.int32)
+            kinds = np.where(mine, ours[place], kinds)
     stamps = np.asarray(pc.fill_null(batch.events.columns["unix_nano"], 0))
     chosen = np.flatnonzero((kinds >= 0) & (stamps > 0) & turns[batch.events.row])
     order = chosen[np.lexsort((stamps[chosen], batch.events.row[chosen]))]
@@ -56,3 +64,9 @@ def speech_columns(batch: SpanBatch, turns: Mask) -> dict[str, pa.Array]:
     times[2, rows[bot_starts[first]]] = stamps[bot_starts[first]]
     times[3, rows[bot_ends]] = stamps[bot_ends]
     return {name: pa.array(times[place], mask=times[place] == 0) for place, name in enumerate(_COLUMNS)}
+
+
+def _places(names: pa.StringArray, among: tuple[str, ...]) -> Int32s:
+    """Of each name its place in the list; -1 where it is none of them."""
+    places: Int32s = np.asarray(pc.fill_null(pc.index_in(names, pa.array(among, pa.string())), -1))
+    return places

@@ -1,20 +1,32 @@
 """How alike two dotted names are: which unknown one may be the new name of one that is missing."""
 
+import re
 from collections.abc import Iterable
 from difflib import SequenceMatcher
 from itertools import takewhile
 from typing import Final
 
-__all__ = ["nearest"]
+__all__ = ["nearest", "unnumbered"]
 
 _SHORTEST: Final = 4
 """Letters that a name has to have to count as a part of another."""
+_NUMBER: Final = re.compile(r"\.\d+(?=\.|$)")
 
 
 def nearest(name: str, others: Iterable[str], least: float) -> tuple[float, str]:
     """The likest of other names and how alike it is, 0 to 1; 0 and empty where none is alike so far."""
-    found = max(((_likeness(name, one), one) for one in sorted(others)), default=(0.0, ""))
+    found = max(((_likeness(_bare(name), _bare(one)), one) for one in sorted(others)), default=(0.0, ""))
     return found if found[0] >= least else (0.0, "")
+
+
+def unnumbered(name: str) -> str:
+    """The name without numbers: all entries of a list that was flattened are one attribute."""
+    return _NUMBER.sub(".*", name)
+
+
+def _bare(name: str) -> str:
+    """Without what only the way of writing makes: ``toolCount`` is ``tool_count``."""
+    return name.replace("_", "").replace("-", "").lower()
 
 
 def _likeness(one: str, other: str) -> float:

@@ -9,11 +9,11 @@ from typing import Final, Literal
 import pyarrow as pa
 
 from otel_voicebot import semconv
-from otel_voicebot.dialects import DIALECTS, STAMPS, Dialect, Field, matches
+from otel_voicebot.dialects import DIALECTS, NATIVE, STAMPS, Dialect, Field, matches
 from otel_voicebot.dialects.expected import Expected
 from otel_voicebot.processors.drift import is_known
 from otel_voicebot.processors.recognise import component_of
-from otel_voicebot.reports.alike import nearest
+from otel_voicebot.reports.alike import nearest, unnumbered
 from otel_voicebot.reports.source import Opened
 from otel_voicebot.spans.schema import SPANS
 
@@ -32,6 +32,8 @@ _VERY_ALIKE: Final = 0.75
 """of what may be missing, something that resembles it so far;"""
 _HOLDS_IT: Final = 0.9
 """of what is seldom written, only a name that nearly is it, or in which it stands whole."""
+_FOREIGN: Final = tuple(one for one in DIALECTS if one is not NATIVE)
+"""Whose names a framework may take up; ours is what its user says."""
 _MANY: Final = 0.3
 """Share of the spans that an unknown attribute is on which may stand where another one should."""
 
@@ -115,9 +117,10 @@ def seen(opened: Opened, where: str, dialects: Iterable[Dialect]) -> Seen:
     listed = f"SELECT dialect, name, key, count(*) AS found, bool_or(is_text) AS is_text FROM ({each}) GROUP BY ALL"  # noqa: S608
     for row in opened.engine.sql(listed).to_pylist():
         place = row["dialect"], row["name"]
-        keys.setdefault(place, {})[row["key"]] = row["found"]
+        key, here = unnumbered(row["key"]), keys.setdefault(place, {})
+        here[key] = max(here.get(key, 0), row["found"])
         if row["is_text"]:
-            texts.setdefault(place, set()).add(row["key"])
+            texts.setdefault(place, set()).add(key)
     result: dict[str, dict[str, Named]] = {}
     for row in found.to_pylist():
         dialect, name, spans_here, well = (row.pop(key) for key in ("dialect", "name", "spans", "well"))
@@ -159,14 +162,12 @@ def fields_of(dialect: Dialect, names: Mapping[str, Named], *, under_way: bool =
     """
     new = _new(dialect, names)
     within = [set(named.keys) for name, named in names.items() if not matches(name, dialect.free)]
-    stamps = set.intersection(*within) if len(within) > 1 else set()
+    stamps = set.intersection(*within) if len(within) > 1 and not dialect.own else set()
     over = not under_way or any(component_of(name, dialect) == "session" for name in names)
     wishes = [_Wish(dialect, one, names, new, stamps, over=over) for one in expected_of(dialect)]
     states = [one.state() for one in wishes]
     proven = max((version(one.since) for one in states if one.proves), default=())
-    states = [
-        replace(one, state="older") if one.state == "missing" and version(one.since) > proven else one for one in states
-    ]
+    states = [_of_later(one) if version(one.since) > proven else one for one in states]
     likes = [wish.like(one) for wish, one in zip(wishes, states, strict=True)]
     unread = _unread(dialect, names, new)
     claims = [(like, True, score, one.key) for (score, like), one in zip(likes, states, strict=True) if like]
@@ -187,12 +188,18 @@ def fields_of(dialect: Dialect, names: Mapping[str, Named], *, under_way: bool =
     return [*states, *elsewhere, *new]
 
 
+def _of_later(state: FieldState) -> FieldState:
+    """What only a later version writes isn't there: something else filled its column, and nothing is its new name."""
+    return state if state.state == "unfit" else replace(state, state="older", found=0)
+
+
 def _unread(dialect: Dialect, names: Mapping[str, Named], new: Sequence[FieldState]) -> list[tuple[float, FieldState]]:
     """Attributes that are known and not expected, and that are nowhere, where a new one holds their name; how much."""
     known = {one.key for _, one in dialect.fields()} | dialect.content | dialect.identifiers
     known |= dialect.attributes or frozenset()
-    there = {key for named in names.values() for key in named.keys} | {one.key for one in expected_of(dialect)}
-    absent = {key for key in known - there if "*" not in key}
+    there = {key for named in names.values() for key in named.keys}
+    there |= {one.key for one in expected_of(dialect) if any(matches(name, (one.span,)) for name in names)}
+    absent = {key for key in known - there if not key.endswith("*")}
     near = [(one, *nearest(one.key, absent, _HOLDS_IT)) for one in new if one.key]
     return [(score, replace(one, key=key, state="renamed", found=0, like=one.key)) for one, score, key in near if key]
 
@@ -287,7 +294,7 @@ class _Wish:
         """Missing, where it should be there and unknown attributes are that are nobody else's new name."""
         wish, dialect = self._wish, self._dialect
         told = wish.key and dialect.attributes is not None and not matches(wish.span, dialect.free)
-        lacks = not state.found and state.state != "renamed"
+        lacks = not state.found and state.state not in ("renamed", "older")
         if told and lacks and (wish.always or wish.usual or wish.enable):
             instead = tuple(sorted(self._instead().difference(taken)))
             like = nearest(wish.key, instead, _ALIKE)[1]
@@ -304,7 +311,7 @@ class _Wish:
         for named in self._there:
             found.update({key: n for key, n in named.keys.items() if not types or text == (key in named.texts)})
         of = sum(named.spans for named in self._there)
-        others = {one.key for dialect in DIALECTS for name, one in dialect.fields() if name in self._fillers}
+        others = {one.key for dialect in _FOREIGN for name, one in dialect.fields() if name in self._fillers}
         others -= {one.key for _, one in self._dialect.fields()}
         rest = found.keys() - self._stamps
         return {key for key in rest if found[key] >= _MANY * of and (key in others or not is_known(self._dialect, key))}
@@ -369,7 +376,7 @@ def _new(dialect: Dialect, names: Mapping[str, Named]) -> list[FieldState]:
         return []
     new = []
     for name, named in names.items():
-        if component_of(name, dialect) is None:
+        if component_of(name, dialect) is None and not dialect.kinds:
             new.append(FieldState(dialect.name, name, "", "new", named.spans, named.spans))
         if not matches(name, dialect.free):
             new += [

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
+from otel_voicebot.dialects import DIALECTS
 from otel_voicebot.models.quality import RULES, SPAN_RULES
 from otel_voicebot.reports.drift import FieldState
 from otel_voicebot.reports.values import duration
@@ -32,6 +33,11 @@ _SAMPLING: Final = (
     "that are never ended: those are never sent"
 )
 _NAMES_SHOWN: Final = 8
+_OURS: Final = frozenset(one.name for one in DIALECTS)
+_SAY_WHEN: Final = (
+    "say in its YAML file which attribute is the column reported_gap_s, or under `speech` which events tell when the "
+    "caller stopped and the bot was heard"
+)
 _MOST: Final = 0.9
 """Share of the answered turns of which the gap should be known."""
 _OFTEN: Final = 0.01
@@ -107,7 +113,8 @@ def of_turns(frameworks: Sequence["Framework"]) -> list[Finding]:
             found.append(Finding("trouble", "no_turns", text, "see the missing fields below", (one.name,)))
         elif one.answered and not one.gaps:
             text = f"no response gap is known of {counted(one.answered, 'answered turn')} of {one.name}"
-            found.append(Finding("trouble", "no_gaps", text, "see the missing fields below", (one.name,)))
+            advice = "see the missing fields below" if one.name in _OURS else _SAY_WHEN
+            found.append(Finding("trouble", "no_gaps", text, advice, (one.name,)))
         elif one.gaps < _MOST * one.answered:
             text = f"the response gap is known of {one.gaps} of {counted(one.answered, 'answered turn')} of {one.name}"
             found.append(Finding("note", "some_gaps", text, "KPIs of the gap are over those", (one.name,)))

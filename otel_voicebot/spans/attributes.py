@@ -124,6 +124,20 @@ class Attributes:
             double=np.append(self.double, np.zeros(added)),
         ).last_of_each_key()
 
+    def plain(self, values: Int32s) -> list[str | int | float | bool | None]:
+        """These values as Python has them, a list or a map as its JSON; None of one that is withheld or empty."""
+        texts: list[str | None] = self.text.take(pa.array(values)).to_pylist()
+        others: dict[int, list[int] | list[float] | list[bool]] = {
+            Kind.INT: self.integer[values].tolist(),
+            Kind.DOUBLE: self.double[values].tolist(),
+            Kind.BOOL: (self.integer[values] != 0).tolist(),
+        }
+        kinds = self.kind[values].tolist()
+        return [
+            others[kind][place] if kind in others else text
+            for place, (kind, text) in enumerate(zip(kinds, texts, strict=True))
+        ]
+
     def by_key(self) -> Indices:
         """Positions of the entries ordered by key; within a key they stay ascending."""
         # NumPy's stable sort of 16-bit integers is a radix sort, several times faster than that of wider ones

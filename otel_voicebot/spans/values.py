@@ -16,15 +16,19 @@ import pyarrow.compute as pc
 
 from otel_voicebot.spans.attributes import Attributes, Indices, Kind
 
-__all__ = ["json_objects", "json_text", "nested_text", "offsets"]
+__all__ = ["TOO_DEEP", "json_objects", "json_text", "nested_text", "offsets"]
 
 _NEEDS_ESCAPE: Final = r'["\\\x00-\x1f]'
+TOO_DEEP: Final = "nested too deep to be kept"
 _NOT_FINITE: Final = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 
 def nested_text(value: object) -> str:
-    """JSON text of bytes, a sequence or a mapping of attribute values, nested as they come."""
-    return _dumps(_plain(value))
+    """JSON text of bytes, a sequence or a mapping of attribute values, nested as they come; one too deep says so."""
+    try:
+        return _dumps(_plain(value))
+    except RecursionError:  # some hundred levels, which OTLP can't carry at all: the spans beside it shall not be lost
+        return _dumps(TOO_DEEP)
 
 
 def json_text(attributes: Attributes) -> pa.StringArray:

@@ -44,6 +44,20 @@ def test_spans_that_users_put_their_attributes_on_are_not_drift() -> None:
     assert not [key for key in metrics.read() if key[0] in (SPANS.name, ATTRIBUTES.name)]
 
 
+def test_of_client_libraries_only_names_of_the_convention_are_drift() -> None:
+    """Their spans are called what their users like, and carry what these like."""
+    scope = "opentelemetry.instrumentation.genai.openai"
+    metrics = counted(
+        Made("chat m", {"gen_ai.usage.input_tokens": 1, "gen_ai.usage.video_tokens": 1, "order.id": 1}, scope=scope),
+        Made("anything", {"llm.input_messages.7.message.content": "x", "llm.cost.total": 0.1}, scope="openinference.x"),
+        Made("anything", {"llm.input_messages.7.message.colour": "x", "order.id": 1}, scope="openinference.x"),
+    )
+    assert {key: count for key, count in metrics.read().items() if key[0] in (SPANS.name, ATTRIBUTES.name)} == {
+        (ATTRIBUTES.name, "genai/gen_ai.usage.video_tokens"): 1,
+        (ATTRIBUTES.name, "openinference/llm.input_messages.7.message.colour"): 1,
+    }
+
+
 def test_names_are_shown_as_if_texts_were_withheld() -> None:
     """A sentence as name is its length, also with content capture on."""
     metrics = SelfMetrics()

@@ -177,14 +177,19 @@ def test_a_stream_that_its_reader_left_is_interrupted() -> None:
     """OpenTelemetry's OpenAI instrumentation gives it the reason `error` and no status; another reason says nothing."""
     scope, key = "opentelemetry.instrumentation.genai.openai", "gen_ai.response.finish_reasons"
     calls = [Made("chat m", {key: reasons}, scope=scope) for reasons in (["error"], ["stop"], ["error", "stop"], [])]
-    rows = rows_of(*calls, Made("chat m", {key: ["error"]}, scope=scope, failed=True))
-    assert [row["interrupted"] for row in rows] == [True, None, None, None, None]
+    failed = Made("chat m", {key: ["error"]}, scope=scope, failed=True)
+    others = [
+        Made("invoke_agent x", {semconv.OPERATION_NAME: "invoke_agent", key: ["error"]}, scope=scope),
+        Made("openai.chat", {key: ["error"]}, scope="traceloop.tracer"),
+    ]
+    rows = rows_of(*calls, failed, *others)
+    assert [row["interrupted"] for row in rows] == [True, *([None] * 6)]
 
 
 def test_messages_are_read_as_json_and_in_structured_form() -> None:
     """The convention asks for lists of maps wherever a language's SDK can write them, and for JSON elsewhere."""
     asked = [{"role": "user", "parts": [{"type": "text", "content": "two words"}]}]
-    result = {"role": "tool", "parts": [{"type": "tool_call_response", "response": "found"}]}
+    result = {"role": "user", "parts": [{"type": "tool_call_response", "content": "found"}, *asked[0]["parts"]]}
     structured, text = rows_of(
         Made("chat m", {semconv.OPERATION_NAME: "chat", semconv.INPUT_MESSAGES: [*asked, result]}, scope="x"),
         Made("chat m", {semconv.OPERATION_NAME: "chat", semconv.INPUT_MESSAGES: json.dumps(asked)}, scope="x"),

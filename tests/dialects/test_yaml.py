@@ -1,5 +1,6 @@
 """A framework that only its user knows is read through a YAML file."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from otel_voicebot.selfmetrics import SelfMetrics
 from otel_voicebot.settings import load as settings
 from otel_voicebot.store import snapshot
 from tests.dialects.frameworks import rows_of
-from tests.processors.batches import Made, batch, encoded
+from tests.processors.batches import START, Made, batch, encoded
 from tests.test_content import SAID, WORD, carries, everything, strings
 
 ACME = """
@@ -29,6 +30,7 @@ columns:
   input_tokens: {key: acme.usage, inside: tokens.in}
   reported_gap_s: {key: acme.gap_ms, unit: ms}
   interrupted: [{key: acme.cut, text: true}, {key: acme.ends, words: {'["barged"]': true, spoken: false}}]
+  audio_s: {key: acme.audio_ms, unit: ms, text: true}
   outcome: {key: acme.result, words: {done: resolved, lost: failed}}
   user_text: acme.heard
   bot_text: {key: acme.messages, role: bot}
@@ -66,6 +68,12 @@ def test_a_yaml_file_is_a_table_like_ours(tmp_path: Path) -> None:
     ends = (["barged"], "spoken", "barged")
     cut = rows_of(*(Made("part", {"acme.ends": end}, scope="acme.bot") for end in ends), dialects=dialects(tmp_path))
     assert [one["interrupted"] for one in cut] == [True, False, None]
+    flags = (True, "false", "maybe", 1.0)
+    cut = rows_of(*(Made("part", {"acme.cut": flag}, scope="acme.bot") for flag in flags), dialects=dialects(tmp_path))
+    assert [one["interrupted"] for one in cut] == [True, False, None, None]
+    lengths = (250, "500", 750.0, "long", "-1")
+    made = (Made("part", {"acme.audio_ms": length}, scope="acme.bot") for length in lengths)
+    assert [one["audio_s"] for one in rows_of(*made, dialects=dialects(tmp_path))] == [0.25, 0.5, 0.75, None, None]
     again = rows_of(SPANS[1], dialects=dialects(tmp_path, ACME.replace("[acme.*]", "[acme]")))[0]
     assert (again["time_to_first_chunk_s"], again["input_tokens"]) == (0.3, 7)
 
@@ -85,6 +93,40 @@ def test_its_content_is_withheld_and_its_identifiers_stay(tmp_path: Path) -> Non
     assert carries(list(strings(rows.to_pylist())), WORD) == []
     assert dict(rows["attributes"].to_pylist()[0])["acme.voice"] == "nova"
     assert rows["user_words"].to_pylist() == [4]
+
+
+def test_the_file_of_the_page_makes_turns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As docs/frameworks.md shows it: a turn with its model's tokens and times, and nothing that troubles doctor."""
+    page = (Path(__file__).parents[2] / "docs" / "frameworks.md").read_text()
+    file, spans, data = tmp_path / "acme.yaml", tmp_path / "spans.pb", str(tmp_path / "data")
+    file.write_text(page.partition("```yaml\n")[2].partition("```")[0])
+    usage = '{"prompt": {"tokens": 7}, "completion": {"tokens": 2}}'
+    heard = [("acme.silence", START + 8 * 10**8, {}), ("acme.voice_out", START + 17 * 10**8, {})]
+    made = (  # seconds from and to, and whose child it is
+        (0.0, 1.0, 4, Made("listen fast", {"acme.heard": "what is it", "acme.voice": "nova"}, scope="acme.bot")),
+        (1.0, 2.0, 4, Made("think hard", {"acme.usage": usage, "acme.first_ms": 300}, scope="acme.bot")),
+        (1.5, 3.0, 4, Made("speak", {"acme.first_ms": 200, "acme.vendor": "v"}, scope="acme.bot")),
+        (0.0, 3.0, 5, Made("exchange", {"acme.exchange_number": 1, "acme.end": "said"}, heard, scope="acme.bot")),
+        (0.0, 3.5, 0, Made("call", {"acme.call_id": "c1"}, scope="acme.bot")),
+    )
+    request = encoded(*(one for *_, one in made))
+    for (start, end, parent, _), resource in zip(made, request.resource_spans, strict=True):
+        (span,) = resource.scope_spans[0].spans
+        span.trace_id, span.parent_span_id = b"t" * 16, parent.to_bytes(8, "big") if parent else b""
+        span.start_time_unix_nano, span.end_time_unix_nano = START + int(start * 1e9), START + int(end * 1e9)
+    spans.write_bytes(request.SerializeToString())
+    monkeypatch.setenv("OTEL_VOICEBOT_DIALECTS", str(file))
+    assert main(("import", str(spans), "--data", data)) == 0
+    assert main(("doctor", data)) == 0
+    capfd.readouterr()
+    assert main(("export", "turns", "--data", data, "--format", "jsonl")) == 0
+    row = json.loads(capfd.readouterr().out)
+    told = ("session_id", "turn_index", "outcome", "response_gap_s", "interrupted", "input_tokens", "output_tokens")
+    assert [row[name] for name in told] == ["c1", 1, "answered", 0.9, False, 7, 2]
+    told = ("stt_s", "llm_first_token_s", "llm_s", "tts_first_audio_s", "tts_provider", "user_text")
+    assert [row[name] for name in told] == [1.0, 0.3, 1.0, 0.2, "v", None]
 
 
 def test_the_setting_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,6 +161,17 @@ def test_the_setting_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         ("{name: a, scopes: [a], columns: {audio_s: {key: x, positive: 1}}}", "positive: 1 is neither"),
         ("{name: a, scopes: [a], columns: {bot: {key: 'x.*'}}}", "a key with * needs a role"),
         ("{name: a, scopes: [a], columns: {bot: 7}}", "columns: bot: 7 is no mapping"),
+        (
+            "{name: a, scopes: [a], columns: {interrupted: {key: x, words: {yes: true}}}}",
+            "True is no text, put",
+        ),
+        ("{name: a, scopes: [a], columns: {interrupted: {key: x, words: {y: z}}}}", "y: 'z' is no boolean, which"),
+        (
+            "{name: a, scopes: [a], columns: {outcome: {key: x, words: {won: on}}}}",
+            "True is no text, which outcome",
+        ),
+        ("{name: a, scopes: [a], columns: {csat: {key: x, words: {good: 5}}}}", "csat is a column of numbers"),
+        ("{name: a, scopes: [a], columns: {outcome: {key: x, words: [won]}}}", "words: ['won'] is no mapping"),
     ],
 )
 def test_a_wrong_file_is_named_with_the_place_and_the_value(tmp_path: Path, text: str, said: str) -> None:

@@ -1,5 +1,6 @@
 """Captures of real frameworks, and copies of them that are changed."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -32,8 +33,18 @@ def renamed(request: ExportTraceServiceRequest, old: str, new: str) -> ExportTra
     for span in spans(copy):
         span.name = new if span.name == old else span.name
         for attribute in span.attributes:
-            attribute.key = new if attribute.key == old else attribute.key
+            if unnumbered(attribute.key) == old:
+                numbers = iter(_NUMBER.findall(attribute.key))
+                attribute.key = re.sub(r"\.\*", lambda _, left=numbers: next(left), new)  # type: ignore[misc]
     return copy
+
+
+_NUMBER = re.compile(r"\.\d+(?=\.|$)")
+
+
+def unnumbered(key: str) -> str:
+    """An attribute's name, in which ``*`` stands for the number of a list's entry."""
+    return _NUMBER.sub(".*", key)
 
 
 def without(request: ExportTraceServiceRequest, drop: Callable[[Span], bool]) -> ExportTraceServiceRequest:

@@ -1,5 +1,6 @@
 """SDK spans to a batch, without protobuf."""
 
+import functools
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -16,6 +17,7 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode,
 from otel_voicebot import semconv
 from otel_voicebot.processors import normalise, withhold
 from otel_voicebot.spans import SpanBatch, collect, decode
+from otel_voicebot.spans.values import TOO_DEEP
 from otel_voicebot.testing import DeterministicIds
 from tests.spans.requests import EVENT_NAMES, NAMES, SDK_ATTRIBUTES, TEXTS
 
@@ -140,6 +142,7 @@ def test_order_is_kept() -> None:
         ([2**80], "attributes_typed", f"[{2**80}]"),
         (type("Text", (str,), {})("text"), "attributes", "text"),
         (type("Number", (int,), {})(7), "attributes_typed", "7"),
+        (functools.reduce(lambda inner, _: {"in": inner}, range(5000), {}), "attributes_typed", f'"{TOO_DEEP}"'),
     ],
 )
 def test_values_that_protobuf_refuses_or_python_subclasses_are_kept(value: object, column: str, stored: str) -> None:

@@ -25,7 +25,8 @@ _SPEECH: Final = {
     "bot.speech.end": semconv.BOT_SPEECH_END,
 }
 _FLAGS: Final = ("failed", "positive", "text")
-_TEXTS: Final = ("key", "inside", "role", "since", "until")
+_TEXTS: Final = ("key", "inside", "role")
+_ONE_OF: Final = ("inside", "role", "words", "text")
 
 
 def load(paths: Iterable[Path], taken: Iterable[str], columns: Iterable[str]) -> tuple[Dialect, ...]:
@@ -64,6 +65,7 @@ class _File:
         self._only("the file", said, ("name", *_NAMES, *_SETS, *_MAPS))
         made: dict[str, Any] = {name: self._texts(name, said[name]) for name in _NAMES if name in said}
         made |= {name: frozenset(self._texts(name, said[name])) for name in _SETS if name in said}
+        made["own"] = tuple(name.removesuffix("*") for name in made.get("own", ()))
         made["span_names"] = self._components("span_names", said.get("span_names", {}))
         made["kinds"] = {
             self._text("kinds", key): self._components(f"kinds: {key}", words)
@@ -73,11 +75,7 @@ class _File:
             self._one_of("columns", column, self._columns): self._fields(column, fields)
             for column, fields in self._mapping("columns", said.get("columns", {})).items()
         }
-        made["speech"] = {
-            theirs: _SPEECH[self._one_of("speech", ours, _SPEECH)]
-            for ours, named in self._mapping("speech", said.get("speech", {})).items()
-            for theirs in self._texts(f"speech: {ours}", named)
-        }
+        made["speech"] = self._speech(said.get("speech", {}))
         if not any(made.get(name) for name in ("scopes", "marking_names", "marking_keys")):
             raise self._wrong("the file", "has no scopes, marking_names or marking_keys: nothing would be recognised")
         return Dialect(name=self._text("name", said.get("name")), **made)
@@ -97,7 +95,8 @@ class _File:
     def _fields(self, column: str, said: object) -> tuple[str | Field, ...]:
         place = f"columns: {column}"
         listed = said if isinstance(said, list) else [said]
-        return tuple(one if isinstance(one, str) and one else self._field(column, place, one) for one in listed)
+        fields = (self._field(column, place, {"key": one} if isinstance(one, str) and one else one) for one in listed)
+        return tuple(one.key if one == Field(one.key) else one for one in fields)
 
     def _field(self, column: str, place: str, said: object) -> Field:
         parts = self._mapping(place, said)
@@ -116,9 +115,23 @@ class _File:
             made["scale"] = UNITS[self._one_of(f"{place}: unit", parts["unit"], UNITS)]
         if "words" in parts:
             made["words"] = self._words(column, f"{place}: words", parts["words"])
-        if "*" in made["key"] and not made.get("role"):
-            raise self._wrong(place, "a key with * needs a role")
+        if "*" in made["key"] and not (made.get("role") and made["key"].count("*") == 1 and ".*." in made["key"]):
+            raise self._wrong(place, "a key with * needs a role, and stands for a list's number: name.*.content")
+        told = [name for name in _ONE_OF if parts.get(name)]
+        if len(told) > 1:
+            raise self._wrong(place, f"{' and '.join(told)} don't go together, a field has one of {', '.join(_ONE_OF)}")
+        if _type_of(column) == "string" and (made.get("text") or "unit" in parts):
+            raise self._wrong(place, f"{column} is a column of texts: neither text nor unit says anything of it")
         return Field(**made)
+
+    def _speech(self, said: object) -> dict[str, str]:
+        events: dict[str, str] = {}
+        for ours, named in self._mapping("speech", said).items():
+            event = _SPEECH[self._one_of("speech", ours, _SPEECH)]
+            for theirs in self._texts(f"speech: {ours}", named):
+                if events.setdefault(theirs, event) != event:
+                    raise self._wrong(f"speech: {ours}", f"{theirs!r} has another meaning already")
+        return events
 
     def _words(self, column: str, place: str, said: object) -> tuple[tuple[str, str | bool], ...]:
         if not isinstance(said, Mapping):
@@ -127,8 +140,7 @@ class _File:
         if kind is None:
             raise self._wrong(place, f"{column} is a column of numbers, words are for texts and booleans")
         for theirs, ours in said.items():
-            if not isinstance(theirs, str):  # YAML takes yes, no, on and off for booleans
-                raise self._wrong(place, f"{theirs!r} is no text, put the word in quotes")
+            self._name(place, theirs)
             if type(ours) is not kind:
                 wanted = "text" if kind is str else "boolean"
                 raise self._wrong(place, f"{theirs}: {ours!r} is no {wanted}, which {column} holds")
@@ -143,7 +155,12 @@ class _File:
     def _mapping(self, place: str, said: object) -> Mapping[str, Any]:
         if not isinstance(said, Mapping):
             raise self._wrong(place, f"{said!r} is no mapping of names")
-        return {str(name): value for name, value in said.items()}
+        return {self._name(place, name): value for name, value in said.items()}
+
+    def _name(self, place: str, said: object) -> str:
+        if not isinstance(said, str):  # YAML takes yes, no, on and off for booleans
+            raise self._wrong(place, f"{said!r} is no text, put it in quotes")
+        return said
 
     def _texts(self, place: str, said: object) -> tuple[str, ...]:
         listed = said if isinstance(said, list) else [said]

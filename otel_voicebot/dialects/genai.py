@@ -42,12 +42,10 @@ _EXPECTED: Final = (
     *on("chat*", "which service and model it was", semconv.PROVIDER, semconv.REQUEST_MODEL, always=True),
     *on("chat*", "what kind of call it was", semconv.OPERATION_NAME, always=True),
     *on("chat*", "why it failed", semconv.ERROR_TYPE),
-    *on("chat*", "the model that answered", semconv.RESPONSE_MODEL, usual=True),
-    *on("chat*", "tokens and cost", semconv.INPUT_TOKENS, semconv.OUTPUT_TOKENS, usual=True),
+    *on("chat*", "the model that answered", semconv.RESPONSE_MODEL),
+    *on("chat*", "tokens and cost", semconv.INPUT_TOKENS, semconv.OUTPUT_TOKENS),
     *on("chat*", "tokens from the cache", semconv.CACHED_INPUT_TOKENS),
     *on("chat*", "the time to the first token", semconv.TIME_TO_FIRST_CHUNK),
-    *on("chat*", "that a stream was left", "gen_ai.response.finish_reasons", usual=True),
-    *on("chat*", "", "gen_ai.response.id", usual=True),
     *on("chat*", "prompts and answers", semconv.INPUT_MESSAGES, semconv.OUTPUT_MESSAGES, enable=_MESSAGES),
 )
 

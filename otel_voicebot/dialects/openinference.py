@@ -14,15 +14,11 @@ _COUNT: Final = "llm.token_count"
 _ASKED: Final = "llm.input_messages.*.message"
 _SAID: Final = "llm.output_messages.*.message"
 _EXPECTED: Final = (
-    *on("*", "what kind of call it was", _KIND, always=True),
-    *on("*", "which service it was", "llm.system", always=True),
-    *on("*", "", "input.value", "input.mime_type", "output.value", "llm.invocation_parameters", usual=True),
+    *on(_CHAT, "what kind of call it was", _KIND, always=True),
+    *on(_CHAT, "which service it was", "llm.system", always=True),
     *on(_CHAT, "the model that answered", "llm.model_name", always=True),
-    *on(_CHAT, "tokens and cost", f"{_COUNT}.prompt", f"{_COUNT}.completion", usual=True),
-    *on(_CHAT, "tokens from the cache", f"{_COUNT}.prompt_details.cache_read", usual=True),
-    *on(_CHAT, "", f"{_COUNT}.total", "output.mime_type", "llm.finish_reason", usual=True),
-    *on(_CHAT, "what the caller said", f"{_ASKED}.role", f"{_ASKED}.content", usual=True),
-    *on(_CHAT, "what the bot said", f"{_SAID}.role", f"{_SAID}.content", usual=True),
+    *on(_CHAT, "tokens and cost", f"{_COUNT}.prompt", f"{_COUNT}.completion"),
+    *on(_CHAT, "tokens from the cache", f"{_COUNT}.prompt_details.cache_read"),
 )
 _NAMES: Final = frozenset(
     {

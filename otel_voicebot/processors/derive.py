@@ -65,8 +65,10 @@ def _offer_read(promoter: Promoter, keyed: Keyed, sources: Sequence[Source], num
         found = None if field is None else keyed.find(field.key, number)
         if field is None or found is None:
             continue
-        scaled = field.scale != 1.0 and not (field.inside or field.text)
-        rows, values = found if scaled or field.text else keyed.texts(field.key, number, nested=True)
+        nests = bool(field.inside or field.role)
+        scaled = field.scale != 1.0 and not (nests or field.text)
+        any_kind = scaled or (field.text and not nests)
+        rows, values = found if any_kind else keyed.texts(field.key, number, nested=True)
         wanted = _wanted(keyed, source, number, seen)
         if wanted is not None:
             keep = wanted[rows]
@@ -77,7 +79,7 @@ def _offer_read(promoter: Promoter, keyed: Keyed, sources: Sequence[Source], num
             numbers = keyed.numbers(values) * field.scale
             known = np.isfinite(numbers)
             promoter.offer(source.name, number, rows[known], pa.array(numbers[known]))
-        elif field.inside or field.role:
+        elif nests:
             inside.append((source, rows, values))
         else:
             once, place = distinct(values)
@@ -222,13 +224,16 @@ def first_chunks(batch: SpanBatch, seen: Recognised, stated: pa.Array, broken: d
 
     ``broken`` is given the rows on which it is out of range: the event lies before the span, or too long after.
     """
-    names = {name: number for number, one in enumerate(seen.dialects) for name in one.first_chunks}
-    if not names or not len(batch.events):
+    telling = [number for number, one in enumerate(seen.dialects) if one.first_chunks and seen.present[number]]
+    if not telling or not len(batch.events):
         return stated
-    named = np.asarray(pc.fill_null(pc.is_in(batch.events.columns["name"], pa.array(list(names))), False))  # noqa: FBT003
+    named = np.zeros(len(batch.events), dtype=bool)
+    for number in telling:
+        names = pa.array(seen.dialects[number].first_chunks, pa.string())
+        found = np.asarray(pc.fill_null(pc.is_in(batch.events.columns["name"], names), False))  # noqa: FBT003
+        named |= found & (seen.dialect[batch.events.row] == number)
     stamps = np.asarray(pc.fill_null(batch.events.columns["unix_nano"], 0))
-    telling = np.array([bool(one.first_chunks) for one in seen.dialects] + [False])[seen.dialect]
-    chosen = np.flatnonzero(named & (stamps > 0) & telling[batch.events.row])
+    chosen = np.flatnonzero(named & (stamps > 0))
     if not len(chosen):
         return stated
     first = np.full(len(batch), np.iinfo(np.int64).max, np.int64)
@@ -237,9 +242,9 @@ def first_chunks(batch: SpanBatch, seen: Recognised, stated: pa.Array, broken: d
     seconds = (first[asked] - np.asarray(batch.column("start_unix_nano"))[asked]) / 1e9
     good = within(seconds, RANGES["time_to_first_chunk_s"])
     note(broken, rule_of("time_to_first_chunk_s"), asked[~good], len(batch))
-    found = np.full(len(batch), np.nan)
-    found[asked[good]] = seconds[good]
-    return pc.coalesce(stated, pa.array(found, mask=np.isnan(found)))
+    chunks = np.full(len(batch), np.nan)
+    chunks[asked[good]] = seconds[good]
+    return pc.coalesce(stated, pa.array(chunks, mask=np.isnan(chunks)))
 
 
 def counted_words(columns: Mapping[str, pa.Array]) -> dict[str, pa.Array]:

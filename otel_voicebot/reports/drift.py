@@ -34,6 +34,8 @@ _HOLDS_IT: Final = 0.9
 """of what is seldom written, only a name that nearly is it, or in which it stands whole."""
 _FOREIGN: Final = tuple(one for one in DIALECTS if one is not NATIVE)
 """Whose names a framework may take up; ours is what its user says."""
+_MOST_NEW: Final = 300
+"""Unknown names of which it is asked whose new ones they may be: somebody may make up thousands."""
 _MANY: Final = 0.3
 """Share of the spans that an unknown attribute is on which may stand where another one should."""
 
@@ -162,7 +164,7 @@ def fields_of(dialect: Dialect, names: Mapping[str, Named], *, under_way: bool =
     """
     new = _new(dialect, names)
     within = [set(named.keys) for name, named in names.items() if not matches(name, dialect.free)]
-    stamps = set.intersection(*within) if len(within) > 1 and not dialect.own else set()
+    stamps = set.intersection(*within) if len(within) > 1 else set()
     over = not under_way or any(component_of(name, dialect) == "session" for name in names)
     wishes = [_Wish(dialect, one, names, new, stamps, over=over) for one in expected_of(dialect)]
     states = [one.state() for one in wishes]
@@ -200,8 +202,12 @@ def _unread(dialect: Dialect, names: Mapping[str, Named], new: Sequence[FieldSta
     there = {key for named in names.values() for key in named.keys}
     there |= {one.key for one in expected_of(dialect) if any(matches(name, (one.span,)) for name in names)}
     absent = {key for key in known - there if not key.endswith("*")}
-    near = [(one, *nearest(one.key, absent, _HOLDS_IT)) for one in new if one.key]
-    return [(score, replace(one, key=key, state="renamed", found=0, like=one.key)) for one, score, key in near if key]
+    alike = {one.key: ("", 0.0) for one in new if one.key}
+    for name in tuple(alike)[:_MOST_NEW]:
+        score, key = nearest(name, absent, _HOLDS_IT)
+        alike[name] = key, score
+    near = [(one, *alike[one.key]) for one in new if one.key]
+    return [(score, replace(one, key=key, state="renamed", found=0, like=one.key)) for one, key, score in near if key]
 
 
 def expected_of(dialect: Dialect) -> Sequence[Expected]:
@@ -276,6 +282,8 @@ class _Wish:
         """How alike the unknown name is that may be its new one, and that name; empty when there is none."""
         if not self._wish.key:
             return (0.0, "") if state.found else nearest(self._wish.span, self._new_spans, _ALIKE)
+        if state.found and not self._dialect.expected:
+            return 0.0, ""  # any span may have it
         unlisted = Counter[str]()
         for named in self._there:
             unlisted.update({key: n for key, n in named.keys.items() if not _is_listed(self._dialect, key)})
@@ -288,12 +296,13 @@ class _Wish:
             rest = {key for key in strange if unlisted[key] <= state.of - state.found}
             return nearest(self._wish.key, rest, _VERY_ALIKE)
         near = strange | {key for key in unlisted if key.count(".") == depth}
-        return nearest(self._wish.key, near, _VERY_ALIKE)
+        return nearest(self._wish.key, near, _HOLDS_IT if self._dialect.own else _VERY_ALIKE)
 
     def replaced(self, state: FieldState, taken: Collection[str]) -> FieldState:
         """Missing, where it should be there and unknown attributes are that are nobody else's new name."""
         wish, dialect = self._wish, self._dialect
-        told = wish.key and dialect.attributes is not None and not matches(wish.span, dialect.free)
+        # a client library's spans: other libraries write them, too, and each leaves out and adds what it likes
+        told = wish.key and dialect.attributes is not None and not dialect.own and not matches(wish.span, dialect.free)
         lacks = not state.found and state.state not in ("renamed", "older")
         if told and lacks and (wish.always or wish.usual or wish.enable):
             instead = tuple(sorted(self._instead().difference(taken)))
@@ -358,6 +367,8 @@ class _Wish:
 
     def _is_unfit(self) -> bool:
         """It is there, in none of the columns that it is for, and another type or other words than they take."""
+        if not self._dialect.expected:
+            return False  # a user's file: words that it doesn't name say nothing
         own = [
             (column, one) for column, fillers in self._fillers.items() for one in fillers if one.key == self._wish.key
         ]

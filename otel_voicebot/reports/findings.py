@@ -164,7 +164,8 @@ def _of_field(field: FieldState, *, replaced: bool) -> Finding | None:
         text = f"{what} looks renamed to {field.like}{where}{lost}"
         return Finding("trouble", "renamed", text, f"a newer version of the framework? {told}", names)
     if field.state == "missing" and field.instead and not field.always:
-        there = f"{_named(field.instead)} is there, which its table doesn't have"
+        are = "is" if len(field.instead) == 1 else "are"
+        there = f"{_named(field.instead)} {are} there, which its table doesn't have"
         text = f"{what} is missing from all of {counted(field.of, 'span')}, and {there}{lost}"
         advice = f"that may be its new name: {told}" + (f"; if not, switch on {field.enable}" if field.enable else "")
         return Finding("trouble", "missing", text, advice, names)

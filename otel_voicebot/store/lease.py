@@ -189,7 +189,7 @@ def _take(data: Path, term_s: float, clock: Callable[[], int]) -> Lease:
         if _numbers(data)[-1:] != [number]:
             raise _lost(data)
         _fence(data, lease)
-    except (FileExistsError, FileNotFoundError):  # or it came first and has swept this work directory
+    except (FileExistsError, FileNotFoundError):  # the other one took it; it may have swept this work directory, too
         _delete(lease.work)
         msg = f"another maintainer has just begun to work on {data}"
         raise LeaseError(msg) from None

@@ -78,6 +78,18 @@ def test_a_yaml_file_is_a_table_like_ours(tmp_path: Path) -> None:
     assert (again["time_to_first_chunk_s"], again["input_tokens"]) == (0.3, 7)
 
 
+def test_its_names_of_events_are_its_own(tmp_path: Path) -> None:
+    """Another library's event of that name, on its own spans, says nothing."""
+    own = dialects(tmp_path, f"{ACME}first_chunks: [tok]")
+    events = [("tok", START + 3 * 10**8, {})]
+    mine, other = rows_of(
+        Made("model z", {}, events, scope="acme.bot"),
+        Made("x", {"openinference.span.kind": "LLM"}, events, scope="openinference.x"),
+        dialects=own,
+    )
+    assert (mine["time_to_first_chunk_s"], other["time_to_first_chunk_s"]) == (0.3, None)
+
+
 def test_its_content_is_withheld_and_its_identifiers_stay(tmp_path: Path) -> None:
     """Whatever `keep_attributes` says: what the file calls content is never stored without content capture."""
     file = tmp_path / "acme.yaml"
@@ -163,7 +175,7 @@ def test_the_setting_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         ("{name: a, scopes: [a], columns: {bot: 7}}", "columns: bot: 7 is no mapping"),
         (
             "{name: a, scopes: [a], columns: {interrupted: {key: x, words: {yes: true}}}}",
-            "True is no text, put",
+            "True is no text, put it in quotes",
         ),
         ("{name: a, scopes: [a], columns: {interrupted: {key: x, words: {y: z}}}}", "y: 'z' is no boolean, which"),
         (
@@ -172,6 +184,20 @@ def test_the_setting_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         ),
         ("{name: a, scopes: [a], columns: {csat: {key: x, words: {good: 5}}}}", "csat is a column of numbers"),
         ("{name: a, scopes: [a], columns: {outcome: {key: x, words: [won]}}}", "words: ['won'] is no mapping"),
+        ("{name: a, scopes: [a], kinds: {x: {yes: stt}}}", "kinds: x: True is no text, put it in quotes"),
+        (
+            "{name: a, scopes: [a], columns: {bot: {key: x, inside: y, text: true}}}",
+            "inside and text don't go together",
+        ),
+        ("{name: a, scopes: [a], columns: {bot: {key: x, unit: ms}}}", "bot is a column of texts"),
+        ("{name: a, scopes: [a], columns: {bot: 'x.*'}}", "a key with * needs a role"),
+        ("{name: a, scopes: [a], columns: {bot: {key: 'x.*', role: y}}}", "stands for a list's number"),
+        ("{name: a, scopes: [a], columns: {bot: {key: x, since: 1.0.0}}}", "'since' is none of"),
+        ("{name: a, scopes: [a], speech: {user.stopped: x}}", "speech: 'user.stopped' is none of bot.speech.end, "),
+        (
+            "{name: a, scopes: [a], speech: {user.speech.end: x, bot.speech.start: x}}",
+            "'x' has another meaning already",
+        ),
     ],
 )
 def test_a_wrong_file_is_named_with_the_place_and_the_value(tmp_path: Path, text: str, said: str) -> None:

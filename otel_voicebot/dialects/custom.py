@@ -134,17 +134,15 @@ class _File:
         return events
 
     def _words(self, column: str, place: str, said: object) -> tuple[tuple[str, str | bool], ...]:
-        if not isinstance(said, Mapping):
-            raise self._wrong(place, f"{said!r} is no mapping of words")
+        words = self._mapping(place, said)
         kind = {"string": str, "bool": bool}.get(_type_of(column))
         if kind is None:
             raise self._wrong(place, f"{column} is a column of numbers, words are for texts and booleans")
-        for theirs, ours in said.items():
-            self._name(place, theirs)
+        for theirs, ours in words.items():
             if type(ours) is not kind:
                 wanted = "text" if kind is str else "boolean"
                 raise self._wrong(place, f"{theirs}: {ours!r} is no {wanted}, which {column} holds")
-        return tuple(said.items())
+        return tuple(words.items())
 
     def _components(self, place: str, said: object) -> dict[str, str]:
         return {

@@ -22,8 +22,8 @@ class Field:
         positive: only above 0 it is a value; 0 or less says that it is unknown.
         scale: what its value is multiplied with to have the column's unit.
         text: numbers and booleans may be written as a text, too, such as ``"true"``.
-        inside: the attribute is a text that holds a JSON object, this member of which is the value.
-        role: the attribute is a text that holds a JSON list of messages; the text of the last with this role.
+        inside: the attribute is a map, or a text that holds a JSON object, this member of which is the value.
+        role: the attribute is a list of messages, or a text that holds a JSON one; the text of the last with this role.
         words: the framework's words and ours, in a column of booleans true and false; other words say nothing. A list
             is written as JSON.
         since: first version of the framework that writes it.

@@ -61,14 +61,13 @@ def _offer_read(promoter: Promoter, keyed: Keyed, sources: Sequence[Source], num
     """Offer what fields find in one attribute."""
     inside: list[tuple[Source, Int32s, Int32s]] = []
     for source in sources:
-        field = source.field
-        found = None if field is None else keyed.find(field.key, number)
+        field, found = source.field, keyed.find(source.key, number)
         if field is None or found is None:
             continue
         nests = bool(field.inside or field.role)
         scaled = field.scale != 1.0 and not (nests or field.text)
         any_kind = scaled or (field.text and not nests)
-        rows, values = found if any_kind else keyed.texts(field.key, number, nested=True)
+        rows, values = found if any_kind else keyed.texts(source.key, number, nested=True)
         wanted = _wanted(keyed, source, number, seen)
         if wanted is not None:
             keep = wanted[rows]

@@ -6,8 +6,14 @@ from difflib import SequenceMatcher
 from itertools import takewhile
 from typing import Final
 
-__all__ = ["nearest", "unnumbered"]
+__all__ = ["ALIKE", "HOLDS_IT", "VERY_ALIKE", "nearest", "unnumbered"]
 
+ALIKE: Final = 0.6
+"""Of what is missing for sure, something that resembles it so far may be its new name;"""
+VERY_ALIKE: Final = 0.75
+"""of what may be missing, something that resembles it so far;"""
+HOLDS_IT: Final = 0.9
+"""of what is seldom written, only a name that nearly is it, or in which it stands whole."""
 _SHORTEST: Final = 4
 """Letters that a name has to have to count as a part of another."""
 _NUMBER: Final = re.compile(r"\.\d+(?=\.|$)")

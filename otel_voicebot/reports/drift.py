@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import islice
 from typing import Final, Literal
 
 import pyarrow as pa
@@ -13,7 +14,7 @@ from otel_voicebot.dialects import DIALECTS, NATIVE, STAMPS, Dialect, Field, mat
 from otel_voicebot.dialects.expected import Expected
 from otel_voicebot.processors.drift import is_known
 from otel_voicebot.processors.recognise import component_of
-from otel_voicebot.reports.alike import nearest, unnumbered
+from otel_voicebot.reports.alike import ALIKE, HOLDS_IT, VERY_ALIKE, nearest, unnumbered
 from otel_voicebot.reports.source import Opened
 from otel_voicebot.spans.schema import SPANS
 
@@ -26,12 +27,6 @@ _CONTENT: Final = {"user_text": semconv.USER_TEXT, "bot_text": semconv.BOT_TEXT}
 _TEXTS: Final = "map_keys(attributes)"
 _NUMBERS: Final = "list_filter(map_keys(attributes_typed), lambda key: NOT list_contains(map_keys(attributes), key))"
 """What is no text; withheld texts have their number of characters there, and their name among the texts."""
-_ALIKE: Final = 0.6
-"""Of what is missing for sure, something that resembles it so far may be its new name;"""
-_VERY_ALIKE: Final = 0.75
-"""of what may be missing, something that resembles it so far;"""
-_HOLDS_IT: Final = 0.9
-"""of what is seldom written, only a name that nearly is it, or in which it stands whole."""
 _FOREIGN: Final = tuple(one for one in DIALECTS if one is not NATIVE)
 """Whose names a framework may take up; ours is what its user says."""
 _MOST_NEW: Final = 300
@@ -202,12 +197,10 @@ def _unread(dialect: Dialect, names: Mapping[str, Named], new: Sequence[FieldSta
     there = {key for named in names.values() for key in named.keys}
     there |= {one.key for one in expected_of(dialect) if any(matches(name, (one.span,)) for name in names)}
     absent = {key for key in known - there if not key.endswith("*")}
-    alike = {one.key: ("", 0.0) for one in new if one.key}
-    for name in tuple(alike)[:_MOST_NEW]:
-        score, key = nearest(name, absent, _HOLDS_IT)
-        alike[name] = key, score
-    near = [(one, *alike[one.key]) for one in new if one.key]
-    return [(score, replace(one, key=key, state="renamed", found=0, like=one.key)) for one, key, score in near if key]
+    names_of_new = dict.fromkeys(one.key for one in new if one.key)
+    alike = {name: nearest(name, absent, HOLDS_IT) for name in islice(names_of_new, _MOST_NEW)}
+    near = [(one, *alike[one.key]) for one in new if one.key in alike]
+    return [(score, replace(one, key=key, state="renamed", found=0, like=one.key)) for one, score, key in near if key]
 
 
 def expected_of(dialect: Dialect) -> Sequence[Expected]:
@@ -281,22 +274,22 @@ class _Wish:
     def like(self, state: FieldState) -> tuple[float, str]:
         """How alike the unknown name is that may be its new one, and that name; empty when there is none."""
         if not self._wish.key:
-            return (0.0, "") if state.found else nearest(self._wish.span, self._new_spans, _ALIKE)
+            return (0.0, "") if state.found else nearest(self._wish.span, self._new_spans, ALIKE)
         if state.found and not self._dialect.expected:
             return 0.0, ""  # any span may have it
         unlisted = Counter[str]()
         for named in self._there:
             unlisted.update({key: n for key, n in named.keys.items() if not _is_listed(self._dialect, key)})
         if state.state == "missing":
-            return nearest(self._wish.key, unlisted, _ALIKE)
+            return nearest(self._wish.key, unlisted, ALIKE)
         closed, depth = self._dialect.attributes is not None, self._wish.key.count(".")
         strange = {key for key in unlisted if not (closed and is_known(self._dialect, key))}
         if state.found and self._is_sure():
             # two versions side by side: some spans have the one, some the other
             rest = {key for key in strange if unlisted[key] <= state.of - state.found}
-            return nearest(self._wish.key, rest, _VERY_ALIKE)
+            return nearest(self._wish.key, rest, VERY_ALIKE)
         near = strange | {key for key in unlisted if key.count(".") == depth}
-        return nearest(self._wish.key, near, _HOLDS_IT if self._dialect.own else _VERY_ALIKE)
+        return nearest(self._wish.key, near, HOLDS_IT if self._dialect.own else VERY_ALIKE)
 
     def replaced(self, state: FieldState, taken: Collection[str]) -> FieldState:
         """Missing, where it should be there and unknown attributes are that are nobody else's new name."""
@@ -306,7 +299,7 @@ class _Wish:
         lacks = not state.found and state.state not in ("renamed", "older")
         if told and lacks and (wish.always or wish.usual or wish.enable):
             instead = tuple(sorted(self._instead().difference(taken)))
-            like = nearest(wish.key, instead, _ALIKE)[1]
+            like = nearest(wish.key, instead, ALIKE)[1]
             if like:
                 return replace(state, state="renamed", like=like)
             return replace(state, state="missing", instead=instead) if instead else state

@@ -1,11 +1,12 @@
 """Captures of real frameworks, and copies of them that are changed."""
 
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span
+
+from otel_voicebot.reports.alike import unnumbered
 
 CAPTURES = Path(__file__).parents[1] / "data" / "captures"
 
@@ -34,17 +35,9 @@ def renamed(request: ExportTraceServiceRequest, old: str, new: str) -> ExportTra
         span.name = new if span.name == old else span.name
         for attribute in span.attributes:
             if unnumbered(attribute.key) == old:
-                numbers = iter(_NUMBER.findall(attribute.key))
-                attribute.key = re.sub(r"\.\*", lambda _, left=numbers: next(left), new)  # type: ignore[misc]
+                numbers = iter(part for part in attribute.key.split(".") if part.isdigit())
+                attribute.key = ".".join(next(numbers) if part == "*" else part for part in new.split("."))
     return copy
-
-
-_NUMBER = re.compile(r"\.\d+(?=\.|$)")
-
-
-def unnumbered(key: str) -> str:
-    """An attribute's name, in which ``*`` stands for the number of a list's entry."""
-    return _NUMBER.sub(".*", key)
 
 
 def without(request: ExportTraceServiceRequest, drop: Callable[[Span], bool]) -> ExportTraceServiceRequest:

@@ -8,9 +8,9 @@
 WITH tailed AS (
     SELECT *,
         -- the transcript that the decision had to wait for: what lies behind the wait that was meant; where nobody knows that, all of it,
-        -- if the decision came at once with the transcript
+        -- if the decision came right after it: a twentieth of the wait at most (20 ms at least), which a busy machine needs
         CASE WHEN waited IS NOT NULL THEN least(greatest(waited, begin_nano), decided) ELSE begin_nano END AS tail_b,
-        CASE WHEN is_decided AND transcribed IS NOT NULL AND (waited IS NOT NULL OR transcribed >= decided - 20000000)
+        CASE WHEN is_decided AND transcribed IS NOT NULL AND (waited IS NOT NULL OR transcribed >= decided - greatest(20000000, (decided - begin_nano) // 20))
             THEN least(transcribed, decided) END AS tail_e
     FROM milestones
 ),

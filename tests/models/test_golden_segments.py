@@ -149,6 +149,27 @@ def test_pipecats_setting_tells_what_slow_recognition_took(tmp_path: Path) -> No
     assert turn["segments"][1]["owner"] == "openai/gpt-transcribe"
 
 
+@pytest.mark.parametrize(
+    ("wait_ms", "before_ms", "slow"),
+    [(300, 19, True), (300, 21, False), (800, 38, True), (800, 42, False), (2300, 113, True), (2300, 117, False)],
+)
+def test_the_decision_waited_for_a_transcript_that_came_right_before_it(
+    wait_ms: int, before_ms: int, slow: bool, tmp_path: Path
+) -> None:
+    """A twentieth of the wait before it, or 20 ms: the recogniser's. Earlier: a silence was waited for, a setting's."""
+    spans = spans_of("pipecat")
+    found = {span.span_id.hex(): span for _, span in spans}
+    stt, model = found["6f59b33249b5a76a"], found["9a924ea7f5dcd7e0"]
+    stt.end_time_unix_nano = model.start_time_unix_nano - before_ms * 1_000_000
+    delay = next(one for one in stt.attributes if one.key == "metrics.ttfb")
+    delay.value.double_value = (wait_ms - before_ms) / 1000
+    turn = next(one for one in derived(tmp_path, rows_of(spans)) if one["turn_index"] == 3)
+    shown = [(part["segment"], round(part["duration_s"] * 1000)) for part in turn["segments"]]
+    expected = [("stt_tail", wait_ms - before_ms), ("endpointing", before_ms)] if slow else [("endpointing", wait_ms)]
+    assert shown[: len(expected)] == expected
+    assert {segment for segment, _ in shown[len(expected) :]}.isdisjoint({"stt_tail", "endpointing"})
+
+
 @pytest.mark.parametrize(("said", "expected"), [("0.3", 0.3), ("soon", 0.8)])
 def test_the_setting_may_stand_on_the_resource(said: str, expected: float, tmp_path: Path) -> None:
     """As a text, which is what ``OTEL_RESOURCE_ATTRIBUTES`` makes of it; what is no number says nothing."""

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from bench.child import child
 from bench.figures import Figure, Section
+from bench.program import PROGRAM
 
 __all__ = ["Run", "command", "run"]
 
@@ -36,7 +37,7 @@ def command(arguments: tuple[str, ...], data: Path) -> Run:
     """Run the command line; its own peak of resident memory, not that of other children."""
     environment = {**os.environ, "OTEL_VOICEBOT_DATA": str(data)}
     start = time.perf_counter()
-    words = [sys.executable, "-c", "import sys; from otel_voicebot.cli import main; sys.exit(main())", *arguments]
+    words = [sys.executable, "-c", PROGRAM, *arguments]
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(words, env=environment, stdout=output)
         _, status, usage = os.wait4(process.pid, 0)

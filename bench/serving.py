@@ -13,10 +13,10 @@ from types import TracebackType
 from typing import Final, Self
 
 from bench.collector import free_address
+from bench.program import PROGRAM
 
-__all__ = ["SERVE", "Server", "cpu_seconds", "resident_bytes", "wait_until"]
+__all__ = ["Server", "cpu_seconds", "resident_bytes", "wait_until"]
 
-SERVE: Final = "import sys; from otel_voicebot.cli import main; sys.exit(main())"
 _START_S: Final = 120.0
 
 
@@ -35,7 +35,7 @@ class Server:
         self,
         data: Path,
         *,
-        program: str = SERVE,
+        program: str = PROGRAM,
         env: Mapping[str, str] | None = None,
         options: Sequence[str] = (),
         grpc: str = "",

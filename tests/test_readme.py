@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.program import PROGRAM
+
 ROOT = Path(__file__).parents[1]
-_MAIN = "import sys; from otel_voicebot.cli import main; sys.exit(main())"
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -45,6 +46,6 @@ def test_the_commands_of_the_readme_work_on_what_its_code_left(tmp_path: Path) -
     capture = ROOT / "tests" / "data" / "captures" / "pipecat.otlp.pb"
     for command in commands:
         words = shlex.split(command.replace("SESSION", made.stdout.strip()).replace("spans.jsonl.zst", str(capture)))
-        done = python(_MAIN, tmp_path, *words[1:])
+        done = python(PROGRAM, tmp_path, *words[1:])
         assert done.returncode == 0, (command, done.stderr)
     assert (tmp_path / "turns.csv").read_text().count("\n") == 2

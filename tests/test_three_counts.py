@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from bench.program import PROGRAM
 from otel_voicebot import semconv as s
 from otel_voicebot.conventions import prometheus_name
 
@@ -23,7 +24,6 @@ Sample = tuple[str, frozenset[tuple[str, str]]]
 Samples = dict[Sample, float]
 
 CALLS = 8
-PROGRAM = "import sys; from otel_voicebot.cli import main; sys.exit(main())"
 RAW_COUNTS = Path(__file__).with_name("raw_counts.py")
 
 MOVED = {

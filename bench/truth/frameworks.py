@@ -19,7 +19,7 @@ _EXOTIC: Final = (
     *("abandoned", "error", "playout_span"),
 )
 _STEPS: Final = {"hear": MS, "ask": MS, "call": 2 * MS, "again": 2 * MS, "tool": MS, "hand_over": MS}
-_NEAR: Final = 30 * MS
+_NEAR: Final = 40 * MS
 _TURNS_A_CALL: Final = 5
 Attributes = dict[str, wire.Value]
 
@@ -27,7 +27,8 @@ Attributes = dict[str, wire.Value]
 def plain(drawn: Iterable[Draw]) -> list[Draw]:
     """Those exchanges that both frameworks' spans can tell of: the model, tools, several sentences, barge-in.
 
-    Left out are those in which transcript and silence wait are over at almost the same time.
+    Left out are those in which transcript and silence wait are over at almost the same time: within 30 ms the cut takes
+    the one for the other.
     """
     simple = (draw.but({**_STEPS, "endpointing": 600 * MS}, (), _EXOTIC) for draw in drawn)
     return [draw for draw in simple if abs(draw["stt"] - draw["endpointing"]) > _NEAR]

@@ -54,13 +54,14 @@ def business_dashboard() -> int:
 def _left(code: int) -> int:
     """Leave with the code, without taking apart what engine, Arrow and NumPy have loaded: a tenth of a second.
 
-    What registered for the end of the process is called. Where a thread still works the interpreter waits for it.
+    What registered with atexit is called. Where a thread still works the interpreter waits for it, as ever.
     """
     others = [one for one in threading.enumerate() if one is not threading.main_thread() and not one.daemon]
     if others:
         return code
     atexit._run_exitfuncs()  # noqa: SLF001 - there is no other name for it
-    with suppress(OSError):  # standard output was flushed by who wrote, who told what was wrong with it
-        if sys.stderr is not None:
-            sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # who wrote has told what is wrong; ValueError: it is closed
+            if stream is not None:
+                stream.flush()
     os._exit(code)

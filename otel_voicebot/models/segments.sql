@@ -8,9 +8,9 @@
 WITH tailed AS (
     SELECT *,
         -- the transcript that the decision had to wait for: what lies behind the wait that was meant; where nobody knows that, all of it,
-        -- if the decision came right after it: a twentieth of the wait at most (20 ms at least), which a busy machine needs
+        -- if the decision came right after it: within a twentieth of the time up to it, at least 20 ms (a busy machine needs them), at most 100
         CASE WHEN waited IS NOT NULL THEN least(greatest(waited, begin_nano), decided) ELSE begin_nano END AS tail_b,
-        CASE WHEN is_decided AND transcribed IS NOT NULL AND (waited IS NOT NULL OR transcribed >= decided - greatest(20000000, (decided - begin_nano) // 20))
+        CASE WHEN is_decided AND transcribed IS NOT NULL AND (waited IS NOT NULL OR transcribed >= decided - least(greatest(20000000, (decided - begin_nano) // 20), 100000000))
             THEN least(transcribed, decided) END AS tail_e
     FROM milestones
 ),

@@ -18,6 +18,7 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 from prometheus_client.parser import text_string_to_metric_families
 
 from bench import wire
+from bench.program import PROGRAM
 from tests.live.doors import sdk_span
 
 WAIT_S = 60.0
@@ -32,7 +33,7 @@ class Served:
     def __init__(self, data: Path, *options: str, env: Mapping[str, str] | None = None) -> None:
         doors = [word for door in _DOORS if door not in options for word in (door, _ANY)]
         self.process = subprocess.Popen(
-            [sys.executable, "-c", _MAIN, "serve", "--data", str(data), *doors, *options],
+            [sys.executable, "-c", PROGRAM, "serve", "--data", str(data), *doors, *options],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -93,7 +94,6 @@ class Served:
 
 _ANY = "127.0.0.1:0"
 _DOORS = ("--grpc", "--http", "--metrics", "--web")
-_MAIN = "import sys; from otel_voicebot.cli import main; sys.exit(main())"
 
 
 def until(true: Callable[[], bool]) -> None:

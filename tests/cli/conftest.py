@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from bench.program import PROGRAM
 from otel_voicebot.cli import main
 from otel_voicebot.spans.schema import SPANS
 from otel_voicebot.store import SpanStore
@@ -76,7 +77,7 @@ def program(tmp_path: Path) -> Run:
 
     def start(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-c", "import sys; from otel_voicebot.cli import main; sys.exit(main())", *words],
+            [sys.executable, "-c", PROGRAM, *words],
             capture_output=True,
             encoding="utf-8",
             cwd=tmp_path,

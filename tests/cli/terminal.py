@@ -16,11 +16,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from bench.program import PROGRAM
 from tests.app.served import WAIT_S
 
 __all__ = ["Terminal"]
 
-_MAIN = "import sys; from otel_voicebot.cli import main; sys.exit(main())"
 _CONTROLS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _ROOT = Path(__file__).parents[2]
 
@@ -40,7 +40,7 @@ class Terminal:
         if not self._pid:  # the child does nothing but become the program
             fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
             environment = {**os.environ, "TERM": "xterm-256color", "PYTHONPATH": str(_ROOT)}
-            os.execve(sys.executable, [sys.executable, "-c", _MAIN, *words], environment)
+            os.execve(sys.executable, [sys.executable, "-c", PROGRAM, *words], environment)
 
     def __enter__(self) -> Self:
         return self

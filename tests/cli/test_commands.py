@@ -16,6 +16,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from bench.program import PROGRAM
 from otel_voicebot import cli
 from otel_voicebot.cli import alone
 from otel_voicebot.reports.dashboard import EXECUTIVE
@@ -357,8 +358,7 @@ def test_a_service_that_is_not_there_is_a_sentence(run: Run, words: tuple[str, .
 def test_a_reader_that_leaves_ends_a_watch(twelve_calls: str) -> None:
     """`monitor-session --live … | head -1` ends quietly and with 0: 1 would say no to somebody's question."""
     words = f"monitor-session --live --interval 0.1 --data '{twelve_calls}'"
-    code = "import sys; from otel_voicebot.cli import main; sys.exit(main())"
-    pipe = f"'{sys.executable}' -c '{code}' {words} | head -1"
+    pipe = f"'{sys.executable}' -c '{PROGRAM}' {words} | head -1"
     done = subprocess.run(["bash", "-o", "pipefail", "-c", pipe], capture_output=True, timeout=120, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"calls that began at any time\n", b"")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.program import PROGRAM
 from otel_voicebot import cli
 from otel_voicebot.cli import failures
 from otel_voicebot.reports import periods
@@ -118,8 +119,7 @@ def test_no_permission(run: Run, data: Path, tmp_path: Path) -> None:
 
 def test_reader_that_leaves(data: Path) -> None:
     """`otel-voicebot export … | head -1` ends quietly."""
-    code = "import sys; from otel_voicebot.cli import main; sys.exit(main())"
-    pipe = f"'{sys.executable}' -c '{code}' export spans --format jsonl --data '{data}' | head -c 1"
+    pipe = f"'{sys.executable}' -c '{PROGRAM}' export spans --format jsonl --data '{data}' | head -c 1"
     done = subprocess.run(["bash", "-o", "pipefail", "-c", pipe], capture_output=True, timeout=120, check=False)
     assert (done.returncode, done.stdout) == (0, b"{")
     assert b"Error" not in done.stderr
@@ -128,12 +128,11 @@ def test_reader_that_leaves(data: Path) -> None:
 FULL = "ulimit -f 0; exec 3>out; "
 """No file may grow: writing fails as it does on a full disk."""
 TO_STDOUT = ("report", "report --json", "slow", "trace call-1", "trace call-1 --json", "export spans", "schema")
-CODE = "import sys; from otel_voicebot.cli import main; sys.exit(main())"
 
 
 def shell(line: str, where: Path) -> subprocess.CompletedProcess[str]:
     """Run a line of shell in which ``$V`` is the program."""
-    script = f"V=(\"{sys.executable}\" -c '{CODE}'); {line}"
+    script = f"V=(\"{sys.executable}\" -c '{PROGRAM}'); {line}"
     return subprocess.run(
         ["bash", "-c", script],
         capture_output=True,

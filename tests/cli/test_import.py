@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.program import PROGRAM
 from otel_voicebot.errors import NoDataError
 from otel_voicebot.store import snapshot
 from tests.cli.conftest import Run
@@ -132,7 +133,7 @@ def test_logs_are_stored_too(run: Run, tmp_path: Path) -> None:
 def following(data: Path, *files: Path, interval: float = 0.05) -> "subprocess.Popen[str]":
     """A program that follows files."""
     return subprocess.Popen(
-        [sys.executable, "-c", "import sys; from otel_voicebot.cli import main; sys.exit(main())",
+        [sys.executable, "-c", PROGRAM,
          "import", "--follow", *map(str, files), "--data", str(data), "--json"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

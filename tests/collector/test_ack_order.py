@@ -12,8 +12,9 @@ import pytest
 
 from bench import faults_points, wire
 from bench.faults_points import tracing
+from bench.program import PROGRAM
 from bench.sending import EXPORT
-from bench.serving import SERVE, Server
+from bench.serving import Server
 from tests.collector import syscalls
 
 REQUESTS = 60
@@ -27,8 +28,8 @@ def without(descriptor):
         fsync(descriptor)
 os.fsync = without
 """
-WITHOUT_FILE = LEFT_OUT.format(left_out=False) + SERVE
-WITHOUT_DIRECTORY = LEFT_OUT.format(left_out=True) + SERVE
+WITHOUT_FILE = LEFT_OUT.format(left_out=False) + PROGRAM
+WITHOUT_DIRECTORY = LEFT_OUT.format(left_out=True) + PROGRAM
 
 Send = Callable[[bytes], None]
 
@@ -91,7 +92,7 @@ def traced_run(directory: Path, program: str) -> dict[str, str]:
 
 def test_every_ok_follows_both_fsyncs(tmp_path: Path) -> None:
     """Over both doors: file fsynced, renamed, its directory fsynced, and only then the answer leaves."""
-    assert traced_run(tmp_path, SERVE) == {}
+    assert traced_run(tmp_path, PROGRAM) == {}
 
 
 @pytest.mark.parametrize(("program", "which"), [(WITHOUT_FILE, "file"), (WITHOUT_DIRECTORY, "directory")])

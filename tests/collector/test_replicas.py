@@ -16,8 +16,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from bench import generate, wire
 from bench.collector import REPLICAS_CONFIG, free_address
 from bench.faults_tally import stored_keys
+from bench.program import PROGRAM
 from bench.sending import Ledger, Request, Sender
-from bench.serving import SERVE, Server, wait_until
+from bench.serving import Server, wait_until
 from otel_voicebot import semconv as s
 from otel_voicebot.conventions import prometheus_name
 from tests.collector.conftest import MakeCollector
@@ -73,7 +74,7 @@ def one_directory(target: Path, *sources: Path) -> Path:
 
 def report(data: Path) -> dict[str, Any]:
     """`otel-voicebot report --json`, without when it was made and of which directory."""
-    command = [sys.executable, "-c", SERVE, "report", "--json", "--data", str(data)]
+    command = [sys.executable, "-c", PROGRAM, "report", "--json", "--data", str(data)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     document: dict[str, Any] = json.loads(done.stdout)
     for name in ("as_of", "data"):

@@ -15,6 +15,7 @@ import pytest
 
 from bench.frameworks.provider import Provider
 from bench.frameworks.script import GREETING, SCRIPTS
+from bench.program import PROGRAM
 from otel_voicebot.store import snapshot
 from tests.test_content import trigrams
 
@@ -97,8 +98,7 @@ def rows(data: Path, table: str) -> list[dict[str, Any]]:
 
 def kpis(data: Path) -> dict[str, dict[str, Any]]:
     """What the report says of a data directory."""
-    program = "import sys; from otel_voicebot.cli import main; sys.exit(main())"
-    command = [sys.executable, "-c", program, "report", "--json", "--data", str(data)]
+    command = [sys.executable, "-c", PROGRAM, "report", "--json", "--data", str(data)]
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=120, check=True)
     found: dict[str, dict[str, Any]] = json.loads(done.stdout)["kpis"]
     return found

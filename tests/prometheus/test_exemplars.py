@@ -12,10 +12,10 @@ import pytest
 
 from bench import wire
 from bench.generate import calls
+from bench.program import PROGRAM
 from tests.app.served import Served, until
 from tests.prometheus.server import Prometheus, needs_prometheus
 
-_MAIN = "import sys; from otel_voicebot.cli import main; sys.exit(main())"
 _GAP = "voicebot_turn_response_gap_seconds_bucket"
 
 
@@ -32,7 +32,7 @@ def just_now(spans: Sequence[wire.Span]) -> list[wire.Span]:
 
 def trace(data: Path, identifier: str) -> dict[str, Any]:
     """What ``otel-voicebot trace ID --json`` prints."""
-    command = [sys.executable, "-c", _MAIN, "trace", identifier, "--json", "--data", str(data)]
+    command = [sys.executable, "-c", PROGRAM, "trace", identifier, "--json", "--data", str(data)]
     document: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
     return document
 

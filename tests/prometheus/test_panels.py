@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from bench.program import PROGRAM
 from grafana.asking import Asked, Range, asked, expand, finite, loaded
 from grafana.promql import metrics_of
 from otel_voicebot import semconv as s
@@ -145,7 +146,7 @@ def test_every_metric_and_label_is_on_the_endpoint(good: Rig, bad: Rig) -> None:
 
 def report(rig: Rig, since: str) -> dict[str, Any]:
     """The KPIs of so long, as ``otel-voicebot report --json`` prints them."""
-    command = [sys.executable, "-c", "import sys; from otel_voicebot.cli import main; sys.exit(main())"]
+    command = [sys.executable, "-c", PROGRAM]
     done = subprocess.run(
         [*command, "report", "--json", "--data", str(rig.data), "--since", since],
         capture_output=True,
@@ -208,7 +209,7 @@ def test_panels_of_stored_calls_say_exactly_what_the_command_line_says(good: Rig
     assert shown(good, "business", "First call resolution, 7 days", until=time.time()) == pytest.approx(
         fcr["value"], rel=1e-9
     )
-    command = [sys.executable, "-c", "import sys; from otel_voicebot.cli import main; sys.exit(main())"]
+    command = [sys.executable, "-c", PROGRAM]
     options = ["--json", "--section", "speech", "--since", "24h", "--data", str(good.data)]
     done = subprocess.run([*command, "report", *options], capture_output=True, check=True, timeout=120)
     rows = json.loads(done.stdout)["sections"]["speech"]

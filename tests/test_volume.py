@@ -18,8 +18,9 @@ import grpc
 import pytest
 
 from bench.generate import MEAN_SPANS, requests
+from bench.program import PROGRAM
 from otel_voicebot import semconv as s
-from tests.app.served import _MAIN, Served, until
+from tests.app.served import Served, until
 from tests.prometheus.server import Prometheus
 from tests.test_three_counts import SHARED, exact, total
 
@@ -73,7 +74,7 @@ def volume(directory: Path) -> Iterator[Volume]:
                     until(lambda most=sent - UNDER_WAY: _counted(served) > most)  # type: ignore[misc]
                     counted = _counted(served)
         until(lambda: _counted(served) == sent)
-        command = [sys.executable, "-c", _MAIN, "report", "--json", "--data", str(data)]
+        command = [sys.executable, "-c", PROGRAM, "report", "--json", "--data", str(data)]
         report = subprocess.run(command, capture_output=True, check=True, env={**os.environ, **settings})
         samples = {(name, frozenset(labels)): value for (name, labels), value in served.metrics().items()}
         yield Volume(sent, served, samples, json.loads(report.stdout)["kpis"])

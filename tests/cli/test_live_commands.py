@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
+from bench.program import PROGRAM
 from otel_voicebot import semconv as s
 from otel_voicebot.cli.live import Service, source_of
 from otel_voicebot.cli.options import Question
 from otel_voicebot.conventions import prometheus_name
-from tests.app.served import _MAIN, Served, until
+from tests.app.served import Served, until
 from tests.cli.conftest import Run
 from tests.cli.injected import calls
 from tests.cli.terminal import Terminal
@@ -177,7 +178,7 @@ def test_a_service_that_goes_away_is_told_and_waited_for(served: Served, tmp_pat
     """The first look must succeed; later a service that is gone is a remark, and the watch goes on."""
     words = ["monitor-session", "--live", "--interval", "0.3", "--json", "--url", served.where["metrics"]]
     watch = subprocess.Popen(
-        [sys.executable, "-c", _MAIN, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", PROGRAM, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     try:
         assert watch.stdout is not None

@@ -15,9 +15,10 @@ from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.trace.export import SpanExportResult
 
 from bench.generate import calls
+from bench.program import PROGRAM
 from otel_voicebot.settings import Settings
 from otel_voicebot.store import snapshot
-from tests.app.served import _MAIN, Served, until
+from tests.app.served import Served, until
 from tests.app.service_parts import request
 from tests.live.doors import sdk_span
 from tests.live.test_bounds import call
@@ -82,7 +83,7 @@ def test_a_taken_port_is_named(tmp_path: Path, door: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         done = subprocess.run(
-            [sys.executable, "-c", _MAIN, "serve", "--data", str(tmp_path / "data"), door, address, *others],
+            [sys.executable, "-c", PROGRAM, "serve", "--data", str(tmp_path / "data"), door, address, *others],
             capture_output=True,
             text=True,
             timeout=60,
@@ -174,7 +175,7 @@ def test_two_services_share_a_directory(tmp_path: Path) -> None:
 def test_a_wrong_setting_is_named(tmp_path: Path) -> None:
     """Exit code 2."""
     done = subprocess.run(
-        [sys.executable, "-c", _MAIN, "serve", "--data", str(tmp_path), "--retention", "soon"],
+        [sys.executable, "-c", PROGRAM, "serve", "--data", str(tmp_path), "--retention", "soon"],
         capture_output=True,
         text=True,
         timeout=60,

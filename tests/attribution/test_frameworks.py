@@ -53,8 +53,9 @@ def _looked_at(call: Call, data: Path) -> Call:
 
 
 def _pipecat(part: str, data: Path) -> Call:
-    setup = pytest.importorskip("otel_voicebot.zerocode.pipecat_setup")
-    settings = {"PIPECAT_SETUP_FILES": str(setup.__file__), "OTEL_VOICEBOT_METRICS_ADDR": "none"}
+    from otel_voicebot.zerocode import pipecat_setup  # needs Pipecat
+
+    settings = {"PIPECAT_SETUP_FILES": str(pipecat_setup.__file__), "OTEL_VOICEBOT_METRICS_ADDR": "none"}
     return _looked_at(_made_slower("pipecat_bot", part, {**settings, "OTEL_VOICEBOT_DATA": str(data)}), data)
 
 

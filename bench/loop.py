@@ -24,6 +24,7 @@ from bench.frameworks.script import SCRIPTS
 __all__ = ["run"]
 
 _SCRIPT: Final = "call"
+_BOT: Final = (sys.executable, "-m", "bench.frameworks.pipecat_bot", _SCRIPT, "--loop")
 _TIMEOUT_S: Final = 240
 _FEW: Final = 8
 """Rounds that say nothing of what chance makes."""
@@ -47,31 +48,12 @@ class _Held:
 def _environment(variant: str, data: Path, url: str) -> Mapping[str, str]:
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "PIPECAT_"))}
     clean |= {"OPENAI_BASE_URL": url, "OPENAI_API_KEY": "none"}
-    if variant == "without":
+    if variant != "with":
         return clean
-    if variant == "tracing":
-        return {**clean, "PIPECAT_SETUP_FILES": str(_traced_only(data))}
     from otel_voicebot.zerocode import pipecat_setup
 
     ours = {"OTEL_VOICEBOT_DATA": str(data / "data"), "OTEL_VOICEBOT_METRICS_ADDR": "127.0.0.1:0"}
     return {**clean, **ours, "PIPECAT_SETUP_FILES": str(pipecat_setup.__file__)}
-
-
-def _traced_only(directory: Path) -> Path:
-    """A setup file that switches Pipecat's tracing on as ours does, and throws the spans away."""
-    file = directory / "traced_only.py"
-    file.write_text(
-        "from opentelemetry import trace\n"
-        "from opentelemetry.sdk.trace import TracerProvider\n"
-        "from otel_voicebot.zerocode import pipecat_setup\n"
-        "async def setup_worker_runner(runner):\n"
-        "    pass\n"
-        "async def setup_pipeline_worker(worker):\n"
-        "    trace.set_tracer_provider(TracerProvider())\n"
-        "    worker.params.enable_metrics = worker.params.enable_usage_metrics = True\n"
-        "    pipecat_setup._trace(worker)\n"
-    )
-    return file
 
 
 def _hold(variant: str) -> _Held:
@@ -80,7 +62,7 @@ def _hold(variant: str) -> _Held:
         Provider(step.text for step in SCRIPTS[_SCRIPT]) as provider,
     ):
         done = subprocess.run(
-            [sys.executable, "-m", "bench.frameworks.pipecat_bot", _SCRIPT, "--loop"],
+            [*_BOT, *(["--traced"] if variant == "tracing" else [])],
             env=_environment(variant, Path(data), provider.url),
             capture_output=True,
             text=True,
@@ -132,7 +114,7 @@ def _section(held: dict[str, list[_Held]]) -> Section:
         ],
         [
             "The loop is watched while the pipeline runs, and again with what the process loads before its first call.",
-            "tracing: Pipecat's own switched on, spans thrown away; with: our setup file, Parquet and live metrics.",
+            "tracing: Pipecat's own, switched on in the bot, its spans dropped. With: our setup file, data and metrics.",
             "Pairs are calls of one round. Two calls without, of neighbouring rounds: what chance makes of equal ones.",
             f"Spread of the p99 over the rounds without us: {_spread([call.late(0.99) for call in without])} ms.",
             f"Spread of a call's median gap there: {_spread([1000 * statistics.median(c.gaps) for c in without])} ms.",

@@ -1,8 +1,9 @@
-"""A Pipecat bot that knows nothing of us: ``python -m bench.frameworks.pipecat_bot [SCRIPT] [--loop]``.
+"""A Pipecat bot that knows nothing of us: ``python -m bench.frameworks.pipecat_bot [SCRIPT] [--loop] [--traced]``.
 
 Recogniser, model and voice are Pipecat's OpenAI services (OPENAI_BASE_URL says where); microphone, speaker and voice
 activity are this machine's clock. It prints one JSON object: the gaps as the caller saw them, Pipecat's own breakdown
-of each (key, owner's kind, seconds) and, with ``--loop``, how late the event loop was before and in the call.
+of each (key, owner's kind, seconds) and, with ``--loop``, how late the event loop was before and in the call. With
+``--traced`` Pipecat's own tracing and metrics are on, as its documentation says, and the spans are thrown away.
 """
 
 import asyncio
@@ -15,6 +16,8 @@ import time
 from typing import Any, Final
 
 from loguru import logger
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
 from pipecat.audio.vad.vad_analyzer import VADAnalyzer, VADParams
 from pipecat.frames.frames import (
     BotStartedSpeakingFrame,
@@ -161,7 +164,7 @@ async def get_weather(params: FunctionCallParams, city: str) -> None:  # noqa: A
     await params.result_callback({"temperature_c": 18, "sky": "sunny"})
 
 
-def _bot() -> tuple[PipelineWorker, _Microphone]:
+def _bot(*, traced: bool) -> tuple[PipelineWorker, _Microphone]:
     params = TransportParams(
         audio_in_enabled=True, audio_out_enabled=True, audio_in_sample_rate=_RATE, audio_out_sample_rate=24_000
     )
@@ -183,7 +186,8 @@ def _bot() -> tuple[PipelineWorker, _Microphone]:
         _Speaker(params),
         assistant,
     ]
-    return PipelineWorker(Pipeline(processors), params=PipelineParams(audio_in_sample_rate=_RATE)), microphone
+    settings = PipelineParams(audio_in_sample_rate=_RATE, enable_metrics=traced, enable_usage_metrics=traced)
+    return PipelineWorker(Pipeline(processors), enable_tracing=traced, params=settings), microphone
 
 
 def _breakdowns(worker: PipelineWorker) -> list[list[tuple[str, str, float]]]:
@@ -209,9 +213,11 @@ async def _lateness(late: list[tuple[float, float]]) -> None:
         late.append((due, loop.time() - due))
 
 
-async def main(script: str, *, probe: bool) -> dict[str, Any]:
+async def main(script: str, *, probe: bool, traced: bool) -> dict[str, Any]:
     """One call."""
-    worker, microphone = _bot()
+    if traced:
+        trace.set_tracer_provider(TracerProvider())
+    worker, microphone = _bot(traced=traced)
     caller = _Caller(microphone, worker)
     worker.add_observer(caller)
     breakdowns = _breakdowns(worker)
@@ -231,4 +237,5 @@ if __name__ == "__main__":
     logger.remove()
     logger.add(sys.stderr, level="INFO", format="{level} {message}")
     name = sys.argv[1] if len(sys.argv) > 1 else "call"
-    json.dump(asyncio.run(main(name, probe="--loop" in sys.argv)), sys.stdout)
+    call = main(name, probe="--loop" in sys.argv, traced="--traced" in sys.argv)
+    json.dump(asyncio.run(call), sys.stdout)

@@ -17,8 +17,6 @@ __all__ = ["setup_pipeline_worker", "setup_worker_runner"]
 
 _log = logging.getLogger("otel_voicebot")
 
-_OWN: Final = ("_enable_tracing", "_tracing_context", "_turn_tracking_observer", "_turn_trace_observer")
-"""What ``enable_tracing=True`` sets in a worker of Pipecat 1.3 to 1.14: read when the pipeline is set up, after us."""
 _BY_HAND: Final = (
     "otel_voicebot can't switch tracing on in this version of Pipecat; say it in the bot: PipelineWorker(pipeline, "
     "enable_tracing=True, params=PipelineParams(enable_metrics=True, enable_usage_metrics=True))"
@@ -36,7 +34,7 @@ async def setup_pipeline_worker(worker: Any) -> None:
     worker.params.enable_metrics = True
     worker.params.enable_usage_metrics = True
     if worker.turn_trace_observer is None:
-        _trace(worker)
+        await _trace(worker)
 
 
 @cache  # for each call; from the second on there is nothing to load
@@ -47,35 +45,16 @@ def _start() -> None:
             handle.warm(framed=True)
 
 
-def _trace(worker: Any) -> None:
-    """Do what ``enable_tracing=True`` does."""
+async def _trace(worker: Any) -> None:
+    """Switch tracing on, or say how the bot can."""
     try:
-        from pipecat.observers.turn_tracking_observer import TurnTrackingObserver  # noqa: PLC0415 - the bot's own
-        from pipecat.observers.user_bot_latency_observer import UserBotLatencyObserver  # noqa: PLC0415
-        from pipecat.utils.tracing.tracing_context import TracingContext  # noqa: PLC0415
-        from pipecat.utils.tracing.turn_trace_observer import TurnTraceObserver  # noqa: PLC0415
+        from otel_voicebot.zerocode.pipecat_tracing import trace  # noqa: PLC0415 - it needs Pipecat's own observers
     except ImportError:
+        traced = False
+    else:
+        traced = await trace(worker)
+    if not traced:
         _log.warning(_BY_HAND)
-        return
-    if not all(hasattr(worker, name) for name in _OWN):
-        _log.warning(_BY_HAND)
-        return
-    turns = worker.turn_tracking_observer
-    if turns is None:
-        turns = TurnTrackingObserver()
-        worker.add_observer(turns)
-    latency, context = UserBotLatencyObserver(), TracingContext()
-    spans = TurnTraceObserver(
-        turns,
-        latency_tracker=latency,
-        conversation_id=getattr(worker, "_conversation_id", None),
-        additional_span_attributes=getattr(worker, "_additional_span_attributes", None),
-        tracing_context=context,
-    )
-    worker.add_observer(latency)
-    worker.add_observer(spans)
-    for name, value in zip(_OWN, (True, context, turns, spans), strict=True):
-        setattr(worker, name, value)
 
 
 class _Loguru(logging.Handler):

@@ -21,7 +21,7 @@ PIPECAT = """
 import asyncio
 from bench.frameworks.pipecat_bot import main
 
-asyncio.run(main("plain", probe=False))
+asyncio.run(main("plain", probe=False, traced=False))
 """
 LIVEKIT = """
 import asyncio, os

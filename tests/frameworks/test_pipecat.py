@@ -1,5 +1,6 @@
 """A real Pipecat bot that knows nothing of us, with Pipecat's setup file as door."""
 
+import asyncio
 import json
 import statistics
 import subprocess
@@ -16,7 +17,13 @@ from tests.test_content import trigrams
 
 pytest.importorskip("pipecat", reason="the extra frameworks is not installed: make frameworks")
 
-from otel_voicebot.zerocode import pipecat_setup
+from pipecat.frames.frames import EndFrame, Frame, StartFrame
+from pipecat.observers.base_observer import BaseObserver, FramePushed
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.pipeline.worker import PipelineWorker
+from pipecat.workers.runner import WorkerRunner
+
+from otel_voicebot.zerocode import pipecat_setup, pipecat_tracing
 
 SETUP = {"PIPECAT_SETUP_FILES": str(pipecat_setup.__file__), "OTEL_VOICEBOT_METRICS_ADDR": "none"}
 OWN = {"OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
@@ -116,9 +123,71 @@ def test_a_version_that_differs_is_told_what_to_write(caplog: pytest.LogCaptureF
         turn_trace_observer = None
         turn_tracking_observer = None
 
-    pipecat_setup._trace(Other())
+    asyncio.run(pipecat_setup._trace(Other()))
     assert "enable_tracing=True" in caplog.text
     assert vars(Other()) == {}
+
+
+class _Hears(BaseObserver):
+    """Notes the frames that it hears of, until one on which it fails."""
+
+    def __init__(self, fails_on: type[Frame] | None = None) -> None:
+        super().__init__()
+        self._fails_on = fails_on
+        self.heard: list[str] = []
+        self.ended = False
+
+    async def on_push_frame(self, data: FramePushed) -> None:
+        self.heard.append(data.frame.name)
+        if self._fails_on is not None and isinstance(data.frame, self._fails_on):
+            msg = "on purpose"
+            raise RuntimeError(msg)
+
+    async def cleanup(self) -> None:
+        self.ended = True
+
+
+async def _run(worker: PipelineWorker) -> None:
+    runner = WorkerRunner(handle_sigint=False)
+    await runner.add_workers(worker)
+    await worker.queue_frames([EndFrame()])
+    await runner.run()
+
+
+def test_frames_reach_several_observers_through_one_queue(caplog: pytest.LogCaptureFixture) -> None:
+    """Each hears of a frame once, in order; one that fails hears no more, the others do, and all are cleaned up."""
+    first, failing, last = _Hears(), _Hears(StartFrame), _Hears()
+    queue = pipecat_tracing.OneQueue(first, failing, last)
+    worker = PipelineWorker(Pipeline([]), enable_turn_tracking=False, observers=[queue])
+    asyncio.run(_run(worker))
+    assert [name.partition("#")[0] for name in first.heard if name.startswith(("Start", "End"))] == [
+        "StartFrame",
+        "EndFrame",
+    ]
+    assert first.heard == last.heard
+    assert failing.heard == first.heard[: len(failing.heard)]
+    assert failing.heard[-1].startswith("StartFrame")
+    assert caplog.messages == [f"{failing} failed, and hears no more of this call"]
+    assert [one.ended for one in (first, failing, last)] == [True, True, True]
+
+
+@pytest.mark.parametrize("turns", [True, False])
+def test_tracing_takes_no_queue_of_its_own(*, turns: bool) -> None:
+    """Beside the bot's own observers, which stay, there is one: that of turns, which a bot has anyway."""
+
+    async def observers() -> tuple[list[BaseObserver], BaseObserver | None, PipelineWorker]:
+        worker = PipelineWorker(Pipeline([]), enable_turn_tracking=turns, observers=[_Hears()])
+        before = list(worker._observer._observers)
+        assert await pipecat_tracing.trace(worker)
+        return before, worker.turn_tracking_observer if turns else None, worker
+
+    before, tracker, worker = asyncio.run(observers())
+    after = list(worker._observer._observers)
+    kept = [one for one in before if one is not tracker]
+    assert after[:-1] == kept
+    assert isinstance(after[-1], pipecat_tracing.OneQueue)
+    assert tracker is None or worker.turn_tracking_observer is tracker
+    assert worker.turn_trace_observer is not None
 
 
 @pytest.mark.parametrize("where", ["alone bot", "beside bot", "beside service"])

@@ -1,0 +1,78 @@
+"""Pipecat's tracing on a queue that is there anyway. Needs Pipecat: imported where its setup file runs."""
+
+import logging
+from typing import Any, Final
+
+from pipecat.observers.base_observer import BaseObserver
+from pipecat.observers.turn_tracking_observer import TurnTrackingObserver
+from pipecat.observers.user_bot_latency_observer import UserBotLatencyObserver
+from pipecat.utils.tracing.tracing_context import TracingContext
+from pipecat.utils.tracing.turn_trace_observer import TurnTraceObserver
+
+__all__ = ["OneQueue", "trace"]
+
+_log = logging.getLogger("otel_voicebot")
+
+_OWN: Final = ("_enable_tracing", "_tracing_context", "_turn_tracking_observer", "_turn_trace_observer")
+"""What ``enable_tracing=True`` sets in a worker of Pipecat 1.3 to 1.14: read when the pipeline is set up, after us."""
+_ONCE: Final[dict[str, Any]] = {"observe_every_push": False} if hasattr(BaseObserver, "observe_every_push") else {}
+"""From 1.12 on an observer may hear of a frame once, instead of from each processor that passes it on."""
+
+
+class OneQueue(BaseObserver):  # type: ignore[misc] # Pipecat has no types where ours are checked
+    """Tells several observers of a frame, one after the other.
+
+    Pipecat keeps a queue and a task for each observer and wakes it for each frame in each processor, over a thousand
+    times a second, for what happens a few times a turn. These wait in the one that heard of turns before.
+    """
+
+    def __init__(self, *observers: Any) -> None:
+        super().__init__(**_ONCE)
+        self._observers = observers
+        self._hearing = list(observers)
+
+    async def setup(self, task_manager: Any) -> None:
+        """Set each of them up."""
+        await super().setup(task_manager)
+        for observer in self._observers:
+            await observer.setup(task_manager)
+
+    async def cleanup(self) -> None:
+        """Clean each of them up."""
+        await super().cleanup()
+        for observer in self._observers:
+            await observer.cleanup()
+
+    async def on_pipeline_started(self) -> None:
+        """Tell each of them."""
+        for observer in self._observers:
+            await observer.on_pipeline_started()
+
+    async def on_push_frame(self, data: Any) -> None:
+        """Tell each of them. One that raises hears no more, as in a queue of its own; the others go on."""
+        for observer in tuple(self._hearing):
+            try:
+                await observer.on_push_frame(data)
+            except Exception:  # noqa: BLE001 - Pipecat's own; the call goes on
+                _log.exception("%s failed, and hears no more of this call", observer)
+                self._hearing.remove(observer)
+
+
+async def trace(worker: Any) -> bool:
+    """Do what ``enable_tracing=True`` does, before `worker` sets its observers up; no where this version can't."""
+    if not all(hasattr(worker, name) for name in _OWN):
+        return False
+    turns = worker.turn_tracking_observer or TurnTrackingObserver()
+    latency, context = UserBotLatencyObserver(), TracingContext()
+    spans = TurnTraceObserver(
+        turns,
+        latency_tracker=latency,
+        conversation_id=getattr(worker, "_conversation_id", None),
+        additional_span_attributes=getattr(worker, "_additional_span_attributes", None),
+        tracing_context=context,
+    )
+    await worker.remove_observer(turns)  # from the queue of its own
+    worker.add_observer(OneQueue(turns, latency, spans))
+    for name, value in zip(_OWN, (True, context, turns, spans), strict=True):
+        setattr(worker, name, value)
+    return True

@@ -114,7 +114,7 @@ def _section(held: dict[str, list[_Held]]) -> Section:
         ],
         [
             "The loop is watched while the pipeline runs, and again with what the process loads before its first call.",
-            "tracing: Pipecat's own, switched on in the bot, its spans dropped. With: our setup file, data and metrics.",
+            "tracing: Pipecat's own, switched on in the bot, spans dropped. With: our setup file, data and metrics.",
             "Pairs are calls of one round. Two calls without, of neighbouring rounds: what chance makes of equal ones.",
             f"Spread of the p99 over the rounds without us: {_spread([call.late(0.99) for call in without])} ms.",
             f"Spread of a call's median gap there: {_spread([1000 * statistics.median(c.gaps) for c in without])} ms.",

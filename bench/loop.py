@@ -62,7 +62,7 @@ def _hold(variant: str) -> _Held:
         Provider(step.text for step in SCRIPTS[_SCRIPT]) as provider,
     ):
         done = subprocess.run(
-            [*_BOT, *(["--traced"] if variant == "tracing" else [])],
+            [*_BOT, *(["--metrics", "--traced"] if variant == "tracing" else [])],
             env=_environment(variant, Path(data), provider.url),
             capture_output=True,
             text=True,

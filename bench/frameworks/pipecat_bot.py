@@ -1,11 +1,13 @@
-"""A Pipecat bot that knows nothing of us: ``python -m bench.frameworks.pipecat_bot [SCRIPT] [--loop] [--traced]``.
+"""A Pipecat bot that knows nothing of us: ``python -m bench.frameworks.pipecat_bot [SCRIPT] [--loop] ...``.
 
 Recogniser, model and voice are Pipecat's OpenAI services (OPENAI_BASE_URL says where); microphone, speaker and voice
 activity are this machine's clock. It prints one JSON object: the gaps as the caller saw them, Pipecat's own breakdown
-of each (key, owner's kind, seconds) and, with ``--loop``, how late the event loop was before and in the call. With
-``--traced`` Pipecat's own tracing and metrics are on, as its documentation says, and the spans are thrown away.
+of each (key, owner's kind, seconds), how many frames with metrics went through the pipeline and, with ``--loop``, how
+late the event loop was before and in the call. With ``--metrics`` the bot switches Pipecat's metrics on, with
+``--traced`` its tracing, and throws the spans away.
 """
 
+import argparse
 import asyncio
 import json
 import math
@@ -25,6 +27,7 @@ from pipecat.frames.frames import (
     CancelFrame,
     EndFrame,
     InputAudioRawFrame,
+    MetricsFrame,
     OutputAudioRawFrame,
     StartFrame,
     TTSSpeakFrame,
@@ -120,8 +123,10 @@ class _Caller(BaseObserver):
         self._silent.set()
         self._since: float | None = None
         self.gaps: list[float] = []
+        self.metrics = 0
 
     async def on_push_frame(self, data: FramePushed) -> None:
+        self.metrics += isinstance(data.frame, MetricsFrame)
         if isinstance(data.frame, BotStartedSpeakingFrame):
             self._talking.set()
             self._silent.clear()
@@ -164,7 +169,7 @@ async def get_weather(params: FunctionCallParams, city: str) -> None:  # noqa: A
     await params.result_callback({"temperature_c": 18, "sky": "sunny"})
 
 
-def _bot(*, traced: bool) -> tuple[PipelineWorker, _Microphone]:
+def _bot(*, metrics: bool, traced: bool) -> tuple[PipelineWorker, _Microphone]:
     params = TransportParams(
         audio_in_enabled=True, audio_out_enabled=True, audio_in_sample_rate=_RATE, audio_out_sample_rate=24_000
     )
@@ -186,7 +191,7 @@ def _bot(*, traced: bool) -> tuple[PipelineWorker, _Microphone]:
         _Speaker(params),
         assistant,
     ]
-    settings = PipelineParams(audio_in_sample_rate=_RATE, enable_metrics=traced, enable_usage_metrics=traced)
+    settings = PipelineParams(audio_in_sample_rate=_RATE, enable_metrics=metrics, enable_usage_metrics=metrics)
     return PipelineWorker(Pipeline(processors), enable_tracing=traced, params=settings), microphone
 
 
@@ -213,11 +218,11 @@ async def _lateness(late: list[tuple[float, float]]) -> None:
         late.append((due, loop.time() - due))
 
 
-async def main(script: str, *, probe: bool, traced: bool) -> dict[str, Any]:
+async def main(script: str, *, probe: bool = False, metrics: bool = False, traced: bool = False) -> dict[str, Any]:
     """One call."""
     if traced:
         trace.set_tracer_provider(TracerProvider())
-    worker, microphone = _bot(traced=traced)
+    worker, microphone = _bot(metrics=metrics, traced=traced)
     caller = _Caller(microphone, worker)
     worker.add_observer(caller)
     breakdowns = _breakdowns(worker)
@@ -230,12 +235,17 @@ async def main(script: str, *, probe: bool, traced: bool) -> dict[str, Any]:
         watch.cancel()
     before = [by for due, by in late if due < microphone.heard_since]
     in_call = [by for due, by in late if due >= microphone.heard_since]
-    return {"gaps": caller.gaps, "breakdowns": breakdowns, "late_before": before, "late": in_call}
+    told = {"gaps": caller.gaps, "breakdowns": breakdowns, "metrics_frames": caller.metrics}
+    return {**told, "late_before": before, "late": in_call}
 
 
 if __name__ == "__main__":
     logger.remove()
     logger.add(sys.stderr, level="INFO", format="{level} {message}")
-    name = sys.argv[1] if len(sys.argv) > 1 else "call"
-    call = main(name, probe="--loop" in sys.argv, traced="--traced" in sys.argv)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("script", nargs="?", default="call")
+    for flag in ("loop", "metrics", "traced"):
+        parser.add_argument(f"--{flag}", action="store_true")
+    asked = parser.parse_args()
+    call = main(asked.script, probe=asked.loop, metrics=asked.metrics, traced=asked.traced)
     json.dump(asyncio.run(call), sys.stdout)

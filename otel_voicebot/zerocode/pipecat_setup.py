@@ -31,10 +31,7 @@ async def setup_pipeline_worker(worker: Any) -> None:
     """Start in this process, and let the pipeline emit spans with metrics. Pipecat logs what is raised, and goes on."""
     _speak_through_loguru()
     await asyncio.to_thread(_start)  # a second the first time; other calls of this process go on
-    worker.params.enable_metrics = True
-    worker.params.enable_usage_metrics = True
-    if worker.turn_trace_observer is None:
-        await _trace(worker)
+    await _listen(worker)
 
 
 @cache  # for each call; from the second on there is nothing to load
@@ -45,15 +42,15 @@ def _start() -> None:
             handle.warm(framed=True)
 
 
-async def _trace(worker: Any) -> None:
-    """Switch tracing on, or say how the bot can."""
+async def _listen(worker: Any) -> None:
+    """Switch metrics and tracing on, or say how the bot can."""
     try:
-        from otel_voicebot.zerocode.pipecat_tracing import trace  # noqa: PLC0415 - it needs Pipecat's own observers
+        from otel_voicebot.zerocode import pipecat_tracing  # noqa: PLC0415 - it needs Pipecat's own observers
     except ImportError:
-        traced = False
-    else:
-        traced = await trace(worker)
-    if not traced:
+        _log.warning(_BY_HAND)
+        return
+    pipecat_tracing.measure(worker)
+    if worker.turn_trace_observer is None and not await pipecat_tracing.trace(worker):
         _log.warning(_BY_HAND)
 
 

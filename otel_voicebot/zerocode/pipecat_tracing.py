@@ -1,15 +1,17 @@
-"""Pipecat's tracing on a queue that is there anyway. Needs Pipecat: imported where its setup file runs."""
+"""Pipecat's tracing and metrics, so that a bot that has neither doesn't notice. Needs Pipecat, and is imported late."""
 
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+from pipecat.frames.frames import MetricsFrame
 from pipecat.observers.base_observer import BaseObserver
 from pipecat.observers.turn_tracking_observer import TurnTrackingObserver
 from pipecat.observers.user_bot_latency_observer import UserBotLatencyObserver
 from pipecat.utils.tracing.tracing_context import TracingContext
 from pipecat.utils.tracing.turn_trace_observer import TurnTraceObserver
 
-__all__ = ["OneQueue", "trace"]
+__all__ = ["OneQueue", "measure", "trace"]
 
 _log = logging.getLogger("otel_voicebot")
 
@@ -17,6 +19,8 @@ _OWN: Final = ("_enable_tracing", "_tracing_context", "_turn_tracking_observer",
 """What ``enable_tracing=True`` sets in a worker of Pipecat 1.3 to 1.14: read when the pipeline is set up, after us."""
 _ONCE: Final[dict[str, Any]] = {"observe_every_push": False} if hasattr(BaseObserver, "observe_every_push") else {}
 """From 1.12 on an observer may hear of a frame once, instead of from each processor that passes it on."""
+_PUSH: Final = "_FrameProcessor__internal_push_frame"
+"""Where all that a processor pushes comes by at last: tracing has read it there, and nobody else has heard of it."""
 
 
 class OneQueue(BaseObserver):  # type: ignore[misc] # Pipecat has no types where ours are checked
@@ -76,3 +80,28 @@ async def trace(worker: Any) -> bool:
     for name, value in zip(_OWN, (True, context, turns, spans), strict=True):
         setattr(worker, name, value)
     return True
+
+
+def measure(worker: Any) -> None:
+    """Switch metrics on, before `worker` sets its processors up.
+
+    Spans get times and tokens of the frames that carry metrics. In a bot that had switched none on these end where they
+    were measured: each would go through the whole pipeline, wake all observers, and RTVI would send it to the client.
+    """
+    asked = worker.params.enable_metrics or worker.params.enable_usage_metrics
+    worker.params.enable_metrics = worker.params.enable_usage_metrics = True
+    if asked:
+        return
+    worker.params.send_initial_empty_metrics = False
+    for processor in worker.pipeline.processors_with_metrics():
+        push = getattr(processor, _PUSH, None)
+        if push is not None:  # else they go their way, as where a bot switches metrics on
+            setattr(processor, _PUSH, _without_metrics(push))
+
+
+def _without_metrics(push: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    async def pushed(frame: Any, *to: Any) -> None:
+        if not isinstance(frame, MetricsFrame):
+            await push(frame, *to)
+
+    return pushed

@@ -43,7 +43,8 @@ PIPECAT_KEYS = {
 def _made_slower(bot: str, part: str, settings: Mapping[str, str], wrapper: Sequence[str] = ()) -> Call:
     slower = {part: SLOWER_S} if part in ("stt", "llm", "tts") else {}
     variables = {"tool": {TOOL_SLOWER: str(SLOWER_S)}, "stt": {STT_SLOWER: str(SLOWER_S)}}.get(part, {})
-    return hold(bot, "short", {**settings, **variables}, wrapper, slower)
+    own = ["--metrics"] if bot == "pipecat_bot" else []  # its own breakdown is made of them
+    return hold(bot, "short", {**settings, **variables}, wrapper, slower, own)
 
 
 def _looked_at(call: Call, data: Path) -> Call:

@@ -67,11 +67,15 @@ def hold(
     variables: Mapping[str, str],
     wrapper: Sequence[str] = (),
     slower: Mapping[str, float] | None = None,
+    options: Sequence[str] = (),
 ) -> Call:
-    """Hold a call to its end, which must be a good one; parts of the provider may be `slower` by some seconds."""
+    """Hold a call to its end, which must be a good one; parts of the provider may be `slower` by some seconds.
+
+    `options` are the bot's own.
+    """
     with Provider((step.text for step in SCRIPTS[script]), slower) as provider:
         done = subprocess.run(
-            [*wrapper, sys.executable, "-m", f"bench.frameworks.{bot}", script],
+            [*wrapper, sys.executable, "-m", f"bench.frameworks.{bot}", script, *options],
             env=environment(OPENAI_BASE_URL=provider.url, **variables),
             capture_output=True,
             text=True,

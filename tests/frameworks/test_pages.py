@@ -21,7 +21,7 @@ PIPECAT = """
 import asyncio
 from bench.frameworks.pipecat_bot import main
 
-asyncio.run(main("plain", probe=False, traced=False))
+asyncio.run(main("plain"))
 """
 LIVEKIT = """
 import asyncio, os

@@ -20,7 +20,8 @@ pytest.importorskip("pipecat", reason="the extra frameworks is not installed: ma
 from pipecat.frames.frames import EndFrame, Frame, StartFrame
 from pipecat.observers.base_observer import BaseObserver, FramePushed
 from pipecat.pipeline.pipeline import Pipeline
-from pipecat.pipeline.worker import PipelineWorker
+from pipecat.pipeline.worker import PipelineParams, PipelineWorker
+from pipecat.services.openai.tts import OpenAITTSService
 from pipecat.workers.runner import WorkerRunner
 
 from otel_voicebot.zerocode import pipecat_setup, pipecat_tracing
@@ -120,12 +121,32 @@ def test_a_version_that_differs_is_told_what_to_write(caplog: pytest.LogCaptureF
     """Where a worker lacks what `enable_tracing` would set, the log says the arguments, and the call goes on."""
 
     class Other:
-        turn_trace_observer = None
-        turn_tracking_observer = None
+        turn_trace_observer = turn_tracking_observer = None
+        params, pipeline = PipelineParams(), Pipeline([])
 
-    asyncio.run(pipecat_setup._trace(Other()))
+    asyncio.run(pipecat_setup._listen(Other()))
     assert "enable_tracing=True" in caplog.text
     assert vars(Other()) == {}
+
+
+def test_metrics_of_which_the_bot_has_none_stay_where_they_are_measured(alone: Call) -> None:
+    """Spans have times and tokens, and through the pipeline, to its observers and its client, goes what went before."""
+    times = {"stt": "transcription_delay_s", "llm": "time_to_first_chunk_s", "tts": "time_to_first_chunk_s"}
+    for component, time in times.items():
+        assert any(span[time] for span in alone.tables["bot spans"] if span["component"] == component), component
+    assert json.loads(alone.said)["metrics_frames"] == 0
+
+
+@pytest.mark.parametrize("own", ["enable_metrics", "enable_usage_metrics"])
+def test_metrics_that_the_bot_switched_on_go_their_way(own: str) -> None:
+    """Somebody in the bot listens to them."""
+    service = OpenAITTSService(api_key="none", settings=OpenAITTSService.Settings(voice="nova"))
+    worker = PipelineWorker(Pipeline([service]), params=PipelineParams(**{own: True}))
+    before = dict(vars(service))
+    pipecat_tracing.measure(worker)
+    assert vars(service) == before
+    assert (worker.params.enable_metrics, worker.params.enable_usage_metrics) == (True, True)
+    assert worker.params.send_initial_empty_metrics
 
 
 class _Hears(BaseObserver):

@@ -31,7 +31,7 @@ async def setup_pipeline_worker(worker: Any) -> None:
     """Start in this process, and let the pipeline emit spans with metrics. Pipecat logs what is raised, and goes on."""
     _speak_through_loguru()
     await asyncio.to_thread(_start)  # a second the first time; other calls of this process go on
-    await _listen(worker)
+    await _trace(worker)
 
 
 @cache  # for each call; from the second on there is nothing to load
@@ -42,15 +42,15 @@ def _start() -> None:
             handle.warm(framed=True)
 
 
-async def _listen(worker: Any) -> None:
-    """Switch metrics and tracing on, or say how the bot can."""
+async def _trace(worker: Any) -> None:
+    """Switch tracing and metrics on, or say how the bot can."""
     try:
-        from otel_voicebot.zerocode import pipecat_tracing  # noqa: PLC0415 - it needs Pipecat's own observers
+        from otel_voicebot.zerocode.pipecat_tracing import trace  # noqa: PLC0415 - it needs Pipecat's own observers
     except ImportError:
-        _log.warning(_BY_HAND)
-        return
-    pipecat_tracing.measure(worker)
-    if worker.turn_trace_observer is None and not await pipecat_tracing.trace(worker):
+        traced = False
+    else:
+        traced = await trace(worker)
+    if not traced:
         _log.warning(_BY_HAND)
 
 
@@ -63,7 +63,7 @@ class _Loguru(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write it as one of Pipecat's lines."""
-        self._logger.log(record.levelname, "{}", record.getMessage())
+        self._logger.opt(exception=record.exc_info).log(record.levelname, "{}", record.getMessage())
 
 
 def _speak_through_loguru() -> None:

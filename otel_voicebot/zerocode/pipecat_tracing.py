@@ -11,16 +11,19 @@ from pipecat.observers.user_bot_latency_observer import UserBotLatencyObserver
 from pipecat.utils.tracing.tracing_context import TracingContext
 from pipecat.utils.tracing.turn_trace_observer import TurnTraceObserver
 
-__all__ = ["OneQueue", "measure", "trace"]
+__all__ = ["OneQueue", "trace"]
 
 _log = logging.getLogger("otel_voicebot")
 
 _OWN: Final = ("_enable_tracing", "_tracing_context", "_turn_tracking_observer", "_turn_trace_observer")
 """What ``enable_tracing=True`` sets in a worker of Pipecat 1.3 to 1.14: read when the pipeline is set up, after us."""
+_PARAMS: Final = "_params"
 _ONCE: Final[dict[str, Any]] = {"observe_every_push": False} if hasattr(BaseObserver, "observe_every_push") else {}
 """From 1.12 on an observer may hear of a frame once, instead of from each processor that passes it on."""
 _PUSH: Final = "_FrameProcessor__internal_push_frame"
-"""Where all that a processor pushes comes by at last: tracing has read it there, and nobody else has heard of it."""
+"""What ``push_frame`` ends with: tracing reads a frame around it, and from here on others hear of it."""
+_CAPABILITIES: Final = "_capabilities_override"
+"""What RTVI tells a client of the bot, from 1.14 on."""
 
 
 class OneQueue(BaseObserver):  # type: ignore[misc] # Pipecat has no types where ours are checked
@@ -63,9 +66,17 @@ class OneQueue(BaseObserver):  # type: ignore[misc] # Pipecat has no types where
 
 
 async def trace(worker: Any) -> bool:
-    """Do what ``enable_tracing=True`` does, before `worker` sets its observers up; no where this version can't."""
-    if not all(hasattr(worker, name) for name in _OWN):
+    """Switch tracing and metrics on, before `worker` sets anything up; False where this version can't be told to."""
+    if not all(hasattr(worker, name) for name in (*_OWN, _PARAMS)):
         return False
+    if worker.turn_trace_observer is None:
+        await _trace(worker)
+    _measure(worker)
+    return True
+
+
+async def _trace(worker: Any) -> None:
+    """Do what ``enable_tracing=True`` does."""
     turns = worker.turn_tracking_observer or TurnTrackingObserver()
     latency, context = UserBotLatencyObserver(), TracingContext()
     spans = TurnTraceObserver(
@@ -79,29 +90,39 @@ async def trace(worker: Any) -> bool:
     worker.add_observer(OneQueue(turns, latency, spans))
     for name, value in zip(_OWN, (True, context, turns, spans), strict=True):
         setattr(worker, name, value)
-    return True
 
 
-def measure(worker: Any) -> None:
-    """Switch metrics on, before `worker` sets its processors up.
+def _measure(worker: Any) -> None:
+    """Switch metrics on, of which spans take times and tokens.
 
-    Spans get times and tokens of the frames that carry metrics. In a bot that had switched none on these end where they
-    were measured: each would go through the whole pipeline, wake all observers, and RTVI would send it to the client.
+    Frames carry them. Those that the bot didn't ask for end where they were measured: each would go through the whole
+    pipeline, wake all observers, and RTVI would send it to the client.
     """
-    asked = worker.params.enable_metrics or worker.params.enable_usage_metrics
-    worker.params.enable_metrics = worker.params.enable_usage_metrics = True
-    if asked:
+    asked = worker.params
+    if asked.enable_metrics and asked.enable_usage_metrics:
         return
-    worker.params.send_initial_empty_metrics = False
+    measured = {"enable_metrics": True, "enable_usage_metrics": True}
+    if not asked.enable_metrics:
+        measured["send_initial_empty_metrics"] = False
+        told = getattr(worker, _CAPABILITIES, None)
+        if told is not None and told.metrics is None:
+            setattr(worker, _CAPABILITIES, told.model_copy(update={"metrics": False}))
+    setattr(worker, _PARAMS, asked.model_copy(update=measured))  # the bot's own may serve its next call, too
     for processor in worker.pipeline.processors_with_metrics():
         push = getattr(processor, _PUSH, None)
-        if push is not None:  # else they go their way, as where a bot switches metrics on
-            setattr(processor, _PUSH, _without_metrics(push))
+        if push is not None:  # else they go their way
+            setattr(processor, _PUSH, _unless_unasked(push, processor.name, asked))
 
 
-def _without_metrics(push: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
-    async def pushed(frame: Any, *to: Any) -> None:
-        if not isinstance(frame, MetricsFrame):
-            await push(frame, *to)
+def _unless_unasked(push: Callable[..., Awaitable[None]], name: str, asked: Any) -> Callable[..., Awaitable[None]]:
+    """`push`, but for frames of metrics that the processor `name` measured and the bot didn't ask for."""
+
+    def unasked(measured: Any) -> bool:
+        usage = "Usage" in type(measured).__name__  # LLMUsageMetricsData, of STT and TTS alike
+        return measured.processor == name and not (asked.enable_usage_metrics if usage else asked.enable_metrics)
+
+    async def pushed(frame: Any, *args: Any, **kwargs: Any) -> None:
+        if not (isinstance(frame, MetricsFrame) and frame.data and all(map(unasked, frame.data))):
+            await push(frame, *args, **kwargs)
 
     return pushed

@@ -40,11 +40,12 @@ PIPECAT_KEYS = {
 """Pipecat's words and ours for the same parts of a wait."""
 
 
-def _made_slower(bot: str, part: str, settings: Mapping[str, str], wrapper: Sequence[str] = ()) -> Call:
+def _made_slower(
+    bot: str, part: str, settings: Mapping[str, str], wrapper: Sequence[str] = (), options: Sequence[str] = ()
+) -> Call:
     slower = {part: SLOWER_S} if part in ("stt", "llm", "tts") else {}
     variables = {"tool": {TOOL_SLOWER: str(SLOWER_S)}, "stt": {STT_SLOWER: str(SLOWER_S)}}.get(part, {})
-    own = ["--metrics"] if bot == "pipecat_bot" else []  # its own breakdown is made of them
-    return hold(bot, "short", {**settings, **variables}, wrapper, slower, own)
+    return hold(bot, "short", {**settings, **variables}, wrapper, slower, options)
 
 
 def _looked_at(call: Call, data: Path) -> Call:
@@ -53,11 +54,12 @@ def _looked_at(call: Call, data: Path) -> Call:
     return call
 
 
-def _pipecat(part: str, data: Path) -> Call:
+def _pipecat(part: str, data: Path, *options: str) -> Call:
     from otel_voicebot.zerocode import pipecat_setup  # needs Pipecat
 
     settings = {"PIPECAT_SETUP_FILES": str(pipecat_setup.__file__), "OTEL_VOICEBOT_METRICS_ADDR": "none"}
-    return _looked_at(_made_slower("pipecat_bot", part, {**settings, "OTEL_VOICEBOT_DATA": str(data)}), data)
+    settings["OTEL_VOICEBOT_DATA"] = str(data)
+    return _looked_at(_made_slower("pipecat_bot", part, settings, options=options), data)
 
 
 def _livekit(part: str, data: Path) -> Call:
@@ -71,8 +73,8 @@ def _livekit(part: str, data: Path) -> Call:
     return _looked_at(call, data)
 
 
-def _held(factory: pytest.TempPathFactory, framework: str) -> dict[str, list[dict[str, Any]]]:
-    """The exchanges of each call, and what the bot's program said."""
+def _held(factory: pytest.TempPathFactory, framework: str, *options: str) -> dict[str, list[dict[str, Any]]]:
+    """The exchanges of each call, and what the bot's program said, which may be told `options`."""
     pytest.importorskip({"pipecat": "pipecat", "livekit": "livekit.agents"}[framework], reason="make frameworks")
     make = {"pipecat": _pipecat, "livekit": _livekit}[framework]
 
@@ -81,12 +83,12 @@ def _held(factory: pytest.TempPathFactory, framework: str) -> dict[str, list[dic
         for place in places.values():
             place.mkdir()
         with ThreadPoolExecutor(3) as pool:
-            calls = dict(zip(CALLS, pool.map(lambda part: make(part, places[part]), CALLS), strict=True))
+            calls = dict(zip(CALLS, pool.map(lambda part: make(part, places[part], *options), CALLS), strict=True))
         tables = {part: call.tables["turns"] for part, call in calls.items()}
         said = json.dumps({part: call.said for part, call in calls.items()})
         return Call(completions=0, failures=0, conversation=set(), said=said, log="", tables=tables)
 
-    call = once(factory, f"slower-{framework}", all_at_once)
+    call = once(factory, "-".join(("slower", framework, *options)), all_at_once)
     return {**call.tables, "said": [json.loads(call.said)]}
 
 
@@ -149,8 +151,11 @@ def test_the_gap_from_spans_is_the_frameworks(calls: dict[str, list[dict[str, An
 
 @pytest.mark.parametrize("part", SEGMENTS)
 def test_the_cut_is_pipecats_own(tmp_path_factory: pytest.TempPathFactory, part: str) -> None:
-    """Of the part that is slower, Pipecat in process and its spans here tell the same time, but for half a second."""
-    calls = _held(tmp_path_factory, "pipecat")
+    """Of the part that is slower, Pipecat in process and its spans here tell the same time, but for half a second.
+
+    The bot switches metrics on: without, Pipecat's breakdown doesn't know the model's part.
+    """
+    calls = _held(tmp_path_factory, "pipecat", "--metrics")
     breakdowns = json.loads(calls["said"][0][part])["breakdowns"]
     assert len(breakdowns) == len(calls[part]) == 2
     spent, theirs = _spent(calls[part][1]), breakdowns[1]

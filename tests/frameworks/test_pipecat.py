@@ -1,6 +1,5 @@
 """A real Pipecat bot that knows nothing of us, with Pipecat's setup file as door."""
 
-import asyncio
 import json
 import statistics
 import subprocess
@@ -17,14 +16,7 @@ from tests.test_content import trigrams
 
 pytest.importorskip("pipecat", reason="the extra frameworks is not installed: make frameworks")
 
-from pipecat.frames.frames import EndFrame, Frame, StartFrame
-from pipecat.observers.base_observer import BaseObserver, FramePushed
-from pipecat.pipeline.pipeline import Pipeline
-from pipecat.pipeline.worker import PipelineParams, PipelineWorker
-from pipecat.services.openai.tts import OpenAITTSService
-from pipecat.workers.runner import WorkerRunner
-
-from otel_voicebot.zerocode import pipecat_setup, pipecat_tracing
+from otel_voicebot.zerocode import pipecat_setup
 
 SETUP = {"PIPECAT_SETUP_FILES": str(pipecat_setup.__file__), "OTEL_VOICEBOT_METRICS_ADDR": "none"}
 OWN = {"OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
@@ -68,6 +60,19 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Call:
         return call
 
     return once(tmp_path_factory, "pipecat-alone", make)
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Call:
+    """The same bot, with metrics of its own."""
+
+    def make(data: Path) -> Call:
+        settings = {**SETUP, "OTEL_VOICEBOT_DATA": str(data / "bot"), "OTEL_VOICEBOT_CAPTURE_CONTENT": "true"}
+        call = hold("pipecat_bot", "call", settings, options=["--metrics"])
+        call.tables = {"bot spans": rows(data / "bot", "spans")}
+        return call
+
+    return once(tmp_path_factory, "pipecat-measured", make)
 
 
 def test_tracing_is_switched_on_and_recognised(alone: Call) -> None:
@@ -117,98 +122,17 @@ def test_the_file_names_itself() -> None:
     assert done.stderr == ""
 
 
-def test_a_version_that_differs_is_told_what_to_write(caplog: pytest.LogCaptureFixture) -> None:
-    """Where a worker lacks what `enable_tracing` would set, the log says the arguments, and the call goes on."""
+def test_metrics_that_the_bot_has_not_switched_on_are_in_spans_alone(alone: Call, measured: Call) -> None:
+    """Spans tell what they tell of a bot that has switched them on, and no frame with metrics comes through."""
 
-    class Other:
-        turn_trace_observer = turn_tracking_observer = None
-        params, pipeline = PipelineParams(), Pipeline([])
+    def told(call: Call) -> set[tuple[str, str]]:
+        spans = call.tables["bot spans"]
+        return {(span["name"], column) for span in spans for column, value in span.items() if value not in (None, [])}
 
-    asyncio.run(pipecat_setup._listen(Other()))
-    assert "enable_tracing=True" in caplog.text
-    assert vars(Other()) == {}
-
-
-def test_metrics_of_which_the_bot_has_none_stay_where_they_are_measured(alone: Call) -> None:
-    """Spans have times and tokens, and through the pipeline, to its observers and its client, goes what went before."""
-    times = {"stt": "transcription_delay_s", "llm": "time_to_first_chunk_s", "tts": "time_to_first_chunk_s"}
-    for component, time in times.items():
-        assert any(span[time] for span in alone.tables["bot spans"] if span["component"] == component), component
+    assert told(alone) == told(measured)
+    assert {("stt", "transcription_delay_s"), ("tts", "time_to_first_chunk_s"), ("llm", "input_tokens")} <= told(alone)
     assert json.loads(alone.said)["metrics_frames"] == 0
-
-
-@pytest.mark.parametrize("own", ["enable_metrics", "enable_usage_metrics"])
-def test_metrics_that_the_bot_switched_on_go_their_way(own: str) -> None:
-    """Somebody in the bot listens to them."""
-    service = OpenAITTSService(api_key="none", settings=OpenAITTSService.Settings(voice="nova"))
-    worker = PipelineWorker(Pipeline([service]), params=PipelineParams(**{own: True}))
-    before = dict(vars(service))
-    pipecat_tracing.measure(worker)
-    assert vars(service) == before
-    assert (worker.params.enable_metrics, worker.params.enable_usage_metrics) == (True, True)
-    assert worker.params.send_initial_empty_metrics
-
-
-class _Hears(BaseObserver):
-    """Notes the frames that it hears of, until one on which it fails."""
-
-    def __init__(self, fails_on: type[Frame] | None = None) -> None:
-        super().__init__()
-        self._fails_on = fails_on
-        self.heard: list[str] = []
-        self.ended = False
-
-    async def on_push_frame(self, data: FramePushed) -> None:
-        self.heard.append(data.frame.name)
-        if self._fails_on is not None and isinstance(data.frame, self._fails_on):
-            msg = "on purpose"
-            raise RuntimeError(msg)
-
-    async def cleanup(self) -> None:
-        self.ended = True
-
-
-async def _run(worker: PipelineWorker) -> None:
-    runner = WorkerRunner(handle_sigint=False)
-    await runner.add_workers(worker)
-    await worker.queue_frames([EndFrame()])
-    await runner.run()
-
-
-def test_frames_reach_several_observers_through_one_queue(caplog: pytest.LogCaptureFixture) -> None:
-    """Each hears of a frame once, in order; one that fails hears no more, the others do, and all are cleaned up."""
-    first, failing, last = _Hears(), _Hears(StartFrame), _Hears()
-    queue = pipecat_tracing.OneQueue(first, failing, last)
-    worker = PipelineWorker(Pipeline([]), enable_turn_tracking=False, observers=[queue])
-    asyncio.run(_run(worker))
-    assert [name.partition("#")[0] for name in first.heard if name.startswith(("Start", "End"))] == [
-        "StartFrame",
-        "EndFrame",
-    ]
-    assert first.heard == last.heard
-    assert failing.heard == first.heard[: len(failing.heard)]
-    assert failing.heard[-1].startswith("StartFrame")
-    assert caplog.messages == [f"{failing} failed, and hears no more of this call"]
-    assert [one.ended for one in (first, failing, last)] == [True, True, True]
-
-
-@pytest.mark.parametrize("turns", [True, False])
-def test_tracing_takes_no_queue_of_its_own(*, turns: bool) -> None:
-    """Beside the bot's own observers, which stay, there is one: that of turns, which a bot has anyway."""
-
-    async def observers() -> tuple[list[BaseObserver], BaseObserver | None, PipelineWorker]:
-        worker = PipelineWorker(Pipeline([]), enable_turn_tracking=turns, observers=[_Hears()])
-        before = list(worker._observer._observers)
-        assert await pipecat_tracing.trace(worker)
-        return before, worker.turn_tracking_observer if turns else None, worker
-
-    before, tracker, worker = asyncio.run(observers())
-    after = list(worker._observer._observers)
-    kept = [one for one in before if one is not tracker]
-    assert after[:-1] == kept
-    assert isinstance(after[-1], pipecat_tracing.OneQueue)
-    assert tracker is None or worker.turn_tracking_observer is tracker
-    assert worker.turn_trace_observer is not None
+    assert json.loads(measured.said)["metrics_frames"] > 0
 
 
 @pytest.mark.parametrize("where", ["alone bot", "beside bot", "beside service"])

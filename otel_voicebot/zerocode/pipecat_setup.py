@@ -31,7 +31,7 @@ async def setup_pipeline_worker(worker: Any) -> None:
     """Start in this process, and let the pipeline emit spans with metrics. Pipecat logs what is raised, and goes on."""
     _speak_through_loguru()
     await asyncio.to_thread(_start)  # a second the first time; other calls of this process go on
-    await _trace(worker)
+    await _switch_on(worker)
 
 
 @cache  # for each call; from the second on there is nothing to load
@@ -42,7 +42,7 @@ def _start() -> None:
             handle.warm(framed=True)
 
 
-async def _trace(worker: Any) -> None:
+async def _switch_on(worker: Any) -> None:
     """Switch tracing and metrics on, or say how the bot can."""
     try:
         from otel_voicebot.zerocode.pipecat_tracing import trace  # noqa: PLC0415 - it needs Pipecat's own observers

@@ -1,7 +1,7 @@
-"""Pipecat's tracing and metrics, so that a bot that has neither doesn't notice. Needs Pipecat, and is imported late."""
+"""Pipecat's tracing and metrics, as unnoticed by a bot that has neither as can be. Needs Pipecat: imported late."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from pipecat.frames.frames import MetricsFrame
@@ -23,14 +23,14 @@ _ONCE: Final[dict[str, Any]] = {"observe_every_push": False} if hasattr(BaseObse
 _PUSH: Final = "_FrameProcessor__internal_push_frame"
 """What ``push_frame`` ends with: tracing reads a frame around it, and from here on others hear of it."""
 _CAPABILITIES: Final = "_capabilities_override"
-"""What RTVI tells a client of the bot, from 1.14 on."""
+"""In 1.14: what RTVI tells a client of the bot, where the bot's code says so itself."""
 
 
 class OneQueue(BaseObserver):  # type: ignore[misc] # Pipecat has no types where ours are checked
     """Tells several observers of a frame, one after the other.
 
-    Pipecat keeps a queue and a task for each observer and wakes it for each frame in each processor, over a thousand
-    times a second, for what happens a few times a turn. These wait in the one that heard of turns before.
+    Pipecat keeps a queue and a task for each observer and wakes it hundreds of times a second, for what happens a few
+    times a turn. These share one: that of the bot's observer of turns, where it has one.
     """
 
     def __init__(self, *observers: Any) -> None:
@@ -56,7 +56,7 @@ class OneQueue(BaseObserver):  # type: ignore[misc] # Pipecat has no types where
             await observer.on_pipeline_started()
 
     async def on_push_frame(self, data: Any) -> None:
-        """Tell each of them. One that raises hears no more, as in a queue of its own; the others go on."""
+        """Tell each of them. One that raises hears of no frame more, as in a queue of its own; the others go on."""
         for observer in tuple(self._hearing):
             try:
                 await observer.on_push_frame(data)
@@ -67,15 +67,21 @@ class OneQueue(BaseObserver):  # type: ignore[misc] # Pipecat has no types where
 
 async def trace(worker: Any) -> bool:
     """Switch tracing and metrics on, before `worker` sets anything up; False where this version can't be told to."""
-    if not all(hasattr(worker, name) for name in (*_OWN, _PARAMS)):
+    untraced = worker.turn_trace_observer is None
+    unmeasured = not (worker.params.enable_metrics and worker.params.enable_usage_metrics)
+    needed = (*(_OWN if untraced else ()), *((_PARAMS,) if unmeasured else ()))
+    if not all(hasattr(worker, name) for name in needed):
         return False
-    if worker.turn_trace_observer is None:
-        await _trace(worker)
-    _measure(worker)
+    if untraced:
+        await _observe(worker)
+    for processor in worker.pipeline.processors_with_metrics():
+        vars(processor).pop(_PUSH, None)  # it may have served another call before
+    if unmeasured:
+        _measure(worker)
     return True
 
 
-async def _trace(worker: Any) -> None:
+async def _observe(worker: Any) -> None:
     """Do what ``enable_tracing=True`` does."""
     turns = worker.turn_tracking_observer or TurnTrackingObserver()
     latency, context = UserBotLatencyObserver(), TracingContext()
@@ -99,8 +105,6 @@ def _measure(worker: Any) -> None:
     pipeline, wake all observers, and RTVI would send it to the client.
     """
     asked = worker.params
-    if asked.enable_metrics and asked.enable_usage_metrics:
-        return
     measured = {"enable_metrics": True, "enable_usage_metrics": True}
     if not asked.enable_metrics:
         measured["send_initial_empty_metrics"] = False
@@ -108,18 +112,21 @@ def _measure(worker: Any) -> None:
         if told is not None and told.metrics is None:
             setattr(worker, _CAPABILITIES, told.model_copy(update={"metrics": False}))
     setattr(worker, _PARAMS, asked.model_copy(update=measured))  # the bot's own may serve its next call, too
+    wanted = {False: asked.enable_metrics, True: asked.enable_usage_metrics}
     for processor in worker.pipeline.processors_with_metrics():
         push = getattr(processor, _PUSH, None)
         if push is not None:  # else they go their way
-            setattr(processor, _PUSH, _unless_unasked(push, processor.name, asked))
+            setattr(processor, _PUSH, _unless_unasked(push, processor.name, wanted))
 
 
-def _unless_unasked(push: Callable[..., Awaitable[None]], name: str, asked: Any) -> Callable[..., Awaitable[None]]:
-    """`push`, but for frames of metrics that the processor `name` measured and the bot didn't ask for."""
+def _unless_unasked(
+    push: Callable[..., Awaitable[None]], name: str, wanted: Mapping[bool, bool]
+) -> Callable[..., Awaitable[None]]:
+    """`push`, but for frames of metrics of the processor `name` that aren't `wanted`, by whether they are usage."""
 
     def unasked(measured: Any) -> bool:
         usage = "Usage" in type(measured).__name__  # LLMUsageMetricsData, of STT and TTS alike
-        return measured.processor == name and not (asked.enable_usage_metrics if usage else asked.enable_metrics)
+        return getattr(measured, "processor", None) == name and not wanted[usage]
 
     async def pushed(frame: Any, *args: Any, **kwargs: Any) -> None:
         if not (isinstance(frame, MetricsFrame) and frame.data and all(map(unasked, frame.data))):

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,6 +12,7 @@ from loguru import logger
 from pipecat.frames.frames import EndFrame, Frame, MetricsFrame, StartFrame, TextFrame
 from pipecat.metrics.metrics import TurnMetricsData
 from pipecat.observers.base_observer import BaseObserver, FramePushed
+from pipecat.pipeline.capabilities import BotCapabilities
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
@@ -118,7 +120,7 @@ PROCESSING = {"TTFBMetricsData", "ProcessingMetricsData"}
     ],
 )
 def test_metrics_that_the_bot_asked_for_go_their_way_and_no_others(own: dict[str, bool], expected: set[str]) -> None:
-    """Also in its next call with the same parameters. What another processor measures passes; the client is told so."""
+    """Also in its next call with the same parameters. What another measured passes; RTVI says whether any come."""
     params = PipelineParams(**own)
 
     async def call() -> set[str]:
@@ -136,6 +138,46 @@ def test_metrics_that_the_bot_asked_for_go_their_way_and_no_others(own: dict[str
     assert params == PipelineParams(**own)
 
 
+def test_what_the_bot_has_of_its_own_stays() -> None:
+    """Its tracing, what it tells clients of itself, and its metrics in processors that served another call."""
+
+    async def looked_at() -> None:
+        processor = _Measures()
+        first = PipelineWorker(Pipeline([processor]), capabilities=BotCapabilities(metrics=True))
+        assert await pipecat_tracing.trace(first)
+        assert first.capabilities.metrics is True
+        assert pipecat_tracing._PUSH in vars(processor)
+        own = PipelineParams(enable_metrics=True, enable_usage_metrics=True)
+        second = PipelineWorker(Pipeline([processor]), enable_tracing=True, params=own)
+        before, spans = list(second._observer._observers), second.turn_trace_observer
+        assert spans is not None
+        assert await pipecat_tracing.trace(second)
+        assert second.turn_trace_observer is spans
+        assert second._observer._observers == before
+        assert second.params is own
+        assert pipecat_tracing._PUSH not in vars(processor)
+        del second._tracing_context  # a version without it: nothing is missing to who traces himself
+        assert await pipecat_tracing.trace(second)
+
+    asyncio.run(looked_at())
+
+
+@pytest.mark.parametrize("name", [*pipecat_tracing._OWN, pipecat_tracing._PARAMS])
+def test_nothing_is_set_where_a_name_is_missing(name: str) -> None:
+    """Then the bot has to say it, and its call goes on as it was."""
+
+    async def looked_at() -> None:
+        worker = PipelineWorker(Pipeline([_Measures()]))
+        others = {key: value for key, value in vars(worker).items() if key != name}
+        bare = SimpleNamespace(**others, params=PipelineParams(), pipeline=worker.pipeline, turn_trace_observer=None)
+        before = dict(vars(bare))
+        assert not await pipecat_tracing.trace(bare)
+        assert vars(bare) == before
+        assert bare.params == PipelineParams()
+
+    asyncio.run(looked_at())
+
+
 def test_a_version_that_differs_is_told_what_to_write(caplog: pytest.LogCaptureFixture) -> None:
     """Where a worker lacks what `enable_tracing` would set, nothing is set, and the log says the arguments."""
 
@@ -145,7 +187,7 @@ def test_a_version_that_differs_is_told_what_to_write(caplog: pytest.LogCaptureF
 
     other = Other()
     before = dict(vars(other))
-    asyncio.run(pipecat_setup._trace(other))
+    asyncio.run(pipecat_setup._switch_on(other))
     assert "enable_tracing=True" in caplog.text
     assert vars(other) == before
     assert other.params == PipelineParams()

@@ -1,7 +1,6 @@
 """Pipecat's tracing and metrics, as unnoticed by a bot that has neither as can be. Needs Pipecat: imported late."""
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from pipecat.frames.frames import MetricsFrame
@@ -18,6 +17,7 @@ _log = logging.getLogger("otel_voicebot")
 _OWN: Final = ("_enable_tracing", "_tracing_context", "_turn_tracking_observer", "_turn_trace_observer")
 """What ``enable_tracing=True`` sets in a worker of Pipecat 1.3 to 1.14: read when the pipeline is set up, after us."""
 _PARAMS: Final = "_params"
+"""Where a worker keeps its parameters, metrics among them; ``params`` can't be set."""
 _ONCE: Final[dict[str, Any]] = {"observe_every_push": False} if hasattr(BaseObserver, "observe_every_push") else {}
 """From 1.12 on an observer may hear of a frame once, instead of from each processor that passes it on."""
 _PUSH: Final = "_FrameProcessor__internal_push_frame"
@@ -67,17 +67,18 @@ class OneQueue(BaseObserver):  # type: ignore[misc] # Pipecat has no types where
 
 async def trace(worker: Any) -> bool:
     """Switch tracing and metrics on, before `worker` sets anything up; False where this version can't be told to."""
+    asked = worker.params
     untraced = worker.turn_trace_observer is None
-    unmeasured = not (worker.params.enable_metrics and worker.params.enable_usage_metrics)
+    unmeasured = not (asked.enable_metrics and asked.enable_usage_metrics)
     needed = (*(_OWN if untraced else ()), *((_PARAMS,) if unmeasured else ()))
     if not all(hasattr(worker, name) for name in needed):
         return False
     if untraced:
         await _observe(worker)
-    for processor in worker.pipeline.processors_with_metrics():
-        vars(processor).pop(_PUSH, None)  # it may have served another call before
     if unmeasured:
         _measure(worker)
+    for processor in worker.pipeline.processors_with_metrics():
+        _end_unasked(processor, asked)
     return True
 
 
@@ -99,11 +100,7 @@ async def _observe(worker: Any) -> None:
 
 
 def _measure(worker: Any) -> None:
-    """Switch metrics on, of which spans take times and tokens.
-
-    Frames carry them. Those that the bot didn't ask for end where they were measured: each would go through the whole
-    pipeline, wake all observers, and RTVI would send it to the client.
-    """
+    """Switch metrics on, of which spans take times and tokens, and have RTVI tell clients what it told before."""
     asked = worker.params
     measured = {"enable_metrics": True, "enable_usage_metrics": True}
     if not asked.enable_metrics:
@@ -112,24 +109,25 @@ def _measure(worker: Any) -> None:
         if told is not None and told.metrics is None:
             setattr(worker, _CAPABILITIES, told.model_copy(update={"metrics": False}))
     setattr(worker, _PARAMS, asked.model_copy(update=measured))  # the bot's own may serve its next call, too
+
+
+def _end_unasked(processor: Any, asked: Any) -> None:
+    """Have metrics that `processor` measures, and `asked`, the bot's parameters, leaves off, end there.
+
+    Frames carry them: each would go through the whole pipeline, wake all observers, and go to the client by RTVI.
+    """
+    vars(processor).pop(_PUSH, None)  # it may have served another call
+    push = getattr(processor, _PUSH, None)
     wanted = {False: asked.enable_metrics, True: asked.enable_usage_metrics}
-    for processor in worker.pipeline.processors_with_metrics():
-        push = getattr(processor, _PUSH, None)
-        if push is not None:  # else they go their way
-            setattr(processor, _PUSH, _unless_unasked(push, processor.name, wanted))
-
-
-def _unless_unasked(
-    push: Callable[..., Awaitable[None]], name: str, wanted: Mapping[bool, bool]
-) -> Callable[..., Awaitable[None]]:
-    """`push`, but for frames of metrics of the processor `name` that aren't `wanted`, by whether they are usage."""
+    if all(wanted.values()) or push is None:
+        return
 
     def unasked(measured: Any) -> bool:
         usage = "Usage" in type(measured).__name__  # LLMUsageMetricsData, of STT and TTS alike
-        return getattr(measured, "processor", None) == name and not wanted[usage]
+        return getattr(measured, "processor", None) == processor.name and not wanted[usage]
 
     async def pushed(frame: Any, *args: Any, **kwargs: Any) -> None:
         if not (isinstance(frame, MetricsFrame) and frame.data and all(map(unasked, frame.data))):
             await push(frame, *args, **kwargs)
 
-    return pushed
+    setattr(processor, _PUSH, pushed)

@@ -49,30 +49,28 @@ def beside(tmp_path_factory: pytest.TempPathFactory) -> Call:
     return once(tmp_path_factory, "pipecat-beside", make)
 
 
-@pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> Call:
+def _captured(factory: pytest.TempPathFactory, name: str, *options: str) -> Call:
     """A bot without any OpenTelemetry, run as ever; content capture is on."""
 
     def make(data: Path) -> Call:
         settings = {**SETUP, "OTEL_VOICEBOT_DATA": str(data / "bot"), "OTEL_VOICEBOT_CAPTURE_CONTENT": "true"}
-        call = hold("pipecat_bot", "call", settings)
+        call = hold("pipecat_bot", "call", settings, options=options)
         call.tables = {f"bot {table}": rows(data / "bot", table) for table in ("spans", "turns", "sessions")}
         return call
 
-    return once(tmp_path_factory, "pipecat-alone", make)
+    return once(factory, name, make)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Call:
+    """The call of such a bot."""
+    return _captured(tmp_path_factory, "pipecat-alone")
 
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Call:
-    """The same bot, with metrics of its own."""
-
-    def make(data: Path) -> Call:
-        settings = {**SETUP, "OTEL_VOICEBOT_DATA": str(data / "bot"), "OTEL_VOICEBOT_CAPTURE_CONTENT": "true"}
-        call = hold("pipecat_bot", "call", settings, options=["--metrics"])
-        call.tables = {"bot spans": rows(data / "bot", "spans")}
-        return call
-
-    return once(tmp_path_factory, "pipecat-measured", make)
+    """The same, where the bot has metrics of its own."""
+    return _captured(tmp_path_factory, "pipecat-measured", "--metrics")
 
 
 def test_tracing_is_switched_on_and_recognised(alone: Call) -> None:
